@@ -1,0 +1,1 @@
+//! Stores that serve the trait, and wrappers around them.

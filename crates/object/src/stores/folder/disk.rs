@@ -264,13 +264,14 @@ impl Files for Disk {
     }
 
     fn link(&self, file: &Self::File, dir: &Self::Dir, name: &str) -> io::Result<()> {
-        Ok(match &file.staged {
-            Some(staged) => linkat(&*staged.dir, &staged.name, dir, name, AtFlags::empty())?,
+        let linked = match &file.staged {
+            Some(staged) => linkat(&*staged.dir, &staged.name, dir, name, AtFlags::empty()),
             None => {
                 let path = format!("/proc/self/fd/{}", file.fd.as_raw_fd());
-                linkat(CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW)?;
+                linkat(CWD, path, dir, name, AtFlags::SYMLINK_FOLLOW)
             }
-        })
+        };
+        Ok(linked?)
     }
 
     fn open(&self, dir: &Self::Dir, name: &str) -> io::Result<Self::File> {

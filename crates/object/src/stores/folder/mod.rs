@@ -63,8 +63,12 @@ mod failure;
 mod file_system;
 mod files;
 mod lock;
+#[cfg(test)]
+mod power_loss_tests;
 mod reserve;
 mod rules;
+#[cfg(test)]
+mod sim;
 
 pub use file_system::{FileSystem, file_system};
 

@@ -1,0 +1,30 @@
+# What people type. `just` lists it.
+
+default:
+    @just --list
+
+# Everything that must hold before a change lands, as CI runs it.
+ci:
+    .ci/run
+
+fmt:
+    cargo fmt --all
+
+lint:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+
+test:
+    cargo test --workspace
+
+# Licences, advisories and sources of dependencies.
+deny:
+    cargo deny check
+
+# A broker on ./levee-data.
+serve *ARGS:
+    cargo run --release -- serve {{ARGS}}
+
+# Makes docs/options.md and docs/levee.toml from the code.
+docs:
+    UPDATE_DOCS=1 cargo test -p levee-cli the_docs_are_in_step

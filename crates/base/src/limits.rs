@@ -34,6 +34,25 @@ pub const WAL_UNTRIMMED_BYTES: usize = 256 * MIB;
 pub const WAL_UNTRIMMED_OBJECTS: usize = 2_048;
 /// Memory for objects that are open, in flight, un-trimmed or kept for tail readers, in bytes of buffers.
 pub const WAL_BUFFER_BYTES: usize = 512 * MIB;
+/// A block of an object ends when another batch would make it longer; a longer batch is a block of its own.
+/// Blocks are read whole, as their checksums cover all of them.
+pub const BLOCK_BYTES: usize = 256 * KIB;
+/// Objects that one trim of a write-ahead log registers at most,
+pub const TRIM_OBJECTS: usize = 512;
+/// and extents; one object's are never split.
+pub const TRIM_EXTENTS: usize = 8_192;
+/// The waits between two tries of a trim double from this
+pub const TRIM_BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// to this.
+pub const TRIM_BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// What is read of an object at once in the hope that its index is in it; smaller objects are read whole.
+pub const OBJECT_HEAD_BYTES: usize = 64 * KIB;
+/// Two blocks of one stream are read in one request when no more than this lies between them.
+pub const READ_GAP_BYTES: u64 = 64 * KIB as u64;
+/// Objects that one read, replay or recovery asks for at once.
+pub const READ_OBJECTS: usize = 16;
+/// Decoded indexes of objects that are not in memory.
+pub const INDEX_CACHE_BYTES: usize = 64 * MIB;
 /// Opaque bytes that a caller may keep with a batch in an object's index.
 pub const BATCH_NOTE_BYTES: usize = 64;
 
@@ -111,6 +130,7 @@ const _: () = assert!(WAL_OBJECT_BYTES <= WAL_OBJECT_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES + OBJECT_HEADER_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(WAL_OBJECT_BYTES_MAX * WAL_IN_FLIGHT_MAX < WAL_UNTRIMMED_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
+const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
 const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());

@@ -1,1 +1,9 @@
-//! broker
+//! The Kafka broker: listeners, the wire format, request handlers, partition logs.
+//!
+//! `wire` turns bytes into requests and answers into bytes; `net` moves bytes between sockets and a `Service`;
+//! `handlers` is that service, one file per API. `wire` and `net` know no topic and no store.
+
+pub mod errors;
+pub mod handlers;
+pub mod net;
+pub mod wire;

@@ -112,3 +112,7 @@ fn varint(input: &mut impl Read, bytes: usize) -> io::Result<i64> {
     }
     Err(invalid("a number is longer than its type"))
 }
+
+#[cfg(test)]
+#[path = "records_tests.rs"]
+mod tests;

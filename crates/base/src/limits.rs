@@ -34,6 +34,25 @@ pub const WAL_UNTRIMMED_BYTES: usize = 256 * MIB;
 pub const WAL_UNTRIMMED_OBJECTS: usize = 2_048;
 /// Memory for objects that are open, in flight, un-trimmed or kept for tail readers, in bytes of buffers.
 pub const WAL_BUFFER_BYTES: usize = 512 * MIB;
+/// A block of an object ends when another batch would make it longer; a longer batch is a block of its own.
+/// Blocks are read whole, as their checksums cover all of them.
+pub const BLOCK_BYTES: usize = 256 * KIB;
+/// Objects that one trim of a write-ahead log registers at most,
+pub const TRIM_OBJECTS: usize = 512;
+/// and extents; one object's are never split.
+pub const TRIM_EXTENTS: usize = 8_192;
+/// The waits between two tries of a trim double from this
+pub const TRIM_BACKOFF_MIN: Duration = Duration::from_millis(50);
+/// to this.
+pub const TRIM_BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// What is read of an object at once in the hope that its index is in it; smaller objects are read whole.
+pub const OBJECT_HEAD_BYTES: usize = 64 * KIB;
+/// Two blocks of one stream are read in one request when no more than this lies between them.
+pub const READ_GAP_BYTES: u64 = 64 * KIB as u64;
+/// Objects that one read, replay or recovery asks for at once.
+pub const READ_OBJECTS: usize = 16;
+/// Decoded indexes of objects that are not in memory.
+pub const INDEX_CACHE_BYTES: usize = 64 * MIB;
 /// Opaque bytes that a caller may keep with a batch in an object's index.
 pub const BATCH_NOTE_BYTES: usize = 64;
 
@@ -50,6 +69,38 @@ pub const SNAPSHOT_EVERY_BYTES: usize = 16 * MIB;
 pub const LOG_READ_WINDOW: usize = 64;
 /// How often an idle writer looks at its next slot.
 pub const LOG_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Slots that a reader asks for at once when it may well be at the end already.
+pub const LOG_READ_WINDOW_FIRST: usize = 4;
+/// The first wait before a request to the store is tried again; it doubles from there,
+pub const LOG_BACKOFF_MIN: Duration = Duration::from_millis(20);
+/// up to this.
+pub const LOG_BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Creates that the hedging delay is computed from.
+pub const LOG_HEDGE_SAMPLES: usize = 128;
+/// Creates that must have been seen before anything is hedged.
+pub const LOG_HEDGE_SAMPLES_MIN: usize = 16;
+/// No create is hedged earlier than this.
+pub const LOG_HEDGE_FLOOR: Duration = Duration::from_millis(50);
+/// No create is hedged for so long after the store asked for less.
+pub const LOG_HEDGE_PAUSE: Duration = Duration::from_secs(10);
+/// Times that an object which can't be decoded is read before it counts as corrupt: a file that is being
+/// recycled may be caught half overwritten.
+pub const LOG_DECODE_TRIES: u32 = 3;
+
+/// Room on a folder's disk that is set aside for metadata and deletion when the disk is full, in bytes.
+pub const FOLDER_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long one request to a store may take before it counts as unanswered.
+pub const STORE_DEADLINE: Duration = Duration::from_secs(20);
+/// How long the HTTP client waits for one request; less than the deadline, so that its connection is given up.
+pub const STORE_HTTP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the HTTP client waits for a connection.
+pub const STORE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Times that a get, a list or a delete is tried. A create is tried once.
+pub const STORE_ATTEMPTS: u32 = 4;
+/// The longest wait before the second try; it doubles with each further one,
+pub const STORE_BACKOFF: Duration = Duration::from_millis(50);
+/// up to this.
+pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 /// The largest frame that a connection may send (Kafka's `socket.request.max.bytes`).
 pub const FRAME_BYTES: usize = 100 * MIB;
@@ -92,10 +143,15 @@ pub const TIMESTAMP_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 pub const TOPIC_PARTITIONS: usize = 10_000;
 
 const _: () = assert!(LOG_HEADER_BYTES < OBJECT_HEADER_BYTES);
+const _: () = assert!(LOG_READ_WINDOW_FIRST <= LOG_READ_WINDOW);
+const _: () = assert!(LOG_HEDGE_SAMPLES_MIN <= LOG_HEDGE_SAMPLES);
 const _: () = assert!(OBJECT_HEADER_BYTES.is_multiple_of(PAGE));
 const _: () = assert!(WAL_OBJECT_BYTES <= WAL_OBJECT_BYTES_MAX);
 // Frames larger than an object are fine, batches are not: a batch never straddles two objects.
 const _: () = assert!(MESSAGE_BYTES + OBJECT_HEADER_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(WAL_OBJECT_BYTES_MAX * WAL_IN_FLIGHT_MAX < WAL_UNTRIMMED_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
+const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
+const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
+const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());

@@ -1,1 +1,35 @@
-//! store
+//! Streams of opaque batches over an object store. Knows no Kafka: a batch is bytes, a number of offsets, and a
+//! note of up to 64 bytes that its writer reads back.
+//!
+//! A [`StreamStore`] is one writer's view: it appends to the write-ahead log of its epoch (`wal`), serves what
+//! it wrote from memory (`state`), and what is registered from objects (`read`, `replay`). [`recover()`] ends an
+//! epoch whose writer is gone and says what it left. `format` is how objects look; `pool` and `buffer` are the
+//! memory that they are made in.
+//!
+//! What doesn't belong here: who owns a stream and which objects are registered (metadata, behind
+//! [`Registrar`]), and what batches mean.
+
+pub mod buffer;
+pub mod format;
+mod index_cache;
+pub mod metrics;
+pub mod pool;
+mod read;
+pub mod recover;
+mod replay;
+mod runs;
+mod state;
+mod store;
+mod stream;
+pub mod types;
+pub mod wal;
+mod watch;
+
+pub use metrics::Metrics;
+pub use recover::{RecoverError, Recovered, recover};
+pub use store::StreamStore;
+pub use types::{
+    AppendError, BatchInfo, Extent, NewBatch, ObjectRef, ReadError, Registrar, RegistrarError, Registration,
+    Run, Stopped, StoreStatus, StreamEnds, Trim, WalOptions,
+};
+pub use watch::WatchGuard;

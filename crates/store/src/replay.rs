@@ -1,0 +1,72 @@
+//! Going through a stream's batches by the indexes alone: how a stream's owner rebuilds what it knows of it.
+
+use crate::format::{Block, BlockKind, Index};
+use crate::state::Indexes;
+use crate::store::StreamStore;
+use crate::types::{BatchInfo, ReadError};
+use futures::{StreamExt, TryStreamExt, stream};
+use levee_base::limits::READ_OBJECTS;
+use levee_base::{Offset, StreamId};
+use levee_object::Purpose;
+
+impl StreamStore {
+    /// Calls `each` for every durable batch of a stream that ends above `from`, in order. Reads indexes, several
+    /// at once, and never records. After an error `each` may have been called for some.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn replay(
+        &self,
+        stream: StreamId,
+        from: Offset,
+        each: &mut (dyn FnMut(BatchInfo<'_>) + Send),
+    ) -> Result<(), ReadError> {
+        let Indexes { cold, tail } = self.shared.state().indexes(stream, from)?;
+        let mut next = from;
+        let first_in_memory = tail.first().map(|(index, at)| index.blocks[*at as usize].offsets.start);
+        let mut indexes = stream::iter(cold)
+            .map(|extent| async move {
+                let index = self.shared.index(&extent.object, Purpose::Recovery).await?;
+                Ok::<_, ReadError>((extent, index))
+            })
+            .buffered(READ_OBJECTS);
+        while let Some((extent, index)) = indexes.try_next().await? {
+            for block in &index.blocks {
+                let ours = block.stream == stream
+                    && block.kind == BlockKind::Batches
+                    && extent.range.start <= block.offsets.start
+                    && block.offsets.end <= extent.range.end
+                    && first_in_memory.is_none_or(|tail| block.offsets.start < tail);
+                if ours {
+                    next = replay_block(stream, &index, block, next, each)?;
+                }
+            }
+        }
+        for (index, at) in &tail {
+            next = replay_block(stream, index, &index.blocks[*at as usize], next, each)?;
+        }
+        Ok(())
+    }
+}
+
+/// Replays a block's batches that end above `next`; returns the offset after the last.
+fn replay_block(
+    stream: StreamId,
+    index: &Index,
+    block: &Block,
+    next: Offset,
+    each: &mut (dyn FnMut(BatchInfo<'_>) + Send),
+) -> Result<Offset, ReadError> {
+    if block.offsets.start > next {
+        return Err(ReadError::Unregistered { stream, offset: next });
+    }
+    let mut base = block.offsets.start;
+    for batch in index.batches(block) {
+        let end = Offset(base.0 + u64::from(batch.count));
+        if end > next {
+            each(BatchInfo { base, count: batch.count, bytes: batch.bytes, note: batch.note });
+        }
+        base = end;
+    }
+    Ok(base.max(next))
+}

@@ -1,0 +1,226 @@
+//! The handle: a thin shell that holds the state's lock for a call at a time, and starts the tasks.
+//!
+//! Cancellation: `room`, `read`, `replay` and `shutdown` may be dropped at any time. Dropping the last handle
+//! abandons what is not durable, as a crash would; `shutdown` first for an orderly end.
+
+use crate::index_cache::IndexCache;
+use crate::metrics::Metrics;
+use crate::pool::Pool;
+use crate::recover::RecoveredIndexes;
+use crate::state::State;
+use crate::stream::Stream;
+use crate::types::{AppendError, Extent, NewBatch, Registrar, Stopped, StoreStatus, StreamEnds, WalOptions};
+use crate::wal::pacer::Pacer;
+use crate::wal::{flusher, trimmer};
+use crate::watch::{WatchGuard, Watchers};
+use levee_base::limits::INDEX_CACHE_BYTES;
+use levee_base::{BrokerEpoch, Epoch, Offset, Slot, StreamId, WriterId};
+use levee_object::Purpose;
+use levee_object::log::{LogContext, LogWriter, WriterOptions};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+/// What the handle and its tasks share.
+pub(crate) struct Shared {
+    pub(crate) ctx: LogContext,
+    state: Mutex<State>,
+    pub(crate) indexes: IndexCache,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) watchers: Arc<Watchers>,
+    pub(crate) status: watch::Sender<StoreStatus>,
+    /// Something waits to be flushed, or a place in flight is free.
+    pub(crate) flush: Notify,
+    /// There may be something to trim.
+    pub(crate) trim: Notify,
+    /// There may be room for an append.
+    pub(crate) room: Arc<Notify>,
+    /// Held while a trim is under way.
+    pub(crate) trims: tokio::sync::Mutex<()>,
+}
+
+impl Shared {
+    /// The state. A panic under its lock is a caller's mistake that changed nothing, so it can be used on.
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state().stopped().is_some()
+    }
+
+    /// Nothing more becomes durable: everybody who waits learns it.
+    pub(crate) fn stop(&self, stopped: Stopped) {
+        self.state().stop(stopped.clone());
+        self.status.send_if_modified(|status| {
+            let running = status.stopped.is_none();
+            if running {
+                status.stopped = Some(stopped);
+            }
+            running
+        });
+        self.watchers.wake_all();
+        self.room.notify_waiters();
+        self.flush.notify_one();
+        self.trim.notify_one();
+    }
+}
+
+/// The streams that one writer appends to and reads.
+pub struct StreamStore {
+    pub(crate) shared: Arc<Shared>,
+    tasks: [AbortHandle; 3],
+}
+
+impl fmt::Debug for StreamStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamStore").field("log", &self.shared.ctx.prefix).finish_non_exhaustive()
+    }
+}
+
+impl StreamStore {
+    /// Opens the write-ahead log of `epoch`, below `ctx.prefix`, for a writer that nobody was before. Must be
+    /// called within a runtime.
+    #[must_use]
+    pub fn open(
+        ctx: LogContext,
+        epoch: BrokerEpoch,
+        writer: WriterId,
+        registrar: Arc<dyn Registrar>,
+        options: WalOptions,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        let options = options.workable();
+        let room = Arc::new(Notify::new());
+        let buffer_bytes = options.one_buffer_bytes();
+        let pool = Pool::new(buffer_bytes, options.buffer_bytes / buffer_bytes, room.clone());
+        let log_epoch = Epoch::from(epoch);
+        let prefix = ctx.prefix.join_number(log_epoch.0);
+        let shared = Arc::new(Shared {
+            state: Mutex::new(State::new(options, epoch, prefix, pool, metrics.clone())),
+            indexes: IndexCache::new(INDEX_CACHE_BYTES, metrics.clone()),
+            metrics,
+            watchers: Arc::default(),
+            status: watch::Sender::new(StoreStatus { durable: Slot::ZERO, stopped: None }),
+            flush: Notify::new(),
+            trim: Notify::new(),
+            room,
+            trims: tokio::sync::Mutex::default(),
+            ctx: ctx.clone(),
+        });
+        let log_options = WriterOptions::new(options.in_flight, Purpose::Wal);
+        let log = LogWriter::open(ctx, log_epoch, writer, Slot::ZERO, log_options);
+        let pacer = Pacer::new(options.pace, options.in_flight);
+        let log_status = log.status();
+        let tasks = [
+            tokio::spawn(flusher::flush(shared.clone(), log, pacer)).abort_handle(),
+            tokio::spawn(flusher::settle(shared.clone(), log_status)).abort_handle(),
+            tokio::spawn(trimmer::trim(shared.clone(), registrar)).abort_handle(),
+        ];
+        Arc::new(Self { shared, tasks })
+    }
+
+    /// Keeps what a recovery read anyway, so that opening the streams needn't read it again.
+    pub fn keep_indexes(&self, recovered: RecoveredIndexes) {
+        for (key, index) in recovered.0 {
+            self.shared.indexes.put(&key, index);
+        }
+    }
+
+    /// Opens a stream that goes on at the end of its last extent, or at `start`.
+    ///
+    /// # Panics
+    /// When it is open already, or the extents are not contiguous or end before `start`.
+    pub fn open_stream(&self, stream: StreamId, leader_epoch: u32, start: Offset, extents: Vec<Extent>) {
+        let new = Stream::new(leader_epoch, start, extents);
+        self.shared.state().open_stream(stream, new);
+    }
+
+    /// Closes a stream, if it is open. What is pending of it may become durable all the same. It is opened again
+    /// only when all of that is registered.
+    pub fn close_stream(&self, stream: StreamId) {
+        self.shared.state().close_stream(stream);
+        self.shared.watchers.wake([stream]);
+    }
+
+    /// Appends batches, contiguous from `base` on: all of them or none, to one object. Returns its slot: they are
+    /// durable once the status says that it is.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    ///
+    /// # Panics
+    /// When `base` is not the stream's end, a batch is empty, or a note is too long.
+    pub fn append(
+        &self,
+        stream: StreamId,
+        base: Offset,
+        batches: &[NewBatch<'_>],
+    ) -> Result<Slot, AppendError> {
+        let mut state = self.shared.state();
+        let before = state.waiting();
+        let result = state.append(stream, base, batches);
+        let wakes = state.waiting() != before;
+        drop(state);
+        if wakes {
+            self.shared.flush.notify_one();
+        }
+        if result == Err(AppendError::Full) {
+            self.shared.trim.notify_one();
+        }
+        result
+    }
+
+    /// Waits until an append may succeed, or the store has stopped.
+    pub async fn room(&self) {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.room.notified());
+            changed.as_mut().enable();
+            if self.shared.state().has_room() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// How far the store has come.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<StoreStatus> {
+        self.shared.status.subscribe()
+    }
+
+    /// A stream's offsets, if it is open.
+    #[must_use]
+    pub fn end(&self, stream: StreamId) -> Option<StreamEnds> {
+        self.shared.state().ends(stream)
+    }
+
+    /// Notifies `notify` (`notify_one`) whenever one of the streams gains durable data or is closed, or the store
+    /// stops, until the guard is dropped. Watch first, then read, then wait: nothing is missed so.
+    pub fn watch(&self, streams: &[StreamId], notify: &Arc<Notify>) -> WatchGuard {
+        self.shared.watchers.watch(streams, notify)
+    }
+
+    /// Takes no more appends, waits until what was appended is durable, or the store has stopped otherwise, and
+    /// until no trim is under way. Returns the first slot that is not durable. Waits for as long as the store of
+    /// objects does not answer.
+    pub async fn shutdown(&self) -> Slot {
+        let mut status = self.status();
+        self.shared.state().close();
+        self.shared.room.notify_waiters();
+        self.shared.flush.notify_one();
+        // The sender is ours, so the only error there is can't happen.
+        let _ = status.wait_for(|status| status.stopped.is_some()).await;
+        let _no_trim = self.shared.trims.lock().await;
+        self.shared.state().durable_slot()
+    }
+}
+
+impl Drop for StreamStore {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! What is known of one open stream: its offsets, the registered objects that hold it, and where its newest
+//! part lies in memory. Pure.
+
+use crate::types::{Extent, StreamEnds};
+use levee_base::{Offset, Slot};
+use std::collections::VecDeque;
+use std::ops::Range;
+
+/// A block of the stream in an object that is in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TailBlock {
+    pub(crate) offsets: Range<Offset>,
+    pub(crate) slot: Slot,
+    /// Its place among the object's blocks.
+    pub(crate) block: u32,
+}
+
+/// An open stream.
+///
+/// `start <= durable <= appended`. The blocks in memory are contiguous and end at `durable`; the extents are
+/// contiguous and end at or after the first block in memory.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    pub(crate) leader_epoch: u32,
+    pub(crate) start: Offset,
+    pub(crate) durable: Offset,
+    pub(crate) appended: Offset,
+    pub(crate) extents: Vec<Extent>,
+    pub(crate) tail: VecDeque<TailBlock>,
+}
+
+impl Stream {
+    pub(crate) fn new(leader_epoch: u32, start: Offset, extents: Vec<Extent>) -> Self {
+        let end = extents.last().map_or(start, |extent| extent.range.end);
+        assert!(start <= end, "a stream starts before its end");
+        assert!(
+            extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start),
+            "the metadata's extents of a stream are contiguous"
+        );
+        Self { leader_epoch, start, durable: end, appended: end, extents, tail: VecDeque::new() }
+    }
+
+    pub(crate) fn ends(&self) -> StreamEnds {
+        StreamEnds { start: self.start, durable: self.durable, appended: self.appended }
+    }
+
+    /// Where the part in memory begins.
+    pub(crate) fn tail_start(&self) -> Offset {
+        self.tail.front().map_or(self.durable, |block| block.offsets.start)
+    }
+
+    /// Where the registered part ends.
+    pub(crate) fn registered(&self) -> Offset {
+        self.extents.last().map_or(self.start, |extent| extent.range.end)
+    }
+
+    /// The blocks in memory from the one that holds `from` on.
+    pub(crate) fn tail_from(&self, from: Offset) -> impl Iterator<Item = &TailBlock> {
+        let first = self.tail.partition_point(|block| block.offsets.end <= from);
+        self.tail.range(first..)
+    }
+
+    /// The extents from the one that holds `from` on.
+    pub(crate) fn extents_from(&self, from: Offset) -> &[Extent] {
+        let first = self.extents.partition_point(|extent| extent.range.end <= from);
+        &self.extents[first..]
+    }
+
+    /// A block has become durable. Says whether it is this stream's next one: not if the stream was closed and
+    /// opened anew since it was appended.
+    pub(crate) fn durable_block(&mut self, leader_epoch: u32, block: TailBlock) -> bool {
+        let next = leader_epoch == self.leader_epoch
+            && block.offsets.start == self.durable
+            && block.offsets.end <= self.appended;
+        if next {
+            self.durable = block.offsets.end;
+            self.tail.push_back(block);
+        }
+        next
+    }
+
+    /// A part of it has been registered.
+    pub(crate) fn register(&mut self, leader_epoch: u32, extent: Extent) {
+        if leader_epoch == self.leader_epoch
+            && extent.range.start == self.registered()
+            && extent.range.end <= self.durable
+        {
+            self.extents.push(extent);
+        }
+    }
+
+    /// Its oldest blocks in memory are of an object that goes.
+    pub(crate) fn evict(&mut self, slot: Slot) {
+        while self.tail.front().is_some_and(|block| block.slot == slot) {
+            self.tail.pop_front();
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! What goes in and out of the store: batches, extents, options, errors, and the one thing that it asks of
+//! others, the [`Registrar`].
+
+use crate::format::{BlockKind, FormatError, Index};
+use async_trait::async_trait;
+use bytes::Bytes;
+use levee_base::limits::{
+    PAGE, WAL_BUFFER_BYTES, WAL_IN_FLIGHT_CLOUD, WAL_IN_FLIGHT_FOLDER, WAL_IN_FLIGHT_MAX, WAL_OBJECT_BYTES,
+    WAL_OBJECT_BYTES_MAX, WAL_PACE_CLOUD, WAL_PACE_FOLDER, WAL_UNTRIMMED_BYTES, WAL_UNTRIMMED_OBJECTS,
+};
+use levee_base::{BrokerEpoch, Offset, Slot, StreamId};
+use levee_object::Key;
+use levee_object::log;
+use std::ops::Range;
+use std::time::Duration;
+
+/// A batch to be appended.
+#[derive(Debug, Clone, Copy)]
+pub struct NewBatch<'a> {
+    /// Its bytes as they will be read: offset and leader epoch are already in them.
+    pub bytes: &'a [u8],
+    /// Offsets that it takes, at least 1.
+    pub count: u32,
+    /// Kept in the index and read back on opening; at most `BATCH_NOTE_BYTES`.
+    pub note: &'a [u8],
+}
+
+/// How the write-ahead log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalOptions {
+    /// Flushes of objects that are not full begin so far apart at least.
+    pub pace: Duration,
+    /// Creates in flight, at most `WAL_IN_FLIGHT_MAX`.
+    pub in_flight: usize,
+    /// An object is full when it has so many bytes; one append may make it up to twice as long.
+    pub object_bytes: usize,
+    /// Un-trimmed bytes: trimming starts at half, appends are refused at all of it.
+    pub untrimmed_bytes: usize,
+    /// Un-trimmed objects: trimming starts at half, appends are refused at all of it.
+    pub untrimmed_objects: usize,
+    /// Memory for objects, in bytes of buffers held.
+    pub buffer_bytes: usize,
+}
+
+impl WalOptions {
+    /// For a folder: often, and few in flight.
+    #[must_use]
+    pub const fn folder() -> Self {
+        Self {
+            pace: WAL_PACE_FOLDER,
+            in_flight: WAL_IN_FLIGHT_FOLDER,
+            object_bytes: WAL_OBJECT_BYTES,
+            untrimmed_bytes: WAL_UNTRIMMED_BYTES,
+            untrimmed_objects: WAL_UNTRIMMED_OBJECTS,
+            buffer_bytes: WAL_BUFFER_BYTES,
+        }
+    }
+
+    /// For a cloud store, where every create costs money.
+    #[must_use]
+    pub const fn cloud() -> Self {
+        Self { pace: WAL_PACE_CLOUD, in_flight: WAL_IN_FLIGHT_CLOUD, ..Self::folder() }
+    }
+
+    /// The same, with every value raised or lowered to where the store can work at all: a buffer for each
+    /// object in flight, the open one and one more, and at least two objects before appends are refused.
+    #[must_use]
+    pub fn workable(self) -> Self {
+        let in_flight = self.in_flight.clamp(1, WAL_IN_FLIGHT_MAX);
+        let object_bytes = self.object_bytes.clamp(2 * PAGE, WAL_OBJECT_BYTES_MAX);
+        let sized = Self { in_flight, object_bytes, ..self };
+        Self {
+            untrimmed_bytes: self.untrimmed_bytes.max(2 * sized.one_buffer_bytes()),
+            untrimmed_objects: self.untrimmed_objects.max(2),
+            buffer_bytes: self.buffer_bytes.max((in_flight + 2) * sized.one_buffer_bytes()),
+            ..sized
+        }
+    }
+
+    /// The size of a buffer: two objects, so that one append may go beyond the size of one.
+    #[must_use]
+    pub const fn one_buffer_bytes(&self) -> usize {
+        (2 * self.object_bytes).next_multiple_of(PAGE)
+    }
+}
+
+/// An object that is registered: where it is, and where its index is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectRef {
+    /// Its key.
+    pub key: Key,
+    /// Its length in bytes.
+    pub total_bytes: u64,
+    /// Where its index lies, in bytes from its start.
+    pub index: Range<u64>,
+}
+
+/// A contiguous part of a stream, in one registered object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// Its offsets.
+    pub range: Range<Offset>,
+    /// The object.
+    pub object: ObjectRef,
+}
+
+/// What metadata keeps about a write-ahead log object that is promoted in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Registration {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its length in bytes.
+    pub total_bytes: u64,
+    /// Where its index lies, in bytes from its start.
+    pub index: Range<u64>,
+    /// Per stream and leader epoch, in the order of their first blocks: offsets, and bytes of batches.
+    pub extents: Vec<(StreamId, u32, Range<Offset>, u64)>,
+}
+
+impl Registration {
+    /// What to register of an object. Blocks of one stream and leader epoch that continue each other are one
+    /// extent.
+    #[must_use]
+    pub fn of(slot: Slot, total_bytes: u64, index_range: Range<u64>, index: &Index) -> Self {
+        let mut extents: Vec<(StreamId, u32, Range<Offset>, u64)> = Vec::new();
+        let mut last = levee_base::HashMap::default();
+        for block in index.blocks.iter().filter(|block| block.kind == BlockKind::Batches) {
+            let bytes = u64::from(block.bytes);
+            match last.get(&block.stream).map(|&at: &usize| &mut extents[at]) {
+                Some((_, epoch, range, sum))
+                    if (*epoch, range.end) == (block.leader_epoch, block.offsets.start) =>
+                {
+                    range.end = block.offsets.end;
+                    *sum += bytes;
+                }
+                _ => {
+                    last.insert(block.stream, extents.len());
+                    extents.push((block.stream, block.leader_epoch, block.offsets.clone(), bytes));
+                }
+            }
+        }
+        Self { slot, total_bytes, index: index_range, extents }
+    }
+}
+
+/// The oldest durable objects of a write-ahead log, to be registered in place and trimmed in one commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trim {
+    /// Whose log.
+    pub epoch: BrokerEpoch,
+    /// The new trim point: the first slot that is not trimmed.
+    pub to: Slot,
+    /// All objects from the old trim point to the new one.
+    pub objects: Vec<Registration>,
+}
+
+/// Why a trim was not committed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RegistrarError {
+    /// Not now; the same trim will be asked for again.
+    #[error("the trim can't be committed now: {0}")]
+    Unavailable(String),
+    /// Never: this epoch is out. The store stops.
+    #[error("the trim is refused: {0}")]
+    Refused(String),
+}
+
+/// Commits trims to the metadata.
+#[async_trait]
+pub trait Registrar: Send + Sync + 'static {
+    /// Registers the objects and moves the trim point, both or neither; `Ok` once that is durable.
+    ///
+    /// A call is repeated with the same trim when its outcome is not known: the second succeeds as well.
+    ///
+    /// # Errors
+    /// See [`RegistrarError`].
+    async fn trim(&self, trim: Trim) -> Result<(), RegistrarError>;
+}
+
+/// Why an append was not taken. Nothing of it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// A limit is reached: wait for `StreamStore::room`.
+    #[error("the write-ahead log is at its limit")]
+    Full,
+    /// The epoch has ended or the store was shut down; see its status.
+    #[error("the stream store has stopped")]
+    Stopped,
+    /// It is larger than an object can be.
+    #[error("the batches are larger than an object may be")]
+    TooLarge,
+    /// The stream is not open here.
+    #[error("the stream is not open here")]
+    UnknownStream,
+}
+
+/// Why a store takes nothing more.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Stopped {
+    /// The log's writer stopped: fenced, or refused by the store.
+    #[error(transparent)]
+    Log(#[from] log::Stopped),
+    /// The metadata refused a trim: the epoch is out.
+    #[error("the metadata refused a trim: {0}")]
+    Refused(String),
+    /// It was shut down.
+    #[error("the stream store was shut down")]
+    Shutdown,
+}
+
+/// How far a store has come.
+#[derive(Debug, Clone)]
+pub struct StoreStatus {
+    /// The first slot that is not known to be durable: batches of the slots before may be acknowledged.
+    pub durable: Slot,
+    /// Once set, nothing more becomes durable, and what was pending never is.
+    pub stopped: Option<Stopped>,
+}
+
+/// A stream's offsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamEnds {
+    /// The first that can be read.
+    pub start: Offset,
+    /// The end of what is durable: Kafka's high watermark. Nothing at or above it is ever shown.
+    pub durable: Offset,
+    /// The end of what was appended: the next batch's base offset.
+    pub appended: Offset,
+}
+
+/// Whole batches of a stream that lie together in memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// The first batch's base offset.
+    pub base: Offset,
+    /// The offset after the last batch.
+    pub end: Offset,
+    /// The batches, end to end.
+    pub bytes: Bytes,
+}
+
+/// A batch, as an index remembers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchInfo<'a> {
+    /// Its base offset.
+    pub base: Offset,
+    /// Offsets that it takes.
+    pub count: u32,
+    /// Its length in bytes.
+    pub bytes: u32,
+    /// The writer's note.
+    pub note: &'a [u8],
+}
+
+/// Why a read failed. The rest of the store goes on.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ReadError {
+    /// The stream is not open here.
+    #[error("the stream is not open here")]
+    UnknownStream,
+    /// The offset is below the stream's start or above its durable end.
+    #[error("offset {from} is not within {} to {}", ends.start, ends.durable)]
+    OutOfRange {
+        /// The offset asked for.
+        from: Offset,
+        /// What there is.
+        ends: StreamEnds,
+    },
+    /// No registered object holds an offset that one should hold.
+    #[error("no registered object holds offset {offset} of stream {stream}: see `levee inspect`")]
+    Unregistered {
+        /// The stream.
+        stream: StreamId,
+        /// The offset.
+        offset: Offset,
+    },
+    /// A registered object is gone.
+    #[error("{key} is missing (bytes {} to {}): restore it from a backup", range.start, range.end)]
+    Missing {
+        /// The object.
+        key: Key,
+        /// What was to be read, in bytes.
+        range: Range<u64>,
+    },
+    /// A registered object is not what it should be.
+    #[error("{key} is corrupt (bytes {} to {}): {what}. Restore it from a backup", range.start, range.end)]
+    Corrupt {
+        /// The object.
+        key: Key,
+        /// What was read, in bytes.
+        range: Range<u64>,
+        /// What is wrong.
+        what: FormatError,
+    },
+    /// The store did not answer as it should.
+    #[error(transparent)]
+    Store(#[from] levee_object::Error),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_out_of_bounds_are_made_workable_and_defaults_are_left_alone() {
+        for options in [WalOptions::folder(), WalOptions::cloud()] {
+            assert_eq!(options.workable(), options);
+        }
+        let zero = WalOptions {
+            pace: Duration::ZERO,
+            in_flight: 0,
+            object_bytes: 0,
+            untrimmed_bytes: 0,
+            untrimmed_objects: 0,
+            buffer_bytes: 0,
+        };
+        let options = zero.workable();
+        assert_eq!((options.in_flight, options.untrimmed_objects), (1, 2));
+        assert_eq!(options.buffer_bytes, 3 * options.one_buffer_bytes());
+    }
+}

@@ -136,6 +136,27 @@ pub const REQUEST_BYTES: usize = 256 * MIB;
 pub const FETCH_BYTES: usize = 55 * MIB;
 /// Fetch sessions kept (Kafka's `max.incremental.fetch.session.cache.slots`).
 pub const FETCH_SESSIONS: usize = 1_000;
+/// Partitions that all fetch sessions together may remember. Kafka bounds the sessions only; a session that
+/// would pass this is not made, and the client goes on with full requests.
+pub const FETCH_SESSION_PARTITIONS: usize = 200_000;
+/// A fetch session not used for as long may be evicted by any other, and one that exists for as long by a
+/// larger one (Kafka's `MIN_INCREMENTAL_FETCH_SESSION_EVICTION_MS`).
+pub const FETCH_SESSION_EVICTION: Duration = Duration::from_secs(120);
+/// The bytes that opening one compressed batch may give, as a multiple of the topic's `max.message.bytes`.
+pub const DECOMPRESSION_RATIO: usize = 64;
+/// Record errors reported for one refused batch. A batch may hold hundreds of thousands of records.
+pub const RECORD_ERRORS: usize = 100;
+/// Idempotent producers remembered a partition. Beyond it those silent for longest are forgotten, never one
+/// with a batch that waits for durability.
+pub const PARTITION_PRODUCERS: usize = 100_000;
+/// Entries of one partition's time index. When it is full, every second one goes.
+pub const TIME_INDEX_ENTRIES: usize = 1_024;
+/// Batches between two entries of a time index, as long as it has never been full.
+pub const TIME_INDEX_SPACING: u64 = 64;
+/// Kafka's `producer.id.expiration.ms`.
+pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);
+/// Kafka's `message.timestamp.after.max.ms`.
+pub const TIMESTAMP_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
 

@@ -1,9 +1,3 @@
-//! The Kafka broker: listeners, the wire format, request handlers, partition logs.
-//!
-//! `wire` turns bytes into requests and answers into bytes; `net` moves bytes between sockets and a `Service`;
-//! `handlers` is that service, one file per API. `wire` and `net` know no topic and no store.
+//! The broker: listeners, Kafka request handlers, partition logs.
 
-pub mod errors;
-pub mod handlers;
-pub mod net;
-pub mod wire;
+pub mod batch;

@@ -1,0 +1,19 @@
+//! Record batches of format version 2 as bytes: reading their headers in place, the few fields that a broker
+//! sets, what a client may send, and opening one batch's records.
+//!
+//! Nothing here knows partitions, offsets already given, or error codes of the protocol. Everything here
+//! reads bytes from outside: no input may panic, and `split::sole`, `validate::check` and `records::open`
+//! are the plain entry points for fuzzing.
+
+pub mod codec;
+pub mod header;
+pub mod records;
+pub mod split;
+pub mod validate;
+
+#[cfg(test)]
+pub(crate) mod build;
+
+pub use codec::Compression;
+pub use header::{BatchMut, BatchView, HEADER_BYTES, TimestampType};
+pub use validate::{Checked, Invalid, RecordError, Rules};

@@ -4,6 +4,7 @@
 //! topics, brokers, streams and objects; knows neither records nor Kafka's protocol.
 
 pub mod answer;
+pub mod codec;
 pub mod command;
 pub mod ids;
 pub mod state;

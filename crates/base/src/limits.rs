@@ -55,6 +55,23 @@ pub const SNAPSHOT_EVERY_BYTES: usize = 16 * MIB;
 pub const LOG_READ_WINDOW: usize = 64;
 /// How often an idle writer looks at its next slot.
 pub const LOG_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Slots that a reader asks for at once when it may well be at the end already.
+pub const LOG_READ_WINDOW_FIRST: usize = 4;
+/// The first wait before a request to the store is tried again; it doubles from there,
+pub const LOG_BACKOFF_MIN: Duration = Duration::from_millis(20);
+/// up to this.
+pub const LOG_BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// Creates that the hedging delay is computed from.
+pub const LOG_HEDGE_SAMPLES: usize = 128;
+/// Creates that must have been seen before anything is hedged.
+pub const LOG_HEDGE_SAMPLES_MIN: usize = 16;
+/// No create is hedged earlier than this.
+pub const LOG_HEDGE_FLOOR: Duration = Duration::from_millis(50);
+/// No create is hedged for so long after the store asked for less.
+pub const LOG_HEDGE_PAUSE: Duration = Duration::from_secs(10);
+/// Times that an object which can't be decoded is read before it counts as corrupt: a file that is being
+/// recycled may be caught half overwritten.
+pub const LOG_DECODE_TRIES: u32 = 3;
 
 /// The largest frame that a connection may send (Kafka's `socket.request.max.bytes`).
 pub const FRAME_BYTES: usize = 100 * MIB;
@@ -76,6 +93,8 @@ pub const FETCH_SESSIONS: usize = 1_000;
 pub const TOPIC_PARTITIONS: usize = 10_000;
 
 const _: () = assert!(LOG_HEADER_BYTES < OBJECT_HEADER_BYTES);
+const _: () = assert!(LOG_READ_WINDOW_FIRST <= LOG_READ_WINDOW);
+const _: () = assert!(LOG_HEDGE_SAMPLES_MIN <= LOG_HEDGE_SAMPLES);
 const _: () = assert!(OBJECT_HEADER_BYTES.is_multiple_of(PAGE));
 const _: () = assert!(WAL_OBJECT_BYTES <= WAL_OBJECT_BYTES_MAX);
 // Frames larger than an object are fine, batches are not: a batch never straddles two objects.

@@ -73,6 +73,21 @@ pub const LOG_HEDGE_PAUSE: Duration = Duration::from_secs(10);
 /// recycled may be caught half overwritten.
 pub const LOG_DECODE_TRIES: u32 = 3;
 
+/// Room on a folder's disk that is set aside for metadata and deletion when the disk is full, in bytes.
+pub const FOLDER_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
+/// How long one request to a store may take before it counts as unanswered.
+pub const STORE_DEADLINE: Duration = Duration::from_secs(20);
+/// How long the HTTP client waits for one request; less than the deadline, so that its connection is given up.
+pub const STORE_HTTP_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long the HTTP client waits for a connection.
+pub const STORE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// Times that a get, a list or a delete is tried. A create is tried once.
+pub const STORE_ATTEMPTS: u32 = 4;
+/// The longest wait before the second try; it doubles with each further one,
+pub const STORE_BACKOFF: Duration = Duration::from_millis(50);
+/// up to this.
+pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(2);
+
 /// The largest frame that a connection may send (Kafka's `socket.request.max.bytes`).
 pub const FRAME_BYTES: usize = 100 * MIB;
 /// What the arrays of one decoded request may take in memory.
@@ -102,3 +117,5 @@ const _: () = assert!(MESSAGE_BYTES + OBJECT_HEADER_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(WAL_OBJECT_BYTES_MAX * WAL_IN_FLIGHT_MAX < WAL_UNTRIMMED_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
 const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
+const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
+const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());

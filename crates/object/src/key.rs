@@ -84,7 +84,9 @@ mod tests {
         for good in ["a", "wal/1/00000000000000000002", "a-b_c.d"] {
             assert_eq!(Key::new(good).unwrap().as_str(), good);
         }
-        for bad in ["", "/a", "a/", "a//b", "..", "a/../b", ".levee/x", "a b", "ä", &"x".repeat(KEY_BYTES + 1)] {
+        for bad in
+            ["", "/a", "a/", "a//b", "..", "a/../b", ".levee/x", "a b", "ä", &"x".repeat(KEY_BYTES + 1)]
+        {
             assert!(Key::new(bad).is_err(), "{bad}");
         }
         assert_eq!(Key::new("a").unwrap().join_number(7).name(), "00000000000000000007");

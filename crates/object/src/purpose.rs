@@ -35,8 +35,19 @@ pub enum Purpose {
 impl Purpose {
     /// All of them, in the order of their numbers.
     pub const ALL: [Purpose; 13] = [
-        Self::Wal, Self::Journal, Self::Snapshot, Self::Hedge, Self::Doubt, Self::Look, Self::Fence,
-        Self::Recovery, Self::Tail, Self::CatchUp, Self::Collect, Self::Check, Self::Inspect,
+        Self::Wal,
+        Self::Journal,
+        Self::Snapshot,
+        Self::Hedge,
+        Self::Doubt,
+        Self::Look,
+        Self::Fence,
+        Self::Recovery,
+        Self::Tail,
+        Self::CatchUp,
+        Self::Collect,
+        Self::Check,
+        Self::Inspect,
     ];
 
     /// The name in metrics.

@@ -1,1 +1,36 @@
 //! Stores that serve the trait, and wrappers around them.
+
+pub mod folder;
+pub mod memory;
+
+use crate::{Error, ErrorKind, Key, Result};
+use std::ops::Range;
+
+/// The most objects that one page of a listing may ask for; what S3, GCS and Azure give at most or more.
+pub const LIST_LIMIT: usize = 1_000;
+
+/// The part of `range` that an object of `bytes` has; all of it for `None`.
+fn range_within(key: &Key, range: Option<Range<u64>>, bytes: u64) -> Result<Range<u64>> {
+    match range {
+        None => Ok(0..bytes),
+        Some(range) if range.start < range.end && range.start < bytes => {
+            Ok(range.start..range.end.min(bytes))
+        }
+        Some(range) => Err(Error::new(
+            ErrorKind::OutOfRange,
+            "get",
+            key,
+            format!("bytes {}..{} are asked for, the object has {bytes}", range.start, range.end),
+        )),
+    }
+}
+
+/// Refuses a page of no objects or of more than a store gives.
+fn check_limit(prefix: &str, limit: usize) -> Result<()> {
+    if (1..=LIST_LIMIT).contains(&limit) {
+        Ok(())
+    } else {
+        let reason = format!("a page holds 1 to {LIST_LIMIT} objects, {limit} were asked for");
+        Err(Error::new(ErrorKind::Unsupported, "list", prefix, reason))
+    }
+}

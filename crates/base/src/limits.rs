@@ -60,6 +60,11 @@ pub const BATCH_NOTE_BYTES: usize = 64;
 pub const JOURNAL_ENTRY_COMMANDS: usize = 1_000;
 /// A journal entry gathers commands up to as many bytes.
 pub const JOURNAL_ENTRY_BYTES: usize = 4 * MIB;
+/// Commands that wait for their answers, of one broker: further ones wait until there is room. Fewer than the
+/// answers that the state remembers for a sender.
+pub const COMMANDS_WAITING: usize = 1_000;
+/// One command, encoded.
+pub const COMMAND_BYTES: usize = 64 * MIB;
 /// A snapshot is due after as many journal entries,
 pub const SNAPSHOT_EVERY_ENTRIES: u64 = 1_000;
 /// or after as many bytes of them, whichever comes first.

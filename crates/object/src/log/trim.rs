@@ -70,6 +70,12 @@ impl Trimmer {
         self.committed
     }
 
+    /// What was proposed and is not known to be committed.
+    #[must_use]
+    pub fn proposed_point(&self) -> Option<LogPosition> {
+        self.proposed
+    }
+
     /// How far an epoch's writer may trim of the `wanted` slots: to its own durable prefix, in its own epoch. The
     /// position is not the trim point before [`Trimmer::committed`] says so.
     pub fn propose(&mut self, epoch: Epoch, wanted: Slot, durable: Slot) -> LogPosition {

@@ -1,0 +1,177 @@
+//! Envelopes and commands to and from their messages.
+
+use super::{CodecError, rows, uuid, wire};
+use crate::command::{Command, Envelope, NewExtent, Register, Registration, Sender};
+use crate::ids::{ProcessId, TopicId};
+use crate::state::rules::NEWEST_VERSION;
+use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
+use prost::Message;
+use std::ops::Range;
+
+/// Writes an envelope.
+#[must_use]
+pub fn encode_envelope(envelope: &Envelope) -> Vec<u8> {
+    envelope_to(envelope).encode_to_vec()
+}
+
+/// Reads an envelope.
+///
+/// # Errors
+/// `Newer` and `Malformed`.
+pub fn decode_envelope(bytes: &[u8]) -> Result<Envelope, CodecError> {
+    envelope_from(wire::Envelope::decode(bytes).map_err(CodecError::malformed)?)
+}
+
+fn envelope_to(envelope: &Envelope) -> wire::Envelope {
+    let (broker, process) = sender_to(envelope.sender);
+    let command = Some(command_to(&envelope.command));
+    wire::Envelope { broker, process, number: envelope.number, command }
+}
+
+pub(super) fn envelope_from(envelope: wire::Envelope) -> Result<Envelope, CodecError> {
+    let sender = sender_from(envelope.broker, envelope.process)?;
+    let unknown = || CodecError::Newer { what: "a command of an unknown kind".to_owned() };
+    let command = command_from(envelope.command.ok_or_else(unknown)?)?;
+    Ok(Envelope { sender, number: envelope.number, command })
+}
+
+pub(super) fn sender_to(sender: Sender) -> (Option<u64>, Option<Vec<u8>>) {
+    match sender {
+        Sender::Broker(epoch) => (Some(epoch.0), None),
+        Sender::Process(process) => (None, Some(process.0.as_bytes().to_vec())),
+    }
+}
+
+pub(super) fn sender_from(broker: Option<u64>, process: Option<Vec<u8>>) -> Result<Sender, CodecError> {
+    match (broker, process) {
+        (Some(epoch), None) => Ok(Sender::Broker(BrokerEpoch(epoch))),
+        (None, Some(process)) => Ok(Sender::Process(ProcessId(uuid(&process)?))),
+        _ => Err(CodecError::malformed("a sender is either a broker or a process")),
+    }
+}
+
+fn command_to(command: &Command) -> wire::Command {
+    match command {
+        Command::UseVersion { version } => wire::Command::UseVersion(wire::UseVersion { version: *version }),
+        Command::Register(register) => wire::Command::Register(register_to(register)),
+        Command::Out { epoch } => wire::Command::Out(wire::Out { epoch: epoch.0 }),
+        Command::CloseWal { epoch, fence, objects, heir } => wire::Command::CloseWal(wire::CloseWal {
+            epoch: epoch.0,
+            fence: fence.0,
+            objects: objects.iter().map(registration_to).collect(),
+            heir: heir.map(|heir| heir.0),
+        }),
+        Command::TrimWal { epoch, to, objects } => wire::Command::TrimWal(wire::TrimWal {
+            epoch: epoch.0,
+            to: to.0,
+            objects: objects.iter().map(registration_to).collect(),
+        }),
+        Command::Lead { leader, streams } => wire::Command::Lead(wire::Lead {
+            leader: leader.0,
+            streams: streams.iter().map(|stream| stream.0).collect(),
+        }),
+        Command::CreateTopic { name, topic, partitions, configs, leader } => {
+            wire::Command::CreateTopic(wire::CreateTopic {
+                name: name.clone(),
+                topic: topic.0.as_bytes().to_vec(),
+                partitions: *partitions,
+                configs: configs.clone(),
+                leader: leader.0,
+            })
+        }
+        Command::DeleteTopic { topic } => {
+            wire::Command::DeleteTopic(wire::DeleteTopic { topic: topic.0.as_bytes().to_vec() })
+        }
+        Command::AllocateProducerIds { count } => {
+            wire::Command::AllocateProducerIds(wire::AllocateProducerIds { count: *count })
+        }
+    }
+}
+
+fn command_from(command: wire::Command) -> Result<Command, CodecError> {
+    Ok(match command {
+        wire::Command::UseVersion(wire::UseVersion { version }) => {
+            if version > NEWEST_VERSION {
+                return Err(CodecError::Newer { what: format!("metadata version {version}") });
+            }
+            Command::UseVersion { version }
+        }
+        wire::Command::Register(register) => Command::Register(register_from(register)?),
+        wire::Command::Out(out) => Command::Out { epoch: BrokerEpoch(out.epoch) },
+        wire::Command::CloseWal(close) => Command::CloseWal {
+            epoch: BrokerEpoch(close.epoch),
+            fence: Slot(close.fence),
+            objects: close.objects.into_iter().map(registration_from).collect::<Result<_, _>>()?,
+            heir: close.heir.map(BrokerEpoch),
+        },
+        wire::Command::TrimWal(trim) => Command::TrimWal {
+            epoch: BrokerEpoch(trim.epoch),
+            to: Slot(trim.to),
+            objects: trim.objects.into_iter().map(registration_from).collect::<Result<_, _>>()?,
+        },
+        wire::Command::Lead(lead) => Command::Lead {
+            leader: BrokerEpoch(lead.leader),
+            streams: lead.streams.into_iter().map(StreamId).collect(),
+        },
+        wire::Command::CreateTopic(create) => Command::CreateTopic {
+            name: create.name,
+            topic: TopicId(uuid(&create.topic)?),
+            partitions: create.partitions,
+            configs: create.configs,
+            leader: BrokerEpoch(create.leader),
+        },
+        wire::Command::DeleteTopic(delete) => Command::DeleteTopic { topic: TopicId(uuid(&delete.topic)?) },
+        wire::Command::AllocateProducerIds(allocate) => {
+            Command::AllocateProducerIds { count: allocate.count }
+        }
+    })
+}
+
+pub(super) fn register_to(register: &Register) -> wire::Register {
+    wire::Register {
+        node: register.node.0,
+        address: register.address.clone(),
+        internal: register.internal.clone(),
+        process: register.process.0.as_bytes().to_vec(),
+    }
+}
+
+pub(super) fn register_from(register: wire::Register) -> Result<Register, CodecError> {
+    let process = ProcessId(uuid(&register.process)?);
+    let wire::Register { node, address, internal, .. } = register;
+    Ok(Register { node: NodeId(node), address, internal, process })
+}
+
+fn registration_to(object: &Registration) -> wire::Registration {
+    let extents = || object.extents.iter();
+    wire::Registration {
+        slot: object.slot.0,
+        total_bytes: object.total_bytes,
+        index_start: object.index.start,
+        // A range that is upside down is refused by `apply`; it must get there as what it is.
+        index_bytes: object.index.end.wrapping_sub(object.index.start),
+        streams: extents().map(|extent| extent.stream.0).collect(),
+        leader_epochs: extents().map(|extent| extent.leader_epoch).collect(),
+        bases: extents().map(|extent| extent.range.start.0).collect(),
+        counts: extents().map(|extent| extent.range.end.0.wrapping_sub(extent.range.start.0)).collect(),
+        bytes: extents().map(|extent| extent.bytes).collect(),
+    }
+}
+
+fn registration_from(object: wire::Registration) -> Result<Registration, CodecError> {
+    let wire::Registration { streams, leader_epochs, bases, counts, bytes, .. } = object;
+    let rows = rows([streams.len(), leader_epochs.len(), bases.len(), counts.len(), bytes.len()])?;
+    let extents = (0..rows).map(|i| NewExtent {
+        stream: StreamId(streams[i]),
+        leader_epoch: leader_epochs[i],
+        range: offsets(bases[i], counts[i]),
+        bytes: bytes[i],
+    });
+    let index = object.index_start..object.index_start.wrapping_add(object.index_bytes);
+    let extents = extents.collect();
+    Ok(Registration { slot: Slot(object.slot), total_bytes: object.total_bytes, index, extents })
+}
+
+fn offsets(base: u64, count: u64) -> Range<Offset> {
+    Offset(base)..Offset(base.wrapping_add(count))
+}

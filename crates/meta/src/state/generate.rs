@@ -1,0 +1,149 @@
+//! Random histories for tests: steps without meaning of their own, that shrink well, and their reading as
+//! commands against the state at hand, most of them sensible and some of them wrong.
+
+use crate::command::{Command, Envelope, NewExtent, Register, Registration, Sender};
+use crate::ids::{ProcessId, TopicId};
+use crate::state::State;
+use crate::state::rules::NEWEST_VERSION;
+use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// One step of a random history.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Step {
+    kind: u8,
+    who: u8,
+    what: u8,
+    size: u8,
+    /// Makes some number wrong, where it is small.
+    twist: u8,
+}
+
+/// Histories of up to `steps` steps.
+pub(crate) fn histories(steps: usize) -> impl Strategy<Value = Vec<Step>> {
+    let step = (0u8..24, any::<u8>(), any::<u8>(), 0u8..6, any::<u8>());
+    let step = step.prop_map(|(kind, who, what, size, twist)| Step { kind, who, what, size, twist });
+    prop::collection::vec(step, 0..steps)
+}
+
+/// Reads steps as envelopes, numbering each sender's.
+#[derive(Debug, Default)]
+pub(crate) struct Reader {
+    numbers: BTreeMap<Sender, u64>,
+}
+
+pub(crate) fn process(n: u8) -> ProcessId {
+    ProcessId(Uuid::from_u128(0x1000 + u128::from(n)))
+}
+
+pub(crate) fn topic_id(n: u8) -> TopicId {
+    TopicId(Uuid::from_u128(0x2000 + u128::from(n)))
+}
+
+fn pick<T: Copy>(from: &[T], n: u8) -> Option<T> {
+    (!from.is_empty()).then(|| from[usize::from(n) % from.len()])
+}
+
+impl Reader {
+    pub(crate) fn envelope(&mut self, sender: Sender, command: Command) -> Envelope {
+        let number = self.numbers.entry(sender).or_default();
+        let envelope = Envelope { sender, number: *number, command };
+        *number += 1;
+        envelope
+    }
+
+    /// The history's first command, without which all others are refused.
+    pub(crate) fn first(&mut self) -> Envelope {
+        self.envelope(Sender::Process(process(0)), Command::UseVersion { version: NEWEST_VERSION })
+    }
+
+    pub(crate) fn read(&mut self, state: &State, step: Step) -> Envelope {
+        let live: Vec<BrokerEpoch> = state.brokers().map(|(epoch, _)| epoch).collect();
+        let broker = pick(&live, step.who).unwrap_or(BrokerEpoch(u64::from(step.who)));
+        let wals: Vec<BrokerEpoch> =
+            state.wals().filter(|(_, wal)| wal.fence.is_none()).map(|(epoch, _)| epoch).collect();
+        let by_process = Sender::Process(process(step.who % 3));
+        let by_broker = Sender::Broker(broker);
+        let (sender, command) = match step.kind {
+            0..3 => {
+                let node = NodeId(u32::from(step.what % 3));
+                let (address, internal) = (format!("host{node}:9092"), format!("host{node}:9099"));
+                let process = process(step.who % 3);
+                (by_process, Command::Register(Register { node, address, internal, process }))
+            }
+            3..5 => {
+                let name = ["a", "b", "a.b", "a_b", "..", "c-1"][usize::from(step.what) % 6].to_owned();
+                let topic = topic_id(step.twist);
+                let configs = BTreeMap::from([("retention.ms".to_owned(), step.size.to_string())]);
+                let partitions = u32::from(step.size);
+                (by_broker, Command::CreateTopic { name, topic, partitions, configs, leader: broker })
+            }
+            5 => {
+                let topics: Vec<TopicId> = state.topics().map(|(id, _)| id).collect();
+                let topic = pick(&topics, step.what).unwrap_or(topic_id(step.what));
+                (by_broker, Command::DeleteTopic { topic })
+            }
+            6 => (by_broker, Command::AllocateProducerIds { count: u32::from(step.what) }),
+            7 => (by_process, Command::Out { epoch: broker }),
+            8..11 => {
+                let epoch = pick(&wals, step.what).unwrap_or(broker);
+                let heir = (step.twist % 3 != 0).then_some(broker);
+                let (fence, objects) = Self::objects(state, epoch, step);
+                (by_broker, Command::CloseWal { epoch, fence, objects, heir })
+            }
+            11 => {
+                let streams = state.leaderless().map(|(id, _)| id).chain([StreamId(0)]);
+                let streams = streams.take(usize::from(step.size)).collect();
+                (by_broker, Command::Lead { leader: broker, streams })
+            }
+            12 => (by_process, Command::UseVersion { version: NEWEST_VERSION }),
+            _ => {
+                let (to, objects) = Self::objects(state, broker, step);
+                (by_broker, Command::TrimWal { epoch: broker, to, objects })
+            }
+        };
+        self.envelope(sender, command)
+    }
+
+    /// Objects that continue the log of `epoch`, and where they end.
+    fn objects(state: &State, epoch: BrokerEpoch, step: Step) -> (Slot, Vec<Registration>) {
+        let from = state.wal(epoch).map_or(Slot::ZERO, |wal| wal.trim);
+        let led: Vec<StreamId> = state.led_by(epoch).map(|(id, _)| id).collect();
+        let mut ends: BTreeMap<StreamId, Offset> = BTreeMap::new();
+        let mut objects = Vec::new();
+        for i in 0..u64::from(step.size % 4) {
+            let mut extents = Vec::new();
+            for j in 0..step.what % 5 {
+                let stream = pick(&led, step.twist.wrapping_add(j)).unwrap_or(StreamId(u64::from(j)));
+                let known = state.stream(stream);
+                let start = *ends.entry(stream).or_insert(known.map_or(Offset::ZERO, |s| s.end));
+                let end = Offset(start.0 + 1 + u64::from(step.who % 4));
+                ends.insert(stream, end);
+                let stale = u32::from(step.twist == 7);
+                let leader_epoch = known.map_or(0, |s| s.leader_epoch) + stale;
+                let skipped = u64::from(step.twist == 8);
+                let range = Offset(start.0 + skipped)..end;
+                extents.push(NewExtent { stream, leader_epoch, range, bytes: 100 + i });
+            }
+            let slot = Slot(from.0 + i + u64::from(step.twist == 9));
+            objects.push(Registration { slot, total_bytes: 8_192, index: 4_096..8_192, extents });
+        }
+        (Slot(from.0 + objects.len() as u64 + u64::from(step.twist == 10)), objects)
+    }
+}
+
+/// Applies a whole history. Returns what was applied, with the answers.
+pub(crate) fn run(steps: &[Step]) -> (State, Vec<(Envelope, crate::answer::Answer)>) {
+    let (mut state, mut reader, mut applied) = (State::default(), Reader::default(), Vec::new());
+    let first = reader.first();
+    let answer = state.apply(&first);
+    applied.push((first, answer));
+    for &step in steps {
+        let envelope = reader.read(&state, step);
+        let answer = state.apply(&envelope);
+        applied.push((envelope, answer));
+    }
+    (state, applied)
+}

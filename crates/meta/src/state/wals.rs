@@ -1,0 +1,166 @@
+//! Write-ahead logs: opened by a registration, trimmed by their broker, closed once for ever by whoever
+//! fenced them. Their objects become part of their streams where they lie.
+//!
+//! A command registers every slot from the trim point up to the new one or not at all, so that no slot's
+//! records are passed over. An extent is left out, and the rest goes on, when its topic is deleted, its stream
+//! has another leader by now, or its leader epoch is not the stream's: those records were never this log's to
+//! give. An extent that should be taken but doesn't begin where its stream ends refuses the whole command:
+//! records would be missing or an offset given twice.
+
+use crate::answer::{Answer, Refusal};
+use crate::command::{NewExtent, Registration, Sender};
+use crate::ids::ObjectName;
+use crate::state::State;
+use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
+use std::collections::BTreeMap;
+
+/// A write-ahead log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wal {
+    /// Whose it is.
+    pub node: NodeId,
+    /// The first slot that isn't registered. Never goes down.
+    pub trim: Slot,
+    /// Where it ends, once it is closed. The trim point is then here too.
+    pub fence: Option<Slot>,
+}
+
+impl State {
+    /// All write-ahead logs there ever were, by the epoch of their broker.
+    pub fn wals(&self) -> impl Iterator<Item = (BrokerEpoch, &Wal)> {
+        self.wals.iter().map(|(&epoch, wal)| (epoch, wal))
+    }
+
+    /// The log of `epoch`.
+    #[must_use]
+    pub fn wal(&self, epoch: BrokerEpoch) -> Option<&Wal> {
+        self.wals.get(&epoch)
+    }
+
+    /// The logs that wait to be recovered: open, but their broker is out.
+    pub fn orphans(&self) -> impl Iterator<Item = (BrokerEpoch, &Wal)> {
+        self.wals().filter(|(epoch, wal)| wal.fence.is_none() && !self.brokers.contains_key(epoch))
+    }
+
+    /// Whether the broker is live and its log open, so that it can lead.
+    #[must_use]
+    pub fn can_lead(&self, epoch: BrokerEpoch) -> bool {
+        self.brokers.contains_key(&epoch) && self.wals.get(&epoch).is_some_and(|wal| wal.fence.is_none())
+    }
+
+    pub(super) fn trim_wal(
+        &mut self,
+        sender: Sender,
+        epoch: BrokerEpoch,
+        to: Slot,
+        objects: &[Registration],
+    ) -> Result<Answer, Refusal> {
+        if sender != Sender::Broker(epoch) {
+            return Err(Refusal::NotYourWal { epoch });
+        }
+        let wal = self.open_wal(epoch)?;
+        if to < wal.trim {
+            return Err(Refusal::TrimBackward { trim: wal.trim });
+        }
+        self.check_objects(epoch, wal.trim, to, objects)?;
+        let left_out = self.register_objects(epoch, wal, objects);
+        self.wals.insert(epoch, Wal { trim: to, ..wal });
+        Ok(Answer::Trimmed { left_out })
+    }
+
+    /// The close is the fence's check: a fence below the trim point is void. The slots below the trim point are
+    /// registered already, so a recovery that began to read before the last trim is as good as any.
+    pub(super) fn close_wal(
+        &mut self,
+        epoch: BrokerEpoch,
+        fence: Slot,
+        objects: &[Registration],
+        heir: Option<BrokerEpoch>,
+    ) -> Result<Answer, Refusal> {
+        let wal = self.open_wal(epoch)?;
+        if fence < wal.trim {
+            return Err(Refusal::FenceVoid { trim: wal.trim });
+        }
+        if let Some(heir) = heir
+            && (heir == epoch || !self.can_lead(heir))
+        {
+            return Err(Refusal::CannotLead { epoch: heir });
+        }
+        let objects = &objects[objects.partition_point(|object| object.slot < wal.trim)..];
+        self.check_objects(epoch, wal.trim, fence, objects)?;
+        let left_out = self.register_objects(epoch, wal, objects);
+        self.wals.insert(epoch, Wal { trim: fence, fence: Some(fence), ..wal });
+        self.hand_over(epoch, heir);
+        Ok(Answer::Trimmed { left_out })
+    }
+
+    fn open_wal(&self, epoch: BrokerEpoch) -> Result<Wal, Refusal> {
+        let wal = *self.wals.get(&epoch).ok_or(Refusal::UnknownBroker { epoch })?;
+        wal.fence.map_or(Ok(wal), |fence| Err(Refusal::WalClosed { fence }))
+    }
+
+    /// Whether `objects` are those of the slots `from..to` and continue their streams.
+    fn check_objects(
+        &self,
+        epoch: BrokerEpoch,
+        from: Slot,
+        to: Slot,
+        objects: &[Registration],
+    ) -> Result<(), Refusal> {
+        let mut expected = from;
+        let mut ends: BTreeMap<StreamId, Offset> = BTreeMap::new();
+        for object in objects {
+            if object.slot != expected || object.slot >= to {
+                return Err(Refusal::SlotMissing { expected });
+            }
+            expected = expected.next();
+            if object.index.start > object.index.end || object.index.end > object.total_bytes {
+                return Err(Refusal::InvalidObject { slot: object.slot });
+            }
+            for extent in &object.extents {
+                if extent.range.start >= extent.range.end {
+                    return Err(Refusal::InvalidObject { slot: object.slot });
+                }
+                if !self.takes(epoch, extent)? {
+                    continue;
+                }
+                let stream = extent.stream;
+                let end = self.streams.get(&stream).map_or(Offset::ZERO, |stream| stream.end);
+                let end = ends.entry(stream).or_insert(end);
+                if extent.range.start != *end {
+                    return Err(Refusal::NotAtEnd { stream, ends: *end, begins: extent.range.start });
+                }
+                *end = extent.range.end;
+            }
+        }
+        if expected == to { Ok(()) } else { Err(Refusal::SlotMissing { expected }) }
+    }
+
+    /// Whether an extent found in the log of `epoch` is to become part of its stream.
+    fn takes(&self, epoch: BrokerEpoch, extent: &NewExtent) -> Result<bool, Refusal> {
+        match self.streams.get(&extent.stream) {
+            Some(stream) => Ok(stream.leader == Some(epoch) && stream.leader_epoch == extent.leader_epoch),
+            None if extent.stream < self.next_stream => Ok(false),
+            None => Err(Refusal::UnknownStream { stream: extent.stream }),
+        }
+    }
+
+    /// Appends what `check_objects` found right. Returns how many extents were left out.
+    fn register_objects(&mut self, epoch: BrokerEpoch, wal: Wal, objects: &[Registration]) -> u32 {
+        let mut left_out = 0;
+        for object in objects {
+            let name = ObjectName::Wal { node: wal.node, epoch, slot: object.slot };
+            let id = self.add_object(name, object.total_bytes, object.index.clone());
+            let mut references = 0;
+            for extent in &object.extents {
+                if self.takes(epoch, extent) == Ok(true) {
+                    references += u32::from(self.append_extent(id, extent));
+                } else {
+                    left_out += 1;
+                }
+            }
+            self.set_references(id, references);
+        }
+        left_out
+    }
+}

@@ -1,3 +1,15 @@
-//! The broker: listeners, Kafka request handlers, partition logs.
+//! The Kafka broker: listeners, the wire format, request handlers, partition logs.
+//!
+//! `wire` turns bytes into requests and answers into bytes; `net` moves bytes between sockets and a `Service`;
+//! `handlers` is that service, one file per API; `partition` and `batch` are what a partition is. `node` puts
+//! everything together.
 
 pub mod batch;
+pub mod broker;
+pub mod errors;
+pub mod fetch_session;
+pub mod handlers;
+pub mod metrics;
+pub mod net;
+pub mod partition;
+pub mod wire;

@@ -9,7 +9,5 @@ pub mod random;
 
 pub use clock::Clock;
 pub use collections::{HashMap, HashSet};
-pub use ids::{
-    BrokerEpoch, ClusterId, Epoch, LogPosition, NodeId, Offset, Slot, StreamId, WriterId,
-};
+pub use ids::{BrokerEpoch, ClusterId, Epoch, LogPosition, NodeId, Offset, Slot, StreamId, WriterId};
 pub use random::Random;

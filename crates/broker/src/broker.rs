@@ -6,7 +6,7 @@ use crate::metrics::Metrics;
 use crate::partition::PartitionLog;
 use kafka_protocol::ResponseError;
 use levee_base::{BrokerEpoch, Clock, ClusterId, NodeId, Random, StreamId};
-use levee_meta::{Answer, Command, Metadata, Sender, TopicId};
+use levee_meta::{Answer, Command, Metadata, TopicId};
 use levee_store::{Extent, ObjectRef, StreamStore};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -101,7 +101,7 @@ impl Broker {
     /// # Errors
     /// As Kafka has it, when it is refused or can't be committed now.
     pub async fn commit(&self, command: Command) -> Result<Answer, KafkaError> {
-        match self.metadata.commit(Sender::Broker(self.epoch), command).await {
+        match self.metadata.commit(command).await {
             Ok(Answer::Refused(refusal)) => Err(refusal.into()),
             Ok(answer) => Ok(answer),
             Err(error) => Err(KafkaError::because(ResponseError::CoordinatorNotAvailable, error)),
@@ -198,7 +198,10 @@ impl Broker {
             let extents = found.extents().map(|extent| {
                 let object = state.object(extent.object)?;
                 let (total_bytes, index) = (object.total_bytes, object.index.clone());
-                Some(Extent { range: extent.range, object: ObjectRef { key: object.name.key(), total_bytes, index } })
+                Some(Extent {
+                    range: extent.range,
+                    object: ObjectRef { key: object.name.key(), total_bytes, index },
+                })
             });
             Some((found.leader, found.leader_epoch, found.start, extents.collect::<Option<Vec<_>>>()))
         });
@@ -245,7 +248,10 @@ impl Broker {
         }
         let answer = self.commit(Command::AllocateProducerIds { count: PRODUCER_ID_BLOCK }).await?;
         let Answer::ProducerIds { first } = answer else {
-            return Err(KafkaError::because(ResponseError::UnknownServerError, "an answer to another question"));
+            return Err(KafkaError::because(
+                ResponseError::UnknownServerError,
+                "an answer to another question",
+            ));
         };
         // A block that another request fetched meanwhile is dropped: ids are plenty, and never used twice.
         *self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner) =

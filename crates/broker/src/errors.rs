@@ -39,9 +39,10 @@ impl KafkaError {
 impl From<Invalid> for KafkaError {
     fn from(invalid: Invalid) -> Self {
         let error = match invalid {
-            Invalid::Crc { .. } | Invalid::Length { .. } | Invalid::Short { .. } | Invalid::MagicByte { .. } => {
-                ResponseError::CorruptMessage
-            }
+            Invalid::Crc { .. }
+            | Invalid::Length { .. }
+            | Invalid::Short { .. }
+            | Invalid::MagicByte { .. } => ResponseError::CorruptMessage,
             Invalid::OldFormat { .. } => ResponseError::InvalidRecord,
             Invalid::ZstdTooEarly { .. } => ResponseError::UnsupportedCompressionType,
             Invalid::TooLarge { .. } => ResponseError::MessageTooLarge,
@@ -56,8 +57,12 @@ impl From<Invalid> for KafkaError {
 impl From<AppendRefused> for KafkaError {
     fn from(refused: AppendRefused) -> Self {
         let error = match &refused {
-            AppendRefused::Producer(Refused::InvalidProducerEpoch { .. }) => ResponseError::InvalidProducerEpoch,
-            AppendRefused::Producer(Refused::OutOfOrderSequence { .. }) => ResponseError::OutOfOrderSequenceNumber,
+            AppendRefused::Producer(Refused::InvalidProducerEpoch { .. }) => {
+                ResponseError::InvalidProducerEpoch
+            }
+            AppendRefused::Producer(Refused::OutOfOrderSequence { .. }) => {
+                ResponseError::OutOfOrderSequenceNumber
+            }
             AppendRefused::Store(AppendError::TooLarge) => ResponseError::MessageTooLarge,
             AppendRefused::Store(AppendError::Full) => ResponseError::RequestTimedOut,
             AppendRefused::Store(AppendError::Stopped | AppendError::UnknownStream) => {

@@ -168,7 +168,8 @@ impl Sessions {
             };
         }
         let order = request.named.iter().map(|(followed, _)| followed.clone()).collect();
-        let partitions = request.named.into_iter().map(|(followed, wanted)| (followed, (wanted, None))).collect();
+        let partitions =
+            request.named.into_iter().map(|(followed, wanted)| (followed, (wanted, None))).collect();
         self.end(id);
         self.sessions.insert(id, Session { next_epoch: 1, by_id: request.by_id, order, partitions });
         self.used.push_back(id);

@@ -63,7 +63,13 @@ Examples:
   levee topic delete flights")]
 pub struct TopicArgs {
     /// A broker to ask.
-    #[arg(long, global = true, env = "LEVEE_BOOTSTRAP_SERVER", default_value = "127.0.0.1:9092", value_name = "HOST:PORT")]
+    #[arg(
+        long,
+        global = true,
+        env = "LEVEE_BOOTSTRAP_SERVER",
+        default_value = "127.0.0.1:9092",
+        value_name = "HOST:PORT"
+    )]
     pub bootstrap_server: String,
     #[command(flatten)]
     pub output: OutputArgs,
@@ -163,7 +169,9 @@ pub enum InspectCommand {
         url: String,
     },
     /// Shows one object: its header, its blocks, and whether its checksums hold.
-    #[command(after_help = "Example:\n  levee inspect object ./levee-data wal/1/00000000000000000001/00000000000000000000")]
+    #[command(
+        after_help = "Example:\n  levee inspect object ./levee-data wal/1/00000000000000000001/00000000000000000000"
+    )]
     Object {
         /// The store.
         url: String,

@@ -138,7 +138,8 @@ impl ServeArgs {
 
 fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|e| format!("can't read the config file {shown}: {e}"))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| format!("can't read the config file {shown}: {e}"))?;
     let given = toml::from_str::<Given>(&text)
         .map_err(|e| format!("{shown} is not a valid config file; see docs/options.md: {e}"))?;
     // What the command line checks by itself has to hold for the file too.
@@ -166,7 +167,10 @@ pub fn reference_page() -> String {
     for (name, default, help) in described() {
         let env = format!("LEVEE_{}", name.to_uppercase());
         let flag = name.replace('_', "-");
-        let _ = write!(page, "\n## `--{flag}`\n\n{help}\n\nEnvironment: `{env}`. File: `{flag}`. Default: `{default}`.\n");
+        let _ = write!(
+            page,
+            "\n## `--{flag}`\n\n{help}\n\nEnvironment: `{env}`. File: `{flag}`. Default: `{default}`.\n"
+        );
     }
     page
 }
@@ -174,7 +178,8 @@ pub fn reference_page() -> String {
 /// A config file with every option at its default, commented out.
 #[must_use]
 pub fn sample_file() -> String {
-    let mut file = "# A config file for `levee serve --config FILE`, every option at its default.\n".to_owned();
+    let mut file =
+        "# A config file for `levee serve --config FILE`, every option at its default.\n".to_owned();
     for (name, default, help) in described() {
         let comment = help.lines().map(|line| format!("# {line}\n")).collect::<String>();
         let _ = write!(file, "\n{comment}#{} = {default}\n", name.replace('_', "-"));
@@ -221,12 +226,16 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_values_in_the_file_are_refused() {
-        for text in ["node-idd = 1", "node_id = 1", "node-id = 'x'", "wal-in-flight = 17", "num-partitions = 0"] {
+        for text in
+            ["node-idd = 1", "node_id = 1", "node-id = 'x'", "wal-in-flight = 17", "num-partitions = 0"]
+        {
             let file = file(text);
             let error = serve(&["--config", file.path().to_str().unwrap()]).unwrap_err().to_string();
             assert!(error.contains(file.path().to_str().unwrap()), "{error}");
         }
-        assert!(serve(&["--config", "/nonexistent/levee.toml"]).unwrap_err().to_string().contains("can't read"));
+        assert!(
+            serve(&["--config", "/nonexistent/levee.toml"]).unwrap_err().to_string().contains("can't read")
+        );
     }
 
     #[test]
@@ -249,7 +258,11 @@ mod tests {
             if std::env::var_os("UPDATE_DOCS").is_some() {
                 std::fs::write(&path, &text).unwrap();
             }
-            assert_eq!(std::fs::read_to_string(&path).unwrap_or_default(), text, "docs/{name} is out of date");
+            assert_eq!(
+                std::fs::read_to_string(&path).unwrap_or_default(),
+                text,
+                "docs/{name} is out of date"
+            );
         }
     }
 }

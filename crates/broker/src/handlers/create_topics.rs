@@ -21,8 +21,15 @@ pub async fn answer(broker: &Broker, version: i16, request: CreateTopicsRequest)
         match times.remove(&topic.name.0) {
             Some(1) => results.push(result(broker, version, topic, request.validate_only).await),
             Some(_) => {
-                let message = format!("Create topics request from client contains multiple entries for the following topics: {}", topic.name.0);
-                results.push(refused(version, &topic, &KafkaError::because(ResponseError::InvalidRequest, message)));
+                let message = format!(
+                    "Create topics request from client contains multiple entries for the following topics: {}",
+                    topic.name.0
+                );
+                results.push(refused(
+                    version,
+                    &topic,
+                    &KafkaError::because(ResponseError::InvalidRequest, message),
+                ));
             }
             // Answered with its first entry.
             None => {}
@@ -31,7 +38,12 @@ pub async fn answer(broker: &Broker, version: i16, request: CreateTopicsRequest)
     CreateTopicsResponse::default().with_topics(results)
 }
 
-async fn result(broker: &Broker, version: i16, topic: CreatableTopic, validate_only: bool) -> CreatableTopicResult {
+async fn result(
+    broker: &Broker,
+    version: i16,
+    topic: CreatableTopic,
+    validate_only: bool,
+) -> CreatableTopicResult {
     match create(broker, &topic, validate_only).await {
         Ok((created, partitions)) => {
             let result = CreatableTopicResult::default().with_name(topic.name);
@@ -39,7 +51,10 @@ async fn result(broker: &Broker, version: i16, topic: CreatableTopic, validate_o
                 return result;
             }
             let partitions = i32::try_from(partitions).unwrap_or(i32::MAX);
-            let result = result.with_num_partitions(partitions).with_replication_factor(1).with_configs(Some(Vec::new()));
+            let result = result
+                .with_num_partitions(partitions)
+                .with_replication_factor(1)
+                .with_configs(Some(Vec::new()));
             match created {
                 Some(created) if version >= 7 => result.with_topic_id(created.id.0),
                 _ => result,
@@ -73,7 +88,10 @@ async fn create(
             return Err(levee_meta::Refusal::InvalidTopicName.into());
         }
         if broker.topic(name).is_some() {
-            return Err(KafkaError::because(ResponseError::TopicAlreadyExists, format!("Topic '{name}' already exists.")));
+            return Err(KafkaError::because(
+                ResponseError::TopicAlreadyExists,
+                format!("Topic '{name}' already exists."),
+            ));
         }
         return Ok((None, partitions as usize));
     }
@@ -105,7 +123,10 @@ fn partitions(broker: &Broker, topic: &CreatableTopic) -> Result<u32, KafkaError
         }
     }
     if topic.replication_factor == 0 || topic.replication_factor < -1 {
-        return invalid(ResponseError::InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value.");
+        return invalid(
+            ResponseError::InvalidReplicationFactor,
+            "Replication factor must be larger than 0, or -1 to use the default value.",
+        );
     }
     let partitions = match topic.num_partitions {
         -1 if topic.assignments.is_empty() => broker.config.num_partitions,
@@ -113,7 +134,10 @@ fn partitions(broker: &Broker, topic: &CreatableTopic) -> Result<u32, KafkaError
         given => u32::try_from(given).unwrap_or(0),
     };
     if partitions == 0 {
-        return invalid(ResponseError::InvalidPartitions, "Number of partitions was set to an invalid non-positive value.");
+        return invalid(
+            ResponseError::InvalidPartitions,
+            "Number of partitions was set to an invalid non-positive value.",
+        );
     }
     if partitions as usize > TOPIC_PARTITIONS {
         let message = format!("a topic has at most {TOPIC_PARTITIONS} partitions");

@@ -39,7 +39,11 @@ pub async fn answer(broker: &Broker, version: i16, request: DeleteTopicsRequest)
     DeleteTopicsResponse::default().with_responses(responses)
 }
 
-async fn delete(broker: &Broker, name: Option<&TopicName>, id: Uuid) -> Result<(TopicName, TopicId), KafkaError> {
+async fn delete(
+    broker: &Broker,
+    name: Option<&TopicName>,
+    id: Uuid,
+) -> Result<(TopicName, TopicId), KafkaError> {
     let topic = match name {
         Some(_) if !id.is_nil() => {
             return Err(KafkaError::because(

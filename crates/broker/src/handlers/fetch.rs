@@ -61,10 +61,12 @@ pub async fn answer(
         found.push(Found { followed, wanted, told, log });
     }
     let fetched = wait(broker, &found, min_bytes, max_bytes, max_wait).await;
-    let told = found.iter().zip(&fetched).filter(|(_, fetched)| fetched.error_code == 0).map(|(found, fetched)| {
-        let told = Told { high_watermark: fetched.high_watermark, log_start_offset: fetched.log_start_offset };
-        (found.followed.clone(), told, !fetched.records.is_empty())
-    });
+    let told =
+        found.iter().zip(&fetched).filter(|(_, fetched)| fetched.error_code == 0).map(|(found, fetched)| {
+            let told =
+                Told { high_watermark: fetched.high_watermark, log_start_offset: fetched.log_start_offset };
+            (found.followed.clone(), told, !fetched.records.is_empty())
+        });
     if id != 0 {
         lock().told(id, told);
     }

@@ -61,9 +61,7 @@ fn cluster_id(broker: &Broker) -> String {
 async fn by_name(broker: &Broker, version: i16, name: TopicName, create: bool) -> MetadataResponseTopic {
     match broker.topic_or_create(&name, create).await {
         Ok(topic) => found(broker, version, topic),
-        Err(error) => {
-            MetadataResponseTopic::default().with_name(Some(name)).with_error_code(error.code())
-        }
+        Err(error) => MetadataResponseTopic::default().with_name(Some(name)).with_error_code(error.code()),
     }
 }
 

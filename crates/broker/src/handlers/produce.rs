@@ -76,7 +76,8 @@ async fn append(
     let log = broker.partition(topic, index).await?;
     let log_append_time =
         topic.configs.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime");
-    let timestamp_type = if log_append_time { TimestampType::LogAppendTime } else { TimestampType::CreateTime };
+    let timestamp_type =
+        if log_append_time { TimestampType::LogAppendTime } else { TimestampType::CreateTime };
     let rules = Rules { timestamp_type, ..Rules::default() };
     let mut checked = validate::check(records, version, &rules, broker.clock.wall_ms())?;
     loop {

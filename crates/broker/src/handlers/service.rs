@@ -12,12 +12,12 @@ use bytes::Bytes;
 use kafka_protocol::messages::{ApiKey, RequestKind};
 use kafka_protocol::protocol::Encodable;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 /// Answers Kafka's requests.
 #[derive(Debug)]
 pub struct Handlers {
-    broker: Arc<Broker>,
+    broker: RwLock<Arc<Broker>>,
     sessions: Arc<Mutex<Sessions>>,
 }
 
@@ -25,14 +25,23 @@ impl Handlers {
     /// For a broker.
     #[must_use]
     pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker, sessions: Arc::default() }
+        Self { broker: RwLock::new(broker), sessions: Arc::default() }
+    }
+
+    /// From now on requests go to `broker`, which has registered anew.
+    pub fn replace(&self, broker: Arc<Broker>) {
+        *self.broker.write().unwrap_or_else(PoisonError::into_inner) = broker;
+    }
+
+    fn broker(&self) -> Arc<Broker> {
+        self.broker.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Service for Handlers {
     async fn begin<'a>(&'a self, head: RequestHead, frame: &'a mut [u8], peer: SocketAddr) -> Begun {
         tracing::trace!(%peer, api = ?head.api, version = head.version, client = head.client_id(frame), "request");
-        let broker = self.broker.clone();
+        let broker = self.broker();
         let began = broker.clock.now();
         let served = api_versions::served(head.api as i16, head.version).is_some();
         if head.api == ApiKey::ApiVersions {
@@ -63,7 +72,9 @@ impl Service for Handlers {
             .and_then(|_| guard::decode(head.api, head.version, Bytes::copy_from_slice(body)));
         let request = match decoded {
             Ok(request) => request,
-            Err(malformed) => return Begun::Close(format!("a malformed {:?} request: {malformed}", head.api)),
+            Err(malformed) => {
+                return Begun::Close(format!("a malformed {:?} request: {malformed}", head.api));
+            }
         };
         let sessions = self.sessions.clone();
         Begun::Alone(Box::pin(async move {

@@ -61,7 +61,11 @@ impl PartitionLog {
     ///
     /// # Errors
     /// When an index can't be read.
-    pub async fn open(store: Arc<StreamStore>, stream: StreamId, leader_epoch: u32) -> Result<Self, ReadError> {
+    pub async fn open(
+        store: Arc<StreamStore>,
+        stream: StreamId,
+        leader_epoch: u32,
+    ) -> Result<Self, ReadError> {
         let mut state = State::default();
         let start = store.end(stream).ok_or(ReadError::UnknownStream)?.start;
         store.replay(stream, start, &mut |info| state.replay(info.base, info.count, info.note)).await?;
@@ -102,7 +106,9 @@ impl PartitionLog {
         now_ms: i64,
     ) -> Result<Appended, AppendRefused> {
         let mut state = self.state();
-        if let Verdict::Duplicate(Known { base, log_append_time, slot, .. }) = state.producers.check(&Note::of(&checked.view()))? {
+        if let Verdict::Duplicate(Known { base, log_append_time, slot, .. }) =
+            state.producers.check(&Note::of(&checked.view()))?
+        {
             return Ok(Appended { base, log_append_time, slot });
         }
         let base = self.store.end(self.stream).ok_or(AppendError::UnknownStream)?.appended;
@@ -121,7 +127,9 @@ impl PartitionLog {
         state.times.appended(base, note.max_timestamp);
         state.appends = state.appends.wrapping_add(1);
         if state.appends.is_multiple_of(EXPIRE_EVERY) {
-            state.producers.expire(now_ms.saturating_sub(i64::try_from(PRODUCER_ID_EXPIRATION.as_millis()).unwrap_or(i64::MAX)));
+            state.producers.expire(
+                now_ms.saturating_sub(i64::try_from(PRODUCER_ID_EXPIRATION.as_millis()).unwrap_or(i64::MAX)),
+            );
         }
         Ok(Appended { base, log_append_time, slot: Some(slot) })
     }

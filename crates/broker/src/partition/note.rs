@@ -102,8 +102,13 @@ mod tests {
     #[test]
     fn a_note_reads_as_it_was_written() {
         let note = Note {
-            attributes: 0x13, producer_id: -1, producer_epoch: 7, base_sequence: i32::MAX,
-            base_timestamp: -1, max_timestamp: 1 << 50, count: 3,
+            attributes: 0x13,
+            producer_id: -1,
+            producer_epoch: 7,
+            base_sequence: i32::MAX,
+            base_timestamp: -1,
+            max_timestamp: 1 << 50,
+            count: 3,
         };
         assert_eq!(note.last_sequence(), 1, "sequences wrap");
         assert_eq!(Note::read(&note.write(), 3), Some(note));

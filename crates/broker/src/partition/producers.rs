@@ -87,8 +87,7 @@ impl Producers {
         let Some(producer) = batch.has_producer().then(|| self.0.get(&batch.producer_id)).flatten() else {
             return Ok(Verdict::Append);
         };
-        let (producer_id, epoch, sequence) =
-            (batch.producer_id, batch.producer_epoch, batch.base_sequence);
+        let (producer_id, epoch, sequence) = (batch.producer_id, batch.producer_epoch, batch.base_sequence);
         if epoch < producer.epoch {
             return Err(Refused::InvalidProducerEpoch { producer_id, epoch, current: producer.epoch });
         }
@@ -112,14 +111,22 @@ impl Producers {
     }
 
     /// Remembers a batch that has been given its place.
-    pub fn appended(&mut self, batch: &Note, base: Offset, slot: Option<Slot>, log_append_time: i64, now_ms: i64) {
+    pub fn appended(
+        &mut self,
+        batch: &Note,
+        base: Offset,
+        slot: Option<Slot>,
+        log_append_time: i64,
+        now_ms: i64,
+    ) {
         if !batch.has_producer() {
             return;
         }
         if self.0.len() >= PARTITION_PRODUCERS && !self.0.contains_key(&batch.producer_id) {
             self.forget_longest_unused();
         }
-        let fresh = || Producer { epoch: batch.producer_epoch, batches: VecDeque::new(), last_used_ms: now_ms };
+        let fresh =
+            || Producer { epoch: batch.producer_epoch, batches: VecDeque::new(), last_used_ms: now_ms };
         let producer = self.0.entry(batch.producer_id).or_insert_with(fresh);
         if producer.epoch != batch.producer_epoch {
             *producer = fresh();
@@ -183,7 +190,9 @@ mod tests {
         }
         for n in 1..6u64 {
             let sequence = i32::try_from(n * 10).unwrap();
-            let Ok(Verdict::Duplicate(known)) = producers.check(&header(1, 0, sequence, 10)) else { panic!("{n}") };
+            let Ok(Verdict::Duplicate(known)) = producers.check(&header(1, 0, sequence, 10)) else {
+                panic!("{n}")
+            };
             assert_eq!((known.base, known.slot), (Offset(n * 10), Some(Slot(n * 10))));
         }
         for wrong in [header(1, 0, 0, 10), header(1, 0, 61, 10), header(1, 0, 50, 5)] {

@@ -140,7 +140,8 @@ struct PartitionRow {
 
 async fn describe(broker: &mut Connection, format: OutputFormat, name: &str) -> Result<(), Box<dyn Error>> {
     let wanted = MetadataRequestTopic::default().with_name(Some(topic_name(name)));
-    let request = MetadataRequest::default().with_topics(Some(vec![wanted])).with_allow_auto_topic_creation(false);
+    let request =
+        MetadataRequest::default().with_topics(Some(vec![wanted])).with_allow_auto_topic_creation(false);
     let answer = broker.call(request).await?;
     let topic = answer.topics.first().ok_or("the broker's answer names no topic")?;
     refused(&format!("describe {name}"), topic.error_code, None)?;

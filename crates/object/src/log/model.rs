@@ -67,11 +67,28 @@ struct Out {
 enum Role {
     Down,
     /// Reading the chain, perhaps to take it over. `must` acknowledged entries were there when it began.
-    Chain { chain: Chain, trim: LogPosition, log: Vec<Placed>, fences: Vec<LogPosition>, must: u8 },
+    Chain {
+        chain: Chain,
+        trim: LogPosition,
+        log: Vec<Placed>,
+        fences: Vec<LogPosition>,
+        must: u8,
+    },
     /// Writing an epoch. `log` is what it read when it took over, and what it acknowledged since.
-    Owner { epoch: Epoch, appender: Appender<u8>, trimmer: Trimmer, log: Vec<Placed>, must: u8 },
+    Owner {
+        epoch: Epoch,
+        appender: Appender<u8>,
+        trimmer: Trimmer,
+        log: Vec<Placed>,
+        must: u8,
+    },
     /// Done reading, and checked.
-    Reader { end: LogPosition, trimmer: Trimmer, log: Vec<Placed>, must: u8 },
+    Reader {
+        end: LogPosition,
+        trimmer: Trimmer,
+        log: Vec<Placed>,
+        must: u8,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -172,15 +189,7 @@ impl LogModel {
         state
     }
 
-    fn own(
-        &self,
-        state: &mut State,
-        p: usize,
-        epoch: Epoch,
-        trimmer: Trimmer,
-        log: Vec<Placed>,
-        must: u8,
-    ) {
+    fn own(&self, state: &mut State, p: usize, epoch: Epoch, trimmer: Trimmer, log: Vec<Placed>, must: u8) {
         let writer = state.processes[p].writer.expect("whoever owns an epoch has an id");
         let appender = Appender::new(writer, Slot::ZERO, self.bounds.in_flight, self.rules);
         state.owners.push((epoch, writer));
@@ -197,13 +206,8 @@ impl LogModel {
             Chain::reader(state.trim, self.rules)
         };
         let must = u8::try_from(state.acknowledged.len()).expect("the model has few entries");
-        let role = Role::Chain {
-            chain,
-            trim: state.trim,
-            log: state.snapshot.clone(),
-            fences: Vec::new(),
-            must,
-        };
+        let role =
+            Role::Chain { chain, trim: state.trim, log: state.snapshot.clone(), fences: Vec::new(), must };
         state.processes[p] = Process { writer: Some(id), role, out: Vec::new() };
     }
 
@@ -450,7 +454,8 @@ impl Model for LogModel {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut properties = vec![Property::always("safe", |_, state: &State| safety::violation(state).is_none())];
+        let mut properties =
+            vec![Property::always("safe", |_, state: &State| safety::violation(state).is_none())];
         if self.reach {
             properties.extend(safety::reached());
         }

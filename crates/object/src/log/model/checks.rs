@@ -50,12 +50,20 @@ fn bounds_probe() {
     let _ = started;
     let model = LogModel { bounds, rules: Rules::default(), reach: true };
     let checker = model.checker().threads(2).timeout(Duration::from_secs(200)).spawn_bfs().join();
-    eprintln!("{bounds:?}: {} unique, {} total, depth {}, done {}", checker.unique_state_count(), checker.state_count(), checker.max_depth(), checker.is_done());
+    eprintln!(
+        "{bounds:?}: {} unique, {} total, depth {}, done {}",
+        checker.unique_state_count(),
+        checker.state_count(),
+        checker.max_depth(),
+        checker.is_done()
+    );
     for (name, path) in checker.discoveries() {
         eprintln!("{name}: {} steps", path.into_actions().len());
     }
     if let Some(path) = checker.discovery("safe") {
-        for action in path.clone().into_actions() { eprintln!("  {action:?}"); }
+        for action in path.clone().into_actions() {
+            eprintln!("  {action:?}");
+        }
         eprintln!("{:?}", safety::violation(path.last_state()));
         eprintln!("{:#?}", path.last_state());
     }

@@ -1,0 +1,117 @@
+//! `levee serve`: a broker, until it is told to stop.
+
+use super::Outcome;
+use crate::options::{LogFormat, Options, ServeArgs};
+use levee_base::{Clock, NodeId, Random};
+use levee_broker::node::{Node, NodeOptions, StartError, WalConfig};
+use std::error::Error;
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::EnvFilter;
+
+const MIB: usize = 1024 * 1024;
+
+/// Runs a broker.
+pub fn run(args: ServeArgs) -> Outcome {
+    let options = args.options()?;
+    start_logging(&options)?;
+    let node = node_options(&options)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(serve(node))
+}
+
+async fn serve(options: NodeOptions) -> Outcome {
+    let began = Clock::system().now();
+    let stop = watch::Sender::new(false);
+    let (mut terminated, mut interrupted) =
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let asked = stop.clone();
+    let signals = tokio::spawn(async move {
+        tokio::select! {
+            biased;
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+        tracing::info!(
+            "stopping: answers leave, and what is pending becomes durable; once more to stop at once"
+        );
+        asked.send_replace(true);
+        tokio::select! {
+            biased;
+            _ = terminated.recv() => {}
+            _ = interrupted.recv() => {}
+        }
+    });
+    let started = Node::start(options, Clock::system(), Random::from_entropy(), stop.clone()).await;
+    let node = match started {
+        Ok(node) => node,
+        Err(StartError::Stopped) => return Ok(ExitCode::SUCCESS),
+        Err(error) => return Err(error.into()),
+    };
+    let ready_ms = (Clock::system().now() - began).as_millis();
+    tracing::info!(
+        ready_ms,
+        "listening on {} for Kafka clients; everything is kept in {}",
+        node.address,
+        node.location
+    );
+    let mut stopping = stop.subscribe();
+    // An error is a sender that is gone, and `stop` is here.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+    tokio::select! {
+        biased;
+        () = node.shutdown() => {
+            tracing::info!("stopped");
+            Ok(ExitCode::SUCCESS)
+        }
+        _ = signals => {
+            tracing::warn!("stopped at once; the next start will recover");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+fn start_logging(options: &Options) -> Result<(), Box<dyn Error>> {
+    let filter = EnvFilter::try_new(&options.log_level)
+        .map_err(|e| format!("--log-level {:?} is not a log filter: {e}", options.log_level))?;
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match options.log_format {
+        LogFormat::Text => lines.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => lines.json().init(),
+    }
+    Ok(())
+}
+
+fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
+    let advertise = match options.advertise.as_str() {
+        "" => None,
+        text => {
+            let parsed =
+                text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+            let (host, port) = parsed.filter(|(host, _)| !host.is_empty()).ok_or_else(|| {
+                format!("--advertise {text:?} is not HOST:PORT, as in broker.example.com:9092")
+            })?;
+            Some((host.trim_matches(['[', ']']).to_owned(), port))
+        }
+    };
+    let given = |value: u32| usize::try_from(value).ok().filter(|value| *value > 0);
+    Ok(NodeOptions {
+        store: options.store.clone(),
+        listen: options.listen.clone(),
+        advertise,
+        http: Some(options.http.clone()).filter(|address| !address.is_empty()),
+        node: NodeId(options.node_id),
+        auto_create_topics: options.auto_create_topics,
+        num_partitions: options.num_partitions,
+        wal: WalConfig {
+            pace: (options.wal_pace_us > 0).then(|| Duration::from_micros(options.wal_pace_us)),
+            in_flight: given(options.wal_in_flight),
+            untrimmed_bytes: given(options.wal_untrimmed_mib).map(|mib| mib * MIB),
+            untrimmed_objects: given(options.wal_untrimmed_objects),
+            buffer_bytes: given(options.wal_buffer_mib).map(|mib| mib * MIB),
+        },
+    })
+}

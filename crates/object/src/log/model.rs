@@ -8,9 +8,12 @@
 //!   start again under a new writer id, at any point (`Start`);
 //! * whoever may delete an object does so at any time, in any order (`Collect`).
 //!
-//! Reads are one step each: a read that is answered late is the same as a process that pauses after it. Lost
-//! trims are covered in the same way: a writer that pauses before `Commit` commits late. A process that
-//! doesn't start again after it died is the same as one that pauses for ever.
+//! Steps that only their own process can see are joined to the next one that others can see, as they may as
+//! well happen just before it. So a read is one step (answered late, it is a process that pauses after it); an
+//! answer that is lost is followed by the read that settles the doubt; 'created' for a fence is followed by the
+//! check; and a trim is one step (decided earlier, it is a trim to less than the durable prefix now). A process
+//! that dies for good is one that pauses for ever. `Bounds::joined` takes them apart again, for the rules that
+//! can only be broken in between.
 //!
 //! `safety` has what must hold in every state; `checks` runs the model, whole and with each rule broken.
 
@@ -43,6 +46,8 @@ struct Bounds {
     hedges: u8,
     /// Whether there is a first writer already; otherwise the cluster begins here, at `0/0`.
     founded: bool,
+    /// Whether steps that nobody else can see are joined to the next that somebody can.
+    joined: bool,
 }
 
 /// An object in the store.
@@ -141,9 +146,11 @@ enum Action {
     /// A create that nobody waits for reaches the store, late or once more.
     Stray(LogPosition, Object),
     /// A writer decides how far to trim.
-    Propose(usize),
+    Propose(usize, Slot),
     /// Its snapshot is created.
     Commit(usize),
+    /// Both at once.
+    Trim(usize, Slot),
     /// It deletes an object.
     Collect(usize, LogPosition),
 }
@@ -178,12 +185,13 @@ impl LogModel {
             hedges: 0,
         };
         if self.bounds.founded {
-            let (first, start) = (writer(0), LogPosition::default());
-            state.objects.insert(start, Object::Fence(first));
-            state.sent.insert((start, Object::Fence(first)));
+            let (first, fence) = (writer(0), LogPosition::default());
+            state.objects.insert(fence, Object::Fence(first));
+            state.sent.insert((fence, Object::Fence(first)));
+            state.trim = LogPosition::start_of(Epoch(1));
             state.processes[0].writer = Some(first);
-            let mut trimmer = Trimmer::with_rules(start, self.rules);
-            trimmer.checked_fence(start);
+            let mut trimmer = Trimmer::with_rules(state.trim, self.rules);
+            trimmer.checked_fence(fence);
             self.own(&mut state, 0, Epoch(1), trimmer, Vec::new(), 0);
         }
         state
@@ -221,6 +229,7 @@ impl LogModel {
     /// A chain has moved on: sends what it asks for, or ends it.
     fn go_on(&self, state: &mut State, p: usize, ask: ChainAsk) {
         match ask {
+            // What it awaits is a step of its own.
             ChainAsk::Get(_) | ChainAsk::ReadTrim => {}
             ChainAsk::Create(at) => {
                 let by = state.processes[p].writer.expect("a successor has an id");
@@ -233,7 +242,12 @@ impl LogModel {
                 fences.iter().for_each(|&fence| trimmer.checked_fence(fence));
                 match outcome {
                     Outcome::Won(epoch) => self.own(state, p, epoch, trimmer, log, must),
-                    Outcome::Lost(end) | Outcome::Reached(end) => {
+                    // It follows the fence that was first.
+                    Outcome::Lost(next) => {
+                        let chain = Chain::reader(next, self.rules);
+                        state.processes[p].role = Role::Chain { chain, trim, log, fences, must };
+                    }
+                    Outcome::Reached(end) => {
                         trimmer.found_empty(end);
                         state.processes[p].role = Role::Reader { end, trimmer, log, must };
                     }
@@ -291,8 +305,53 @@ impl LogModel {
                 fences.push(at);
             }
             self.go_on(state, p, step.ask);
+            if self.bounds.joined {
+                match step.ask {
+                    ChainAsk::Get(_) => self.chain_read(state, p),
+                    ChainAsk::ReadTrim => self.check(state, p),
+                    ChainAsk::Create(_) | ChainAsk::Done(_) => {}
+                }
+            }
         } else {
             Self::feed(state, p, |appender| appender.answered(out.at.slot, answer));
+            if self.bounds.joined {
+                self.doubt(state, p, out.at.slot);
+            }
+        }
+    }
+
+    fn check(&self, state: &mut State, p: usize) {
+        let now = state.trim;
+        if let Role::Chain { chain, trim, .. } = &mut state.processes[p].role {
+            *trim = now;
+            let ask = chain.trimmed(now);
+            self.go_on(state, p, ask);
+        }
+    }
+
+    /// A writer reads a slot, if it is in doubt.
+    fn doubt(&self, state: &mut State, p: usize, slot: Slot) {
+        let in_doubt = matches!(&state.processes[p].role,
+            Role::Owner { appender, .. } if appender.in_doubt(slot));
+        if in_doubt {
+            let holder = Self::holder(state, p, slot);
+            Self::feed(state, p, |appender| appender.read(slot, holder));
+        }
+    }
+
+    fn propose(state: &mut State, p: usize, wanted: Slot) {
+        if let Role::Owner { epoch, appender, trimmer, .. } = &mut state.processes[p].role {
+            trimmer.propose(*epoch, wanted, appender.durable());
+        }
+    }
+
+    fn commit(state: &mut State, p: usize) {
+        let Role::Owner { trimmer, log, .. } = &mut state.processes[p].role else { return };
+        let Some(to) = trimmer.proposed_point() else { return };
+        trimmer.committed(to);
+        if to > state.trim {
+            state.snapshot = log.iter().filter(|(at, _)| *at < to).copied().collect();
+            state.trim = to;
         }
     }
 
@@ -350,7 +409,16 @@ impl LogModel {
                         actions.push(Action::Hedge(p, slot));
                     }
                 }
-                actions.push(Action::Propose(p));
+                // Trimming twice to the same slot changes nothing.
+                let done = trimmer.committed_point();
+                let first = if done.epoch == *epoch { done.slot.next() } else { Slot::ZERO };
+                for wanted in (first.0..=appender.next().0).map(Slot) {
+                    if self.bounds.joined {
+                        actions.push(Action::Trim(p, wanted));
+                    } else {
+                        actions.push(Action::Propose(p, wanted));
+                    }
+                }
                 if trimmer.proposed_point().is_some() {
                     actions.push(Action::Commit(p));
                 }
@@ -374,7 +442,14 @@ impl Model for LogModel {
         for p in 0..state.processes.len() {
             self.process_actions(state, p, actions);
         }
-        let late = state.sent.iter().filter(|(at, _)| !state.objects.contains_key(at));
+        // While its sender still waits for the first effect, a second one is the same as a lost answer.
+        let awaited = |at: LogPosition, object: Object| {
+            let outs = state.processes.iter().flat_map(|process| &process.out);
+            self.bounds.joined
+                && outs.into_iter().any(|out| out.at == at && out.object == object && !out.created)
+        };
+        let free = |at: &LogPosition| !state.objects.contains_key(at);
+        let late = state.sent.iter().filter(|(at, object)| free(at) && !awaited(*at, *object));
         actions.extend(late.map(|&(at, object)| Action::Stray(at, object)));
     }
 
@@ -383,13 +458,7 @@ impl Model for LogModel {
         match action {
             Action::Start { process, successor } => self.start(&mut state, process, successor),
             Action::Read(p) => self.chain_read(&mut state, p),
-            Action::Check(p) => {
-                let now = state.trim;
-                let Role::Chain { chain, trim, .. } = &mut state.processes[p].role else { return None };
-                *trim = now;
-                let ask = chain.trimmed(now);
-                self.go_on(&mut state, p, ask);
-            }
+            Action::Check(p) => self.check(&mut state, p),
             Action::Append(p) => {
                 state.entries += 1;
                 let payload = state.entries;
@@ -411,10 +480,7 @@ impl Model for LogModel {
             }
             Action::Answer(p, index) => self.answer(&mut state, p, index, CreateAnswer::Created),
             Action::Lose(p, index) => self.answer(&mut state, p, index, CreateAnswer::Unknown),
-            Action::Doubt(p, slot) => {
-                let holder = Self::holder(&state, p, slot);
-                Self::feed(&mut state, p, |appender| appender.read(slot, holder));
-            }
+            Action::Doubt(p, slot) => self.doubt(&mut state, p, slot),
             Action::Look(p) => {
                 let Role::Owner { appender, .. } = &state.processes[p].role else { return None };
                 let slot = appender.next();
@@ -427,24 +493,11 @@ impl Model for LogModel {
             Action::Stray(at, object) => {
                 state.objects.insert(at, object);
             }
-            Action::Propose(p) => {
-                let Role::Owner { epoch, appender, trimmer, .. } = &mut state.processes[p].role else {
-                    return None;
-                };
-                let before = (trimmer.committed_point(), trimmer.proposed_point());
-                let to = trimmer.propose(*epoch, appender.next(), appender.durable());
-                if to <= before.0 || Some(to) == before.1 {
-                    return None;
-                }
-            }
-            Action::Commit(p) => {
-                let Role::Owner { trimmer, log, .. } = &mut state.processes[p].role else { return None };
-                let to = trimmer.proposed_point()?;
-                trimmer.committed(to);
-                if to > state.trim {
-                    state.snapshot = log.iter().filter(|(at, _)| *at < to).copied().collect();
-                    state.trim = to;
-                }
+            Action::Propose(p, wanted) => Self::propose(&mut state, p, wanted),
+            Action::Commit(p) => Self::commit(&mut state, p),
+            Action::Trim(p, wanted) => {
+                Self::propose(&mut state, p, wanted);
+                Self::commit(&mut state, p);
             }
             Action::Collect(_, at) => {
                 state.objects.remove(&at);

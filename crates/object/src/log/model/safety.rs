@@ -71,6 +71,9 @@ fn read_now(state: &State) -> (Vec<Placed>, LogPosition) {
 /// States that must exist, or the model would be proving little.
 pub(super) fn reached() -> Vec<Property<LogModel>> {
     vec![
+        Property::sometimes("an entry is acknowledged in the first epoch", |_, state: &State| {
+            state.acknowledged.iter().any(|(at, _)| at.epoch == Epoch(1))
+        }),
         Property::sometimes("an entry is acknowledged in the second epoch", |_, state: &State| {
             state.acknowledged.iter().any(|(at, _)| at.epoch == Epoch(2))
         }),

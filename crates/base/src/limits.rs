@@ -44,6 +44,10 @@ pub const JOURNAL_ENTRY_BYTES: usize = 4 * MIB;
 /// Commands that wait for their answers, of one broker: further ones wait until there is room. Fewer than the
 /// answers that the state remembers for a sender.
 pub const COMMANDS_WAITING: usize = 1_000;
+/// How long, at least, a deposed controller watches the journal before it takes it over again.
+pub const JOURNAL_TAKE_OVER_AFTER: Duration = Duration::from_secs(2);
+/// Deletes at once when the journal is collected.
+pub const JOURNAL_COLLECT_AT_ONCE: usize = 8;
 /// One command, encoded.
 pub const COMMAND_BYTES: usize = 64 * MIB;
 /// A snapshot is due after as many journal entries,

@@ -1,15 +1,31 @@
 //! Cluster metadata: a pure state machine over a journal in the object store.
 //!
-//! `command` and `answer` say what can be asked, `state` what it does, `codec` how it is written down. Knows
-//! topics, brokers, streams and objects; knows neither records nor Kafka's protocol.
+//! `command` and `answer` say what can be asked, `state` what it does, `codec` how it is written down. `tail`
+//! reads the journal, `snapshots` and `collect` keep it short, `controller` writes it, and `client` is what a
+//! node holds of all this. `inspect` shows it to people, without a broker. Knows topics, brokers, streams and
+//! objects; knows neither records nor Kafka's protocol.
 
 pub mod answer;
+pub mod client;
 pub mod codec;
+mod collect;
 pub mod command;
+mod controller;
+pub mod error;
 pub mod ids;
+mod retry;
+mod snapshots;
 pub mod state;
+mod tail;
+
+#[cfg(test)]
+mod cluster_tests;
 
 pub use answer::{Answer, Refusal};
+pub use client::{CommitError, Controller, Metadata, MetadataContext, Role};
 pub use command::{Command, Envelope, NewExtent, Register, Registration, Sender};
+pub use controller::ControllerOptions;
+pub use error::MetaError;
 pub use ids::{ObjectId, ObjectName, ProcessId, TopicId, wal_prefix};
+pub use snapshots::journal_prefix;
 pub use state::State;

@@ -41,7 +41,9 @@ pub fn handle(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse
     if version >= 3 && !named {
         return ApiVersionsResponse::default().with_error_code(Code::InvalidRequest.code());
     }
-    ApiVersionsResponse::default().with_error_code(NONE).with_api_keys(SERVED.iter().map(advertised).collect())
+    ApiVersionsResponse::default()
+        .with_error_code(NONE)
+        .with_api_keys(SERVED.iter().map(advertised).collect())
 }
 
 /// Answers, in version 0, a request of a version that is not known: with the versions of this API (KIP-511).
@@ -78,7 +80,10 @@ mod tests {
             let crates = api.valid_versions();
             let message = crate::wire::guard::message(api as i16).unwrap();
             for version in first..=last {
-                assert!((crates.min..=crates.max).contains(&version) && message.versions.contain(version), "{api:?}");
+                assert!(
+                    (crates.min..=crates.max).contains(&version) && message.versions.contain(version),
+                    "{api:?}"
+                );
             }
         }
     }

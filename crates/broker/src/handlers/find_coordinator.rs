@@ -15,13 +15,20 @@ const SHARE: i8 = 2;
 pub fn handle(request: FindCoordinatorRequest, version: i16) -> FindCoordinatorResponse {
     let failure = match request.key_type {
         0 | 1 => Failure::new(Code::CoordinatorNotAvailable, "The coordinator is not available."),
-        SHARE if version >= 6 => Failure::new(Code::CoordinatorNotAvailable, "The coordinator is not available."),
+        SHARE if version >= 6 => {
+            Failure::new(Code::CoordinatorNotAvailable, "The coordinator is not available.")
+        }
         other => Failure::new(Code::InvalidRequest, format!("Unknown coordinator type {other}.")),
     };
     let (nobody, code) = (BrokerId(-1), failure.code.code());
     if version < BATCHED_FROM {
-        let response = FindCoordinatorResponse::default().with_error_code(code).with_node_id(nobody).with_port(-1);
-        return if version >= 1 { response.with_error_message(Some(failure.message.into())) } else { response };
+        let response =
+            FindCoordinatorResponse::default().with_error_code(code).with_node_id(nobody).with_port(-1);
+        return if version >= 1 {
+            response.with_error_message(Some(failure.message.into()))
+        } else {
+            response
+        };
     }
     let answer = |key| {
         Coordinator::default()

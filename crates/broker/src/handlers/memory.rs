@@ -82,7 +82,8 @@ impl Backend for Memory {
         state.next += 1;
         let partition = Partition { leader: Some(1), leader_epoch: 0 };
         let id = Uuid::from_u128(100 + state.next as u128);
-        let topic = Topic { name: new.name.clone(), id, partitions: vec![partition; new.partitions as usize] };
+        let topic =
+            Topic { name: new.name.clone(), id, partitions: vec![partition; new.partitions as usize] };
         state.topics.insert(new.name.to_string(), (topic.clone(), new));
         Ok(topic)
     }

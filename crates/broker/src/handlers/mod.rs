@@ -70,7 +70,12 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
         head.api == ApiKey::Produce
     }
 
-    async fn enter(&self, _peer: SocketAddr, head: &RequestHead, frame: &mut [u8]) -> Result<Answer, Refused> {
+    async fn enter(
+        &self,
+        _peer: SocketAddr,
+        head: &RequestHead,
+        frame: &mut [u8],
+    ) -> Result<Answer, Refused> {
         check_served(head)?;
         let body = frame.get_mut(head.body..).unwrap_or_default();
         let request = ProduceRequest::parse(head.version, body)?;
@@ -93,7 +98,12 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
         }))
     }
 
-    async fn serve(&self, _peer: SocketAddr, head: &RequestHead, frame: Bytes) -> Result<Option<Response>, Refused> {
+    async fn serve(
+        &self,
+        _peer: SocketAddr,
+        head: &RequestHead,
+        frame: Bytes,
+    ) -> Result<Option<Response>, Refused> {
         if head.api == ApiKey::ApiVersions && !api_versions::serves(head.api, head.version) {
             return Ok(Some(Response::message(head, 0, &api_versions::unsupported())?));
         }
@@ -110,12 +120,16 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
             RequestKind::Metadata(request) => {
                 Response::message(head, version, &metadata::handle(backend, request, version).await)
             }
-            RequestKind::CreateTopics(request) => {
-                Response::message(head, version, &create_topics::handle(backend, &self.clock, request, version).await)
-            }
-            RequestKind::DeleteTopics(request) => {
-                Response::message(head, version, &delete_topics::handle(backend, &self.clock, request, version).await)
-            }
+            RequestKind::CreateTopics(request) => Response::message(
+                head,
+                version,
+                &create_topics::handle(backend, &self.clock, request, version).await,
+            ),
+            RequestKind::DeleteTopics(request) => Response::message(
+                head,
+                version,
+                &delete_topics::handle(backend, &self.clock, request, version).await,
+            ),
             RequestKind::InitProducerId(request) => {
                 Response::message(head, version, &init_producer_id::handle(backend, &request).await)
             }

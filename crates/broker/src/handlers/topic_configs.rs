@@ -85,7 +85,9 @@ pub fn check(name: &str, value: Option<&str>) -> Result<(), Failure> {
         },
         One(words) if words.contains(&value) => Ok(()),
         One(words) => wrong(&format!("String must be one of: {}", words.join(", "))),
-        SomeOf(words) if value.is_empty() || value.split(',').all(|word| words.contains(&word.trim())) => Ok(()),
+        SomeOf(words) if value.is_empty() || value.split(',').all(|word| words.contains(&word.trim())) => {
+            Ok(())
+        }
         SomeOf(words) => wrong(&format!("String must be one of: {}", words.join(", "))),
     }
 }

@@ -22,7 +22,9 @@ pub fn check(name: &str) -> Result<(), String> {
             format!("the length of '{name}' is longer than the max allowed length {NAME_CHARS}")
         }
         _ if !name.chars().all(legal) => {
-            format!("'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'")
+            format!(
+                "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
+            )
         }
         _ => return Ok(()),
     };

@@ -27,6 +27,9 @@ mod tests {
         // Kafka's Uuid.ONE_UUID and METADATA_TOPIC_ID, and the largest.
         assert_eq!(text(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
         assert_eq!(text(Uuid::max()), "_____________________w");
-        assert_eq!(text(Uuid::from_u128(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f)), "AAECAwQFBgcICQoLDA0ODw");
+        assert_eq!(
+            text(Uuid::from_u128(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f)),
+            "AAECAwQFBgcICQoLDA0ODw"
+        );
     }
 }

@@ -1,10 +1,10 @@
 //! What all request handlers share: the cluster's metadata, the stream store, and the partitions that are led
 //! here.
 
-use crate::errors::KafkaError;
+use crate::errors::{Code, Failure};
+use crate::handlers::backend::BackendError;
 use crate::metrics::Metrics;
 use crate::partition::PartitionLog;
-use kafka_protocol::ResponseError;
 use levee_base::{BrokerEpoch, Clock, ClusterId, NodeId, Random, StreamId};
 use levee_meta::{Answer, Command, Metadata, TopicId};
 use levee_store::{Extent, ObjectRef, StreamStore};
@@ -99,12 +99,12 @@ impl Broker {
     /// Commits a command as this broker.
     ///
     /// # Errors
-    /// As Kafka has it, when it is refused or can't be committed now.
-    pub async fn commit(&self, command: Command) -> Result<Answer, KafkaError> {
+    /// When it is refused or can't be committed now.
+    pub async fn commit(&self, command: Command) -> Result<Answer, BackendError> {
         match self.metadata.commit(command).await {
             Ok(Answer::Refused(refusal)) => Err(refusal.into()),
             Ok(answer) => Ok(answer),
-            Err(error) => Err(KafkaError::because(ResponseError::CoordinatorNotAvailable, error)),
+            Err(error) => Err(BackendError::Unavailable(error.to_string())),
         }
     }
 
@@ -126,58 +126,13 @@ impl Broker {
         self.metadata.view(|state| state.topics().map(|(id, topic)| view(state, id, topic)).collect())
     }
 
-    /// Creates a topic. `partitions`: the broker's default when `None`.
-    ///
-    /// # Errors
-    /// As Kafka has it.
-    pub async fn create_topic(
-        &self,
-        name: &str,
-        partitions: Option<u32>,
-        configs: BTreeMap<String, String>,
-    ) -> Result<TopicView, KafkaError> {
-        let command = Command::CreateTopic {
-            name: name.to_owned(),
-            topic: TopicId(self.random.uuid()),
-            partitions: partitions.unwrap_or(self.config.num_partitions),
-            configs,
-            leader: self.epoch,
-        };
-        self.commit(command).await?;
-        // Deleted again in between: the client asks again.
-        self.topic(name).ok_or(KafkaError::plain(ResponseError::UnknownTopicOrPartition))
-    }
-
-    /// A topic by name, created first where that is allowed and it isn't there.
-    ///
-    /// # Errors
-    /// As Kafka has it.
-    pub async fn topic_or_create(&self, name: &str, allow: bool) -> Result<TopicView, KafkaError> {
-        if let Some(topic) = self.topic(name) {
-            return Ok(topic);
-        }
-        if !levee_meta::state::is_topic_name(name) {
-            return Err(KafkaError::plain(ResponseError::InvalidTopicException));
-        }
-        if !(allow && self.config.auto_create_topics) {
-            return Err(KafkaError::plain(ResponseError::UnknownTopicOrPartition));
-        }
-        match self.create_topic(name, None, BTreeMap::new()).await {
-            // Somebody else was first.
-            Err(error) if error.error == ResponseError::TopicAlreadyExists => {
-                self.topic(name).ok_or(KafkaError::plain(ResponseError::UnknownTopicOrPartition))
-            }
-            created => created,
-        }
-    }
-
     /// The log of a partition that this broker leads.
     ///
     /// # Errors
     /// As Kafka has it, when there is none, somebody else leads it, or it can't be opened now.
-    pub async fn partition(&self, topic: &TopicView, index: i32) -> Result<Arc<PartitionLog>, KafkaError> {
+    pub async fn partition(&self, topic: &TopicView, index: i32) -> Result<Arc<PartitionLog>, Failure> {
         let at = usize::try_from(index).ok().and_then(|index| topic.partitions.get(index));
-        let (stream, _) = *at.ok_or(KafkaError::plain(ResponseError::UnknownTopicOrPartition))?;
+        let (stream, _) = *at.ok_or(Failure::plain(Code::UnknownTopicOrPartition))?;
         if let Some(log) = self.opened(stream) {
             return Ok(log);
         }
@@ -188,7 +143,7 @@ impl Broker {
         self.partitions.read().unwrap_or_else(PoisonError::into_inner).get(&stream).cloned()
     }
 
-    async fn open(&self, stream: StreamId) -> Result<Arc<PartitionLog>, KafkaError> {
+    async fn open(&self, stream: StreamId) -> Result<Arc<PartitionLog>, Failure> {
         let _once = self.opening.lock().await;
         if let Some(log) = self.opened(stream) {
             return Ok(log);
@@ -206,13 +161,13 @@ impl Broker {
             Some((found.leader, found.leader_epoch, found.start, extents.collect::<Option<Vec<_>>>()))
         });
         let (leader, leader_epoch, start, extents) =
-            found.ok_or(KafkaError::plain(ResponseError::UnknownTopicOrPartition))?;
+            found.ok_or(Failure::plain(Code::UnknownTopicOrPartition))?;
         if leader != Some(self.epoch) {
-            return Err(KafkaError::plain(ResponseError::NotLeaderOrFollower));
+            return Err(Failure::plain(Code::NotLeaderOrFollower));
         }
         let Some(extents) = extents else {
             tracing::error!(%stream, "the metadata lacks an object of this stream; see `levee inspect journal`");
-            return Err(KafkaError::plain(ResponseError::KafkaStorageError));
+            return Err(Failure::plain(Code::KafkaStorageError));
         };
         self.store.open_stream(stream, leader_epoch, start, extents);
         match PartitionLog::open(self.store.clone(), stream, leader_epoch).await {
@@ -224,7 +179,7 @@ impl Broker {
             Err(error) => {
                 self.store.close_stream(stream);
                 tracing::error!(%stream, %error, "can't open a partition");
-                Err(KafkaError::because(ResponseError::KafkaStorageError, error))
+                Err(Failure::new(Code::KafkaStorageError, error.to_string()))
             }
         }
     }
@@ -242,21 +197,18 @@ impl Broker {
     ///
     /// # Errors
     /// When the metadata can't give any now.
-    pub async fn producer_id(&self) -> Result<i64, KafkaError> {
+    pub async fn producer_id(&self) -> Result<i64, BackendError> {
         if let Some(id) = self.next_producer_id() {
             return Ok(id);
         }
         let answer = self.commit(Command::AllocateProducerIds { count: PRODUCER_ID_BLOCK }).await?;
         let Answer::ProducerIds { first } = answer else {
-            return Err(KafkaError::because(
-                ResponseError::UnknownServerError,
-                "an answer to another question",
-            ));
+            return Err(BackendError::Unavailable(format!("the metadata answered {answer:?}")));
         };
         // A block that another request fetched meanwhile is dropped: ids are plenty, and never used twice.
         *self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner) =
             first + 1..first + u64::from(PRODUCER_ID_BLOCK);
-        i64::try_from(first).map_err(|error| KafkaError::because(ResponseError::UnknownServerError, error))
+        i64::try_from(first).map_err(|error| BackendError::Unavailable(error.to_string()))
     }
 
     fn next_producer_id(&self) -> Option<i64> {

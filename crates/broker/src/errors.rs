@@ -1,103 +1,104 @@
-//! From this program's errors to Kafka's codes, in one place.
+//! Kafka's error codes: the one place where a failure of ours becomes one.
 
 use crate::batch::Invalid;
+use crate::handlers::backend::BackendError;
 use crate::partition::AppendRefused;
 use crate::partition::producers::Refused;
-use kafka_protocol::ResponseError;
 use levee_meta::Refusal;
 use levee_store::{AppendError, ReadError};
 
-/// A Kafka error with words for the client where its API carries any.
+/// An error code of Kafka's protocol.
+pub use kafka_protocol::ResponseError as Code;
+
+/// No error.
+pub const NONE: i16 = 0;
+
+/// A code, and words for the person who reads the client's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KafkaError {
-    /// Kafka's error.
-    pub error: ResponseError,
-    /// In words, for the client's developer.
-    pub message: Option<String>,
+pub struct Failure {
+    /// What a client acts by.
+    pub code: Code,
+    /// What a person acts by.
+    pub message: String,
 }
 
-impl KafkaError {
-    /// An error that says so itself.
-    #[must_use]
-    pub fn plain(error: ResponseError) -> Self {
-        Self { error, message: None }
+impl Failure {
+    /// A failure in words of its own.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
     }
 
-    /// An error with words.
+    /// A failure that its code says all about.
     #[must_use]
-    pub fn because(error: ResponseError, message: impl ToString) -> Self {
-        Self { error, message: Some(message.to_string()) }
-    }
-
-    /// Kafka's number of it.
-    #[must_use]
-    pub fn code(&self) -> i16 {
-        self.error.code()
+    pub const fn plain(code: Code) -> Self {
+        Self { code, message: String::new() }
     }
 }
 
-impl From<Invalid> for KafkaError {
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        let code = match &error {
+            BackendError::TopicExists => Code::TopicAlreadyExists,
+            BackendError::UnknownTopic => Code::UnknownTopicOrPartition,
+            // A client tries again after this one, which says that the outcome is open.
+            BackendError::Unavailable(_) => Code::RequestTimedOut,
+        };
+        Self::new(code, error.to_string())
+    }
+}
+
+impl From<Invalid> for Failure {
     fn from(invalid: Invalid) -> Self {
-        let error = match invalid {
+        let code = match invalid {
             Invalid::Crc { .. }
             | Invalid::Length { .. }
             | Invalid::Short { .. }
-            | Invalid::MagicByte { .. } => ResponseError::CorruptMessage,
-            Invalid::OldFormat { .. } => ResponseError::InvalidRecord,
-            Invalid::ZstdTooEarly { .. } => ResponseError::UnsupportedCompressionType,
-            Invalid::TooLarge { .. } => ResponseError::MessageTooLarge,
-            Invalid::NoTransaction => ResponseError::InvalidTxnState,
-            Invalid::Timestamps { .. } => ResponseError::InvalidTimestamp,
-            _ => ResponseError::InvalidRecord,
+            | Invalid::MagicByte { .. } => Code::CorruptMessage,
+            Invalid::ZstdTooEarly { .. } => Code::UnsupportedCompressionType,
+            Invalid::TooLarge { .. } => Code::MessageTooLarge,
+            Invalid::NoTransaction => Code::InvalidTxnState,
+            Invalid::Timestamps { .. } => Code::InvalidTimestamp,
+            _ => Code::InvalidRecord,
         };
-        Self::because(error, invalid)
+        Self::new(code, invalid.to_string())
     }
 }
 
-impl From<AppendRefused> for KafkaError {
+impl From<AppendRefused> for Failure {
     fn from(refused: AppendRefused) -> Self {
-        let error = match &refused {
-            AppendRefused::Producer(Refused::InvalidProducerEpoch { .. }) => {
-                ResponseError::InvalidProducerEpoch
-            }
-            AppendRefused::Producer(Refused::OutOfOrderSequence { .. }) => {
-                ResponseError::OutOfOrderSequenceNumber
-            }
-            AppendRefused::Store(AppendError::TooLarge) => ResponseError::MessageTooLarge,
-            AppendRefused::Store(AppendError::Full) => ResponseError::RequestTimedOut,
+        let code = match &refused {
+            AppendRefused::Producer(Refused::InvalidProducerEpoch { .. }) => Code::InvalidProducerEpoch,
+            AppendRefused::Producer(Refused::OutOfOrderSequence { .. }) => Code::OutOfOrderSequenceNumber,
+            AppendRefused::Store(AppendError::TooLarge) => Code::MessageTooLarge,
+            AppendRefused::Store(AppendError::Full) => Code::RequestTimedOut,
             AppendRefused::Store(AppendError::Stopped | AppendError::UnknownStream) => {
-                ResponseError::NotLeaderOrFollower
+                Code::NotLeaderOrFollower
             }
         };
-        Self::because(error, refused)
+        Self::new(code, refused.to_string())
     }
 }
 
-/// What a failed read is to a consumer. A corrupt or missing object is Kafka's KAFKA_STORAGE_ERROR: clients try
-/// again, and somebody is told by the log and the metrics.
+/// What a failed read is to a consumer. A corrupt or missing object is KAFKA_STORAGE_ERROR: clients try again,
+/// and somebody is told by the log and the metrics.
 #[must_use]
-pub fn of_read(error: &ReadError) -> ResponseError {
+pub const fn of_read(error: &ReadError) -> Code {
     match error {
-        ReadError::UnknownStream => ResponseError::NotLeaderOrFollower,
-        ReadError::OutOfRange { .. } => ResponseError::OffsetOutOfRange,
-        ReadError::Unregistered { .. } | ReadError::Missing { .. } | ReadError::Corrupt { .. } => {
-            ResponseError::KafkaStorageError
-        }
-        ReadError::Store(_) => ResponseError::KafkaStorageError,
+        ReadError::UnknownStream => Code::NotLeaderOrFollower,
+        ReadError::OutOfRange { .. } => Code::OffsetOutOfRange,
+        ReadError::Unregistered { .. }
+        | ReadError::Missing { .. }
+        | ReadError::Corrupt { .. }
+        | ReadError::Store(_) => Code::KafkaStorageError,
     }
 }
 
-impl From<Refusal> for KafkaError {
+impl From<Refusal> for BackendError {
     fn from(refusal: Refusal) -> Self {
-        let error = match &refusal {
-            Refusal::TopicExists { .. } => ResponseError::TopicAlreadyExists,
-            Refusal::TopicCollides { .. } | Refusal::InvalidTopicName => ResponseError::InvalidTopicException,
-            Refusal::UnknownTopic => ResponseError::UnknownTopicOrPartition,
-            Refusal::InvalidPartitions { .. } => ResponseError::InvalidPartitions,
-            Refusal::ConfigsTooLong { .. } => ResponseError::InvalidConfig,
-            Refusal::EpochOut { .. } | Refusal::CannotLead { .. } => ResponseError::NotController,
-            _ => ResponseError::UnknownServerError,
-        };
-        Self::because(error, refusal)
+        match refusal {
+            Refusal::TopicExists { .. } => Self::TopicExists,
+            Refusal::UnknownTopic => Self::UnknownTopic,
+            other => Self::Unavailable(other.to_string()),
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! leave, make durable what is pending, close the log, sign off.
 
 use crate::broker::{Broker, Config};
+use crate::current::Current;
 use crate::handlers::Handlers;
 use crate::http::{self, Health, Shown};
 use crate::metrics::Metrics;
@@ -28,6 +29,8 @@ use tokio::task::JoinHandle;
 
 /// How often a store that can't be reached is tried again.
 const STORE_AGAIN: Duration = Duration::from_secs(2);
+/// How long answers may take to leave when the broker stops.
+const DRAIN: Duration = Duration::from_secs(10);
 /// How often a registration that failed is tried again.
 const REGISTER_AGAIN: Duration = Duration::from_secs(1);
 
@@ -152,7 +155,7 @@ impl Node {
         random: Random,
         stop: watch::Sender<bool>,
     ) -> Result<Self, StartError> {
-        let bound = Listener::bind(&options.listen).await.and_then(|l| Ok((l.address()?, l)));
+        let bound = Listener::bind(&options.listen, clock).await.and_then(|l| Ok((l.local_addr()?, l)));
         let (address, listener) =
             bound.map_err(|source| StartError::Listen { address: options.listen.clone(), source })?;
         let host = match &options.advertise {
@@ -191,16 +194,18 @@ impl Node {
         let wal = options.wal.options(opened.kind);
         let parts = Parts { options, registrant, wal, host, shown, clock, random };
         let broker = parts.register().await?;
-        let handlers = Arc::new(Handlers::new(broker.clone()));
+        let current = Arc::new(Current::new(broker.clone()));
+        let handlers =
+            Arc::new(Handlers::new(current.clone(), current.clone(), clock, parts.shown.broker.clone()));
         let (drained, all_drained) = watch::channel(false);
-        let serving = listener.run(handlers.clone(), stop.subscribe(), clock);
+        let serving = listener.run(handlers, stop.subscribe(), DRAIN);
         let listening = tokio::spawn(async move {
             serving.await;
             drained.send_replace(true);
         });
         let location = opened.store.location();
         parts.healthy(true, "serving");
-        let supervisor = tokio::spawn(parts.supervise(broker, handlers, all_drained));
+        let supervisor = tokio::spawn(parts.supervise(broker, current, all_drained));
         Ok(Self { address, location, stop, supervisor, listener: listening, http })
     }
 
@@ -281,7 +286,7 @@ impl Parts {
     async fn supervise(
         self,
         mut broker: Arc<Broker>,
-        handlers: Arc<Handlers>,
+        current: Arc<Current>,
         mut stop: watch::Receiver<bool>,
     ) {
         loop {
@@ -300,7 +305,7 @@ impl Parts {
                 Some(next) => broker = next,
                 None => break,
             }
-            handlers.replace(broker.clone());
+            current.replace(broker.clone());
             self.healthy(true, "serving");
         }
         self.healthy(false, "stopping");

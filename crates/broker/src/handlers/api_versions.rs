@@ -1,61 +1,112 @@
-//! ApiVersions, and which versions of which API are served.
+//! ApiVersions: what is served here. The one table that says so.
 
-use kafka_protocol::ResponseError;
+use crate::errors::{Code, NONE};
+use crate::wire::{fetch, produce};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
-use kafka_protocol::messages::{ApiKey, ApiVersionsResponse};
+use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
-/// An API with the versions of it that are served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Served {
-    /// Which API.
-    pub api: ApiKey,
-    /// The oldest version that is advertised.
-    pub advertised: i16,
-    /// The oldest version that is answered.
-    pub oldest: i16,
-    /// The newest version.
-    pub newest: i16,
-}
-
-const fn from(api: ApiKey, oldest: i16, newest: i16) -> Served {
-    Served { api, advertised: oldest, oldest, newest }
-}
-
-/// Every API that is served, by key.
-pub const SERVED: [Served; 9] = [
-    // Clients built on librdkafka before 2.10 take a Produce that begins at 3 for one that lacks older formats,
-    // so 0 is advertised, as by Kafka (KAFKA-18659).
-    Served { api: ApiKey::Produce, advertised: 0, oldest: 3, newest: 13 },
-    from(ApiKey::Fetch, 4, 18),
-    from(ApiKey::ListOffsets, 1, 10),
-    from(ApiKey::Metadata, 0, 13),
-    from(ApiKey::FindCoordinator, 0, 6),
-    from(ApiKey::ApiVersions, 0, 4),
-    from(ApiKey::CreateTopics, 2, 7),
-    from(ApiKey::DeleteTopics, 1, 6),
-    from(ApiKey::InitProducerId, 0, 5),
+/// What is served: the API, and its first and last version. Lists only what works; the last versions are those of
+/// Apache Kafka 4.3, or of the kafka-protocol crate where it is behind (ListOffsets 11).
+const SERVED: [(ApiKey, i16, i16); 9] = [
+    (ApiKey::Produce, *produce::VERSIONS.start(), *produce::VERSIONS.end()),
+    (ApiKey::Fetch, *fetch::VERSIONS.start(), *fetch::VERSIONS.end()),
+    (ApiKey::ListOffsets, 1, 10),
+    (ApiKey::Metadata, 0, 13),
+    (ApiKey::FindCoordinator, 0, 6),
+    (ApiKey::ApiVersions, 0, 4),
+    (ApiKey::CreateTopics, 2, 7),
+    (ApiKey::DeleteTopics, 1, 6),
+    (ApiKey::InitProducerId, 0, 5),
 ];
 
-/// Whether this version of an API is answered.
+/// Produce is advertised from version 0 on, though served from 3: librdkafka takes a broker without it for one that
+/// can't do record batches, and disables compression and idempotence (KAFKA-18659).
+const PRODUCE_ADVERTISED_FROM: i16 = 0;
+
+/// Whether this version of an API is served.
 #[must_use]
-pub fn served(api: i16, version: i16) -> Option<ApiKey> {
-    let entry = SERVED.iter().find(|served| served.api as i16 == api)?;
-    (entry.oldest..=entry.newest).contains(&version).then_some(entry.api)
+pub fn serves(api: ApiKey, version: i16) -> bool {
+    SERVED.iter().any(|&(served, first, last)| served == api && (first..=last).contains(&version))
 }
 
-/// The answer, and the version it is to be written in: a client whose version is too new is told what there is
-/// in version 0, which every client can read (KIP-511).
-pub fn answer(version: i16) -> (i16, ApiVersionsResponse) {
-    let keys = SERVED.iter().map(|served| {
-        ApiVersion::default()
-            .with_api_key(served.api as i16)
-            .with_min_version(served.advertised)
-            .with_max_version(served.newest)
-    });
-    let response = ApiVersionsResponse::default().with_api_keys(keys.collect());
-    if served(ApiKey::ApiVersions as i16, version).is_some() {
-        (version, response)
-    } else {
-        (0, response.with_error_code(ResponseError::UnsupportedVersion.code()))
+fn advertised(&(api, first, last): &(ApiKey, i16, i16)) -> ApiVersion {
+    let first = if api == ApiKey::Produce { PRODUCE_ADVERTISED_FROM } else { first };
+    ApiVersion::default().with_api_key(api as i16).with_min_version(first).with_max_version(last)
+}
+
+/// Answers a request of a version that is served.
+#[must_use]
+pub fn handle(request: &ApiVersionsRequest, version: i16) -> ApiVersionsResponse {
+    let named = is_name(&request.client_software_name) && is_name(&request.client_software_version);
+    if version >= 3 && !named {
+        return ApiVersionsResponse::default().with_error_code(Code::InvalidRequest.code());
+    }
+    ApiVersionsResponse::default()
+        .with_error_code(NONE)
+        .with_api_keys(SERVED.iter().map(advertised).collect())
+}
+
+/// Answers, in version 0, a request of a version that is not known: with the versions of this API (KIP-511).
+#[must_use]
+pub fn unsupported() -> ApiVersionsResponse {
+    let own = SERVED.iter().filter(|(api, ..)| *api == ApiKey::ApiVersions).map(advertised).collect();
+    ApiVersionsResponse::default().with_error_code(Code::UnsupportedVersion.code()).with_api_keys(own)
+}
+
+/// The rule for a client's name and version (KIP-511): letters, digits, '-' and '.', the latter not at the ends.
+fn is_name(name: &str) -> bool {
+    let ends = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
+    let bytes = name.as_bytes();
+    ends(bytes.first())
+        && ends(bytes.last())
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn produce_is_advertised_from_0_and_served_from_3() {
+        let response = handle(&ApiVersionsRequest::default(), 0);
+        let produce = &response.api_keys[0];
+        assert_eq!((produce.api_key, produce.min_version, produce.max_version), (0, 0, 13));
+        assert!(!serves(ApiKey::Produce, 2) && serves(ApiKey::Produce, 3) && !serves(ApiKey::Produce, 14));
+    }
+
+    #[test]
+    fn everything_served_is_known_to_the_crate_and_the_guard() {
+        for (api, first, last) in SERVED {
+            let crates = api.valid_versions();
+            let message = crate::wire::guard::message(api as i16).unwrap();
+            for version in first..=last {
+                assert!(
+                    (crates.min..=crates.max).contains(&version) && message.versions.contain(version),
+                    "{api:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn clients_must_be_named_from_version_3_on() {
+        let named = |name: &'static str, number: &'static str| {
+            ApiVersionsRequest::default()
+                .with_client_software_name(name.into())
+                .with_client_software_version(number.into())
+        };
+        assert_eq!(handle(&named("librdkafka", "v2.0.2"), 3).error_code, NONE);
+        for (name, number) in [("", "1"), ("a", ""), ("-a", "1"), ("a b", "1"), ("a", "1.")] {
+            assert_eq!(handle(&named(name, number), 3).error_code, Code::InvalidRequest.code());
+            assert_eq!(handle(&named(name, number), 2).error_code, NONE);
+        }
+    }
+
+    #[test]
+    fn an_unknown_version_is_told_the_known_ones() {
+        let response = unsupported();
+        assert_eq!(response.error_code, 35);
+        assert_eq!(response.api_keys.len(), 1);
+        assert_eq!((response.api_keys[0].api_key, response.api_keys[0].max_version), (18, 4));
     }
 }

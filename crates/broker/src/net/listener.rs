@@ -1,89 +1,120 @@
-//! Accepts connections, so many at once, and lets them finish when the broker stops.
+//! Accepts connections, up to a limit, and lets them finish on shutdown.
 
-use super::connection::{Ended, Service, Shared, serve};
+use super::connection;
+use super::service::Service;
 use levee_base::Clock;
 use levee_base::limits::{CONNECTIONS, REQUEST_BYTES};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+use tracing::{info, warn};
 
-/// Kafka's `connections.max.idle.ms`.
-const IDLE: Duration = Duration::from_secs(600);
-/// How long answers may take to leave when the broker stops.
-const DRAIN: Duration = Duration::from_secs(10);
-/// The wait after a failed accept, as when there are no file descriptors left.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// After a failed accept (no file descriptors left, most likely), the next try waits so long.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
+
+/// What all connections share.
+#[derive(Debug)]
+pub struct Shared {
+    /// Time.
+    pub clock: Clock,
+    /// Request bytes that may yet be held, of [`REQUEST_BYTES`].
+    pub request_bytes: Arc<Semaphore>,
+    /// Becomes true when no more requests shall be read.
+    pub stop: watch::Receiver<bool>,
+}
 
 /// A listening socket.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    /// How many connections there are, for the metrics.
-    pub connections: Arc<AtomicUsize>,
+    clock: Clock,
+    connections: usize,
 }
 
 impl Listener {
-    /// Listens on `address`.
+    /// Binds `address`.
     ///
     /// # Errors
-    /// The system's, as when the address is in use.
-    pub async fn bind(address: &str) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, connections: Arc::default() })
+    /// When the address can't be resolved, is taken, or may not be used.
+    pub async fn bind(address: impl ToSocketAddrs, clock: Clock) -> io::Result<Self> {
+        Ok(Self { socket: TcpListener::bind(address).await?, clock, connections: CONNECTIONS })
     }
 
-    /// Where it listens.
+    /// With another limit of connections than [`CONNECTIONS`].
+    #[must_use]
+    pub const fn with_connections(mut self, connections: usize) -> Self {
+        self.connections = connections;
+        self
+    }
+
+    /// The address that it is bound to.
     ///
     /// # Errors
-    /// The system's.
-    pub fn address(&self) -> io::Result<SocketAddr> {
+    /// As the operating system says.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
 
-    /// Serves until `stopping` becomes true and the connections have drained.
-    pub async fn run(self, service: Arc<impl Service>, stopping: watch::Receiver<bool>, clock: Clock) {
-        let request_memory = Arc::new(Semaphore::new(REQUEST_BYTES / 1024));
-        let mut shared = Shared { request_memory, stopping, idle: IDLE, clock };
-        let mut connections = JoinSet::new();
+    /// Serves connections until `stop` becomes true, or its sender is gone. Then it accepts and reads nothing more,
+    /// lets the pending answers finish, and drops what is left after `grace`.
+    pub async fn run<S: Service>(self, service: Arc<S>, mut stop: watch::Receiver<bool>, grace: Duration) {
+        let shared = Arc::new(Shared {
+            clock: self.clock,
+            request_bytes: Arc::new(Semaphore::new(REQUEST_BYTES)),
+            stop: stop.clone(),
+        });
+        let mut running = JoinSet::new();
+        let mut failing = false;
         loop {
             let accepted = tokio::select! {
                 biased;
-                _ = shared.stopping.wait_for(|stopping| *stopping) => break,
-                Some(_) = connections.join_next() => continue,
+                _ = stop.wait_for(|stop| *stop) => break,
+                Some(_) = running.join_next() => continue,
                 accepted = self.socket.accept() => accepted,
             };
             match accepted {
-                Ok((_, peer)) if connections.len() >= CONNECTIONS => {
-                    tracing::warn!(%peer, "refused: there are {CONNECTIONS} connections already");
-                }
-                Ok((stream, peer)) => {
-                    // Answers are written whole; without it they are only later.
-                    let _ = stream.set_nodelay(true);
-                    let (service, shared) = (service.clone(), shared.clone());
-                    let count = self.connections.clone();
-                    connections.spawn(async move {
-                        count.fetch_add(1, Ordering::Relaxed);
-                        match serve(stream, peer, service, shared).await {
-                            Ok(()) => {}
-                            Err(Ended::Io(error)) => tracing::debug!(%peer, %error, "a connection broke"),
-                            Err(ended) => tracing::warn!(%peer, "{ended}"),
-                        }
-                        count.fetch_sub(1, Ordering::Relaxed);
-                    });
+                Ok((socket, peer)) => {
+                    failing = false;
+                    self.admit(socket, peer, &mut running, &service, &shared);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "can't accept a connection");
-                    clock.sleep(ACCEPT_AGAIN).await;
+                    if !failing {
+                        warn!(%error, "no connection can be accepted; trying on (are the file descriptors used up?)");
+                    }
+                    failing = true;
+                    self.clock.sleep(ACCEPT_BACKOFF).await;
                 }
             }
         }
-        let drained = clock.timeout(DRAIN, async { while connections.join_next().await.is_some() {} }).await;
-        if drained.is_none() {
-            tracing::warn!("{} connections did not finish in time", connections.len());
+        drop(self.socket);
+        let all_done = async { while running.join_next().await.is_some() {} };
+        if self.clock.timeout(grace, all_done).await.is_none() {
+            info!(connections = running.len(), "closing connections whose answers did not finish in time");
+            running.shutdown().await;
         }
+    }
+
+    fn admit<S: Service>(
+        &self,
+        socket: TcpStream,
+        peer: SocketAddr,
+        running: &mut JoinSet<()>,
+        service: &Arc<S>,
+        shared: &Arc<Shared>,
+    ) {
+        if running.len() >= self.connections {
+            warn!(%peer, limit = self.connections, "closing a new connection: as many as allowed are open");
+            return;
+        }
+        if let Err(error) = socket.set_nodelay(true) {
+            // The peer is gone already.
+            info!(%peer, %error, "closing a new connection");
+            return;
+        }
+        running.spawn(connection::run(socket, peer, Arc::clone(service), Arc::clone(shared)));
     }
 }

@@ -1,7 +1,11 @@
-//! Bytes between sockets and a [`Service`]: accepting, framing, pipelining, answering in order. Knows no API.
+//! Moves bytes between sockets and a `Service`. Knows frames and request headers, and no handler.
 
 pub mod connection;
 pub mod listener;
+pub mod service;
 
-pub use connection::{Begun, Service};
-pub use listener::Listener;
+#[cfg(test)]
+mod tests;
+
+pub use listener::{Listener, Shared};
+pub use service::{Answer, Refused, Service};

@@ -3,13 +3,13 @@
 
 use crate::batch::{Rules, TimestampType, validate};
 use crate::broker::{Broker, TopicView};
-use crate::errors::KafkaError;
+use crate::errors::{Code, Failure};
 use crate::partition::{AppendRefused, Appended, PartitionLog};
 use crate::wire::produce::{
     PartitionResponse, ProducePartition, ProduceRequest, ProduceResponse, Topic, TopicRef, TopicResponse,
 };
-use kafka_protocol::ResponseError;
 use levee_base::Slot;
+use levee_base::clock::Instant;
 use levee_meta::TopicId;
 use levee_store::AppendError;
 use std::sync::Arc;
@@ -19,7 +19,8 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Pending {
     acks: i16,
-    timeout: Duration,
+    /// The client's time is over then.
+    deadline: Instant,
     topics: Vec<PendingTopic>,
 }
 
@@ -32,27 +33,27 @@ struct PendingTopic {
 #[derive(Debug)]
 struct PendingPartition {
     index: i32,
-    outcome: Result<(Appended, Arc<PartitionLog>), KafkaError>,
+    outcome: Result<(Appended, Arc<PartitionLog>), Failure>,
 }
 
 /// Appends what is produced.
 pub async fn begin(broker: &Broker, version: i16, request: ProduceRequest<'_>) -> Pending {
-    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let deadline = broker.clock.now() + Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     let refusal = if !(-1..=1).contains(&request.acks) {
-        Some(ResponseError::InvalidRequiredAcks)
+        Some(Code::InvalidRequiredAcks)
     } else if request.transactional_id.is_some() {
         // There are no transactions yet, so no id can be known.
-        Some(ResponseError::InvalidProducerIdMapping)
+        Some(Code::InvalidProducerIdMapping)
     } else {
         None
     };
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let view = match topic.topic {
-            TopicRef::Name(name) => broker.topic(name).ok_or(ResponseError::UnknownTopicOrPartition),
-            TopicRef::Id(id) => broker.topic_by_id(TopicId(id)).ok_or(ResponseError::UnknownTopicId),
+            TopicRef::Name(name) => broker.topic(name).ok_or(Code::UnknownTopicOrPartition),
+            TopicRef::Id(id) => broker.topic_by_id(TopicId(id)).ok_or(Code::UnknownTopicId),
         };
-        let view = refusal.map_or(view, Err).map_err(KafkaError::plain);
+        let view = refusal.map_or(view, Err).map_err(Failure::plain);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for ProducePartition { index, records } in topic.partitions {
             let outcome = match &view {
@@ -63,7 +64,7 @@ pub async fn begin(broker: &Broker, version: i16, request: ProduceRequest<'_>) -
         }
         topics.push(PendingTopic { topic: topic.topic.into(), partitions });
     }
-    Pending { acks: request.acks, timeout, topics }
+    Pending { acks: request.acks, deadline, topics }
 }
 
 async fn append(
@@ -72,7 +73,7 @@ async fn append(
     topic: &TopicView,
     index: i32,
     records: &mut [u8],
-) -> Result<(Appended, Arc<PartitionLog>), KafkaError> {
+) -> Result<(Appended, Arc<PartitionLog>), Failure> {
     let log = broker.partition(topic, index).await?;
     let log_append_time =
         topic.configs.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime");
@@ -94,41 +95,38 @@ async fn append(
     }
 }
 
-/// The answer, once everything is durable or the time is over; `None` for acks=0.
-pub async fn finish(broker: &Broker, pending: Pending) -> Option<ProduceResponse> {
-    if pending.acks == 0 {
-        return None;
-    }
+/// The answer, once everything is durable or the time is over. acks=0 waits for nothing.
+pub async fn finish(broker: &Broker, pending: Pending) -> ProduceResponse {
     let last = pending.topics.iter().flat_map(|topic| &topic.partitions);
     let last = last.filter_map(|partition| partition.outcome.as_ref().ok()?.0.slot).max();
     let failure = match last {
-        Some(slot) => durable(broker, slot, pending.timeout).await.err(),
-        None => None,
+        Some(slot) if pending.acks != 0 => durable(broker, slot, pending.deadline).await.err(),
+        _ => None,
     };
     let topics = pending.topics.into_iter().map(|PendingTopic { topic, partitions }| TopicResponse {
         topic,
         partitions: partitions.into_iter().map(|partition| answer(broker, failure, partition)).collect(),
     });
-    Some(ProduceResponse { topics: topics.collect(), ..ProduceResponse::default() })
+    ProduceResponse { topics: topics.collect(), ..ProduceResponse::default() }
 }
 
 /// Waits until `slot` is durable.
-async fn durable(broker: &Broker, slot: Slot, timeout: Duration) -> Result<(), ResponseError> {
+async fn durable(broker: &Broker, slot: Slot, deadline: Instant) -> Result<(), Code> {
     let mut status = broker.store.status();
     let reached = status.wait_for(|status| status.durable > slot || status.stopped.is_some());
-    match broker.clock.timeout(timeout, reached).await {
-        None => Err(ResponseError::RequestTimedOut),
+    match broker.clock.timeout(deadline - broker.clock.now(), reached).await {
+        None => Err(Code::RequestTimedOut),
         Some(Ok(status)) if status.durable > slot => Ok(()),
-        Some(_) => Err(ResponseError::NotLeaderOrFollower),
+        Some(_) => Err(Code::NotLeaderOrFollower),
     }
 }
 
-fn answer(broker: &Broker, failure: Option<ResponseError>, partition: PendingPartition) -> PartitionResponse {
+fn answer(broker: &Broker, failure: Option<Code>, partition: PendingPartition) -> PartitionResponse {
     let PendingPartition { index, outcome } = partition;
     let outcome = outcome.and_then(|(appended, log)| match failure {
         // What was durable all along is not touched by what has become of the rest.
         Some(error) if appended.slot.is_some_and(|slot| broker.store.status().borrow().durable <= slot) => {
-            Err(KafkaError::plain(error))
+            Err(Failure::plain(error))
         }
         _ => Ok((appended, log)),
     });
@@ -139,6 +137,10 @@ fn answer(broker: &Broker, failure: Option<ResponseError>, partition: PendingPar
             log_start_offset: log.ends().map_or(-1, |ends| i64::try_from(ends.start.0).unwrap_or(i64::MAX)),
             ..PartitionResponse::error(index, 0, None)
         },
-        Err(error) => PartitionResponse::error(index, error.code(), error.message),
+        Err(error) => PartitionResponse::error(
+            index,
+            error.code.code(),
+            Some(error.message).filter(|text| !text.is_empty()),
+        ),
     }
 }

@@ -3,10 +3,9 @@
 use super::fetch::check_epoch;
 use crate::batch::{BatchView, Rules, records};
 use crate::broker::{Broker, TopicView};
-use crate::errors::of_read;
+use crate::errors::{Code, of_read};
 use crate::partition::PartitionLog;
 use crate::partition::note::Note;
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
@@ -56,11 +55,11 @@ async fn look_up(
     broker: &Broker,
     topic: Option<&TopicView>,
     wanted: &ListOffsetsPartition,
-) -> Result<(i64, i64, i32), ResponseError> {
-    let topic = topic.ok_or(ResponseError::UnknownTopicOrPartition)?;
-    let log = broker.partition(topic, wanted.partition_index).await.map_err(|error| error.error)?;
+) -> Result<(i64, i64, i32), Code> {
+    let topic = topic.ok_or(Code::UnknownTopicOrPartition)?;
+    let log = broker.partition(topic, wanted.partition_index).await.map_err(|failure| failure.code)?;
     check_epoch(&log, wanted.current_leader_epoch)?;
-    let ends = log.ends().ok_or(ResponseError::NotLeaderOrFollower)?;
+    let ends = log.ends().ok_or(Code::NotLeaderOrFollower)?;
     let epoch = i32::try_from(log.leader_epoch()).unwrap_or(i32::MAX);
     let kafka = |offset: Offset| i64::try_from(offset.0).unwrap_or(i64::MAX);
     match wanted.timestamp {
@@ -73,7 +72,7 @@ async fn look_up(
             _ => Ok((-1, -1, -1)),
         },
         timestamp if timestamp >= 0 => by_time(broker, &log, timestamp, epoch).await,
-        _ => Err(ResponseError::UnsupportedVersion),
+        _ => Err(Code::UnsupportedVersion),
     }
 }
 
@@ -83,8 +82,8 @@ async fn by_time(
     log: &PartitionLog,
     timestamp: i64,
     epoch: i32,
-) -> Result<(i64, i64, i32), ResponseError> {
-    let ends = log.ends().ok_or(ResponseError::NotLeaderOrFollower)?;
+) -> Result<(i64, i64, i32), Code> {
+    let ends = log.ends().ok_or(Code::NotLeaderOrFollower)?;
     let from = log.start_for(timestamp).map_or(ends.start, |offset| offset.max(ends.start));
     let mut first = None;
     let mut look = |info: levee_store::BatchInfo<'_>| {
@@ -107,13 +106,13 @@ async fn at(
     base: Offset,
     timestamp: i64,
     epoch: i32,
-) -> Result<(i64, i64, i32), ResponseError> {
+) -> Result<(i64, i64, i32), Code> {
     let runs = broker.store.read(log.stream(), base, 1, true).await.map_err(|error| of_read(&error))?;
-    let run = runs.first().ok_or(ResponseError::KafkaStorageError)?;
-    let view = BatchView::first(&run.bytes).ok_or(ResponseError::CorruptMessage)?;
+    let run = runs.first().ok_or(Code::KafkaStorageError)?;
+    let view = BatchView::first(&run.bytes).ok_or(Code::CorruptMessage)?;
     let unreadable = |error: records::Unreadable| {
         tracing::warn!(stream = %log.stream(), %base, %error, "can't open a batch to look up a timestamp");
-        ResponseError::CorruptMessage
+        Code::CorruptMessage
     };
     for record in records::open(&view, Rules::default().unpacked_bytes()).map_err(unreadable)? {
         let record = record.map_err(unreadable)?;

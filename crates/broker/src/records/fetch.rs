@@ -1,13 +1,12 @@
 //! Fetch: whole batches from the one that holds the offset, up to the high watermark. A request that finds too
 //! little waits until enough is there or its time is over.
 
+use super::session::{Followed, NoTurn, SessionRequest, Sessions, Told, Turn, Wanted};
 use crate::broker::{Broker, TopicView};
-use crate::errors::of_read;
-use crate::fetch_session::{Followed, NoTurn, SessionRequest, Sessions, Told, Turn, Wanted};
+use crate::errors::{Code, of_read};
 use crate::partition::PartitionLog;
 use crate::wire::fetch::{FetchResponse, FetchedPartition, FetchedTopic};
 use crate::wire::produce::Topic;
-use kafka_protocol::ResponseError;
 use kafka_protocol::messages::FetchRequest;
 use levee_base::Offset;
 use levee_base::limits::FETCH_BYTES;
@@ -27,7 +26,7 @@ struct Found {
     followed: Followed,
     wanted: Wanted,
     told: Option<Told>,
-    log: Result<Arc<PartitionLog>, ResponseError>,
+    log: Result<Arc<PartitionLog>, Code>,
 }
 
 /// Answers.
@@ -46,9 +45,9 @@ pub async fn answer(
         Ok(turn) => turn,
         Err(error) => {
             let error = match error {
-                NoTurn::UnknownId => ResponseError::FetchSessionIdNotFound,
-                NoTurn::WrongEpoch => ResponseError::InvalidFetchSessionEpoch,
-                NoTurn::TopicIds => ResponseError::FetchSessionTopicIdError,
+                NoTurn::UnknownId => Code::FetchSessionIdNotFound,
+                NoTurn::WrongEpoch => Code::InvalidFetchSessionEpoch,
+                NoTurn::TopicIds => Code::FetchSessionTopicIdError,
             };
             return FetchResponse { error_code: error.code(), ..FetchResponse::default() };
         }
@@ -126,7 +125,7 @@ fn session_request(version: i16, request: FetchRequest) -> SessionRequest {
     SessionRequest { id, epoch, by_id, named, forgotten }
 }
 
-type Views = BTreeMap<(String, uuid::Uuid), Result<TopicView, ResponseError>>;
+type Views = BTreeMap<(String, uuid::Uuid), Result<TopicView, Code>>;
 
 async fn find(
     broker: &Broker,
@@ -134,27 +133,27 @@ async fn find(
     views: &mut Views,
     followed: &Followed,
     wanted: Wanted,
-) -> Result<Arc<PartitionLog>, ResponseError> {
+) -> Result<Arc<PartitionLog>, Code> {
     let view = views.entry((followed.name.clone(), followed.topic_id)).or_insert_with(|| {
         if version >= TOPIC_IDS {
-            broker.topic_by_id(TopicId(followed.topic_id)).ok_or(ResponseError::UnknownTopicId)
+            broker.topic_by_id(TopicId(followed.topic_id)).ok_or(Code::UnknownTopicId)
         } else {
-            broker.topic(&followed.name).ok_or(ResponseError::UnknownTopicOrPartition)
+            broker.topic(&followed.name).ok_or(Code::UnknownTopicOrPartition)
         }
     });
     let view = view.as_ref().map_err(|error| *error)?;
-    let log = broker.partition(view, followed.index).await.map_err(|error| error.error)?;
+    let log = broker.partition(view, followed.index).await.map_err(|failure| failure.code)?;
     check_epoch(&log, wanted.leader_epoch)?;
     Ok(log)
 }
 
 /// Whether the client's idea of the leader's epoch is right; -1 is no idea (KIP-320).
-pub fn check_epoch(log: &PartitionLog, theirs: i32) -> Result<(), ResponseError> {
+pub fn check_epoch(log: &PartitionLog, theirs: i32) -> Result<(), Code> {
     let ours = i32::try_from(log.leader_epoch()).unwrap_or(i32::MAX);
     match theirs {
         -1 => Ok(()),
-        theirs if theirs < ours => Err(ResponseError::FencedLeaderEpoch),
-        theirs if theirs > ours => Err(ResponseError::UnknownLeaderEpoch),
+        theirs if theirs < ours => Err(Code::FencedLeaderEpoch),
+        theirs if theirs > ours => Err(Code::UnknownLeaderEpoch),
         _ => Ok(()),
     }
 }
@@ -217,11 +216,11 @@ async fn read(
     wanted: Wanted,
     left: usize,
     at_least_one: bool,
-) -> Result<FetchedPartition, ResponseError> {
-    let ends = log.ends().ok_or(ResponseError::NotLeaderOrFollower)?;
-    let from = u64::try_from(wanted.offset).map(Offset).map_err(|_| ResponseError::OffsetOutOfRange)?;
+) -> Result<FetchedPartition, Code> {
+    let ends = log.ends().ok_or(Code::NotLeaderOrFollower)?;
+    let from = u64::try_from(wanted.offset).map(Offset).map_err(|_| Code::OffsetOutOfRange)?;
     if from < ends.start || from > ends.durable {
-        return Err(ResponseError::OffsetOutOfRange);
+        return Err(Code::OffsetOutOfRange);
     }
     let max_bytes = usize::try_from(wanted.max_bytes).unwrap_or(0).min(left);
     let records = if from == ends.durable || (max_bytes == 0 && !at_least_one) {

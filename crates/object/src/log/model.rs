@@ -27,6 +27,7 @@ use super::rules::{Broken, Rules};
 use super::trim::Trimmer;
 use levee_base::{Epoch, LogPosition, Slot, WriterId};
 use stateright::{Model, Property};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
@@ -469,13 +470,14 @@ impl Model for LogModel {
                 Self::feed(&mut state, p, |appender| appender.hedge(slot));
             }
             Action::Land(p, index) => {
-                let out = &mut state.processes[p].out[index];
-                if state.objects.contains_key(&out.at) {
-                    self.answer(&mut state, p, index, CreateAnswer::Exists);
-                } else {
+                let State { processes, objects, .. } = &mut state;
+                let out = &mut processes[p].out[index];
+                if let Entry::Vacant(free) = objects.entry(out.at) {
+                    free.insert(out.object);
                     out.created = true;
-                    state.objects.insert(out.at, out.object);
-                    state.processes[p].out.sort_unstable();
+                    processes[p].out.sort_unstable();
+                } else {
+                    self.answer(&mut state, p, index, CreateAnswer::Exists);
                 }
             }
             Action::Answer(p, index) => self.answer(&mut state, p, index, CreateAnswer::Created),

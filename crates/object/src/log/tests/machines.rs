@@ -52,8 +52,8 @@ proptest! {
         let mut machine = Appender::new(ME, Slot(first), in_flight, Rules::default());
         let mut store: BTreeMap<Slot, (WriterId, u64)> = BTreeMap::new();
         let mut bytes: BTreeMap<Slot, u64> = BTreeMap::new();
-        let (mut creates, mut late, mut reads): (Vec<(Slot, u64)>, Vec<(Slot, u64)>, Vec<Slot>) =
-            (Vec::new(), Vec::new(), Vec::new());
+        let (mut creates, mut late) = (Vec::<(Slot, u64)>::new(), Vec::<(Slot, u64)>::new());
+        let mut reads: Vec<Slot> = Vec::new();
         let mut appended = 0;
         for step in steps {
             let before = machine.durable();

@@ -9,11 +9,11 @@
 //! What doesn't belong here: who owns a stream and which objects are registered (metadata, behind
 //! [`Registrar`]), and what batches mean.
 
-pub mod buffer;
+mod buffer;
 pub mod format;
 mod index_cache;
 pub mod metrics;
-pub mod pool;
+mod pool;
 mod read;
 pub mod recover;
 mod replay;
@@ -22,7 +22,7 @@ mod state;
 mod store;
 mod stream;
 pub mod types;
-pub mod wal;
+mod wal;
 mod watch;
 
 pub use metrics::Metrics;

@@ -1,11 +1,14 @@
 //! The whole store on a memory store: what its users see.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod support;
 
 use async_trait::async_trait;
 use futures::FutureExt;
 use levee_base::{Clock, Offset, Random, Slot, StreamId};
 use levee_object::log::{LogContext, fence_epoch};
+use levee_object::stores::metered::{Metered, Operation};
 use levee_object::{Purpose, Store};
 use levee_store::format::{Index, ObjectHeader};
 use levee_store::{
@@ -238,6 +241,39 @@ async fn recovery_names_a_corrupt_object_and_a_gap() {
 
 fn context_of(ctx: &LogContext, prefix: &str) -> LogContext {
     LogContext { prefix: levee_object::Key::new(prefix).unwrap(), ..ctx.clone() }
+}
+
+/// Reads of the store for replays and for readers.
+fn gets(store: &Metered) -> u64 {
+    [Purpose::Recovery, Purpose::CatchUp]
+        .iter()
+        .map(|why| store.metrics().requests(Operation::Get, *why))
+        .sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_recovery_read_is_not_read_again_to_open_streams() {
+    let (objects, ctx) = memory();
+    let metered = Arc::new(Metered::new(objects, ctx.clock));
+    let ctx = LogContext { store: metered.clone(), ..ctx };
+    let meta = Meta::new(&ctx);
+    let (epoch, store) = open(&ctx, &meta, small_options());
+    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    for n in 0..5 {
+        durable(&store, append(&store, STREAM, &[n; 100]).unwrap()).await;
+    }
+    drop(store);
+    let recovered = recover(&ctx, epoch, meta.trim_point(), ctx.random.writer_id()).await.unwrap();
+    meta.close(epoch, &recovered);
+    let (_, store) = open(&ctx, &meta, small_options());
+    store.open_stream(STREAM, 1, Offset(0), meta.extents(STREAM));
+    store.keep_indexes(recovered.indexes);
+    let before = gets(&metered);
+    let mut batches = 0;
+    store.replay(STREAM, Offset(2), &mut |_| batches += 1).await.unwrap();
+    assert_eq!((batches, gets(&metered)), (3, before));
+    store.read(STREAM, Offset(4), 100, true).await.unwrap();
+    assert_eq!(gets(&metered), before + 1, "one range of one object");
 }
 
 /// Refuses, or is never there.

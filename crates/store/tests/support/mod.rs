@@ -1,4 +1,4 @@
-//! What the tests of the whole store share: metadata in memory, a store that fails, and batches whose bytes
+//! What the tests of the whole store share: metadata in memory, a store that keeps copies, and batches whose bytes
 //! follow from where they are.
 
 #![allow(dead_code, reason = "each test file uses its own part")]
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use levee_base::{BrokerEpoch, Clock, ClusterId, Offset, Random, Slot, StreamId};
 use levee_object::log::LogContext;
 use levee_object::stores::memory::MemoryStore;
-use levee_object::{Error, ErrorKind, Key, Page, Purpose, Result, Store};
+use levee_object::{Key, Page, Purpose, Result, Store};
 use levee_store::{
     Extent, Metrics, ObjectRef, Recovered, Registrar, RegistrarError, Registration, StreamStore, Trim,
     WalOptions,
@@ -138,74 +138,6 @@ impl Store for Copies {
 
     async fn delete(&self, key: &Key, purpose: Purpose) -> Result<()> {
         self.0.delete(key, purpose).await
-    }
-}
-
-/// A store that is slow, fails before and after the effect, loses answers, and lets creates land late.
-#[derive(Debug)]
-pub struct Shaky {
-    pub inner: Arc<dyn Store>,
-    pub random: Random,
-    pub clock: Clock,
-}
-
-impl Shaky {
-    async fn pause(&self) {
-        let spread = if self.random.chance(0.05) { 400 } else { 20 };
-        self.clock.sleep(Duration::from_millis(self.random.below(spread))).await;
-    }
-
-    fn fail(&self, operation: &'static str, key: &dyn ToString) -> Error {
-        let kinds = [ErrorKind::Timeout, ErrorKind::Unavailable, ErrorKind::Throttled];
-        Error::new(kinds[self.random.below(3) as usize], operation, key.to_string(), "made to fail")
-    }
-}
-
-#[async_trait]
-impl Store for Shaky {
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-
-    async fn create(&self, key: &Key, bytes: Bytes, purpose: Purpose) -> Result<()> {
-        self.pause().await;
-        match self.random.below(20) {
-            0 => Err(self.fail("create", key)),
-            1 => {
-                let (inner, key, delay) = (self.inner.clone(), key.clone(), self.random.below(2_000));
-                let (clock, error) = (self.clock, self.fail("create", &key));
-                tokio::spawn(async move {
-                    clock.sleep(Duration::from_millis(delay)).await;
-                    let _ = inner.create(&key, bytes, purpose).await;
-                });
-                Err(error)
-            }
-            2 => {
-                let _ = self.inner.create(key, bytes, purpose).await;
-                Err(self.fail("create", key))
-            }
-            _ => self.inner.create(key, bytes, purpose).await,
-        }
-    }
-
-    async fn create_parts(&self, key: &Key, parts: Vec<Bytes>, purpose: Purpose) -> Result<()> {
-        self.inner.create_parts(key, parts, purpose).await
-    }
-
-    async fn get(&self, key: &Key, range: Option<Range<u64>>, purpose: Purpose) -> Result<Bytes> {
-        self.pause().await;
-        match self.random.below(20) {
-            0 => Err(self.fail("get", key)),
-            _ => self.inner.get(key, range, purpose).await,
-        }
-    }
-
-    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize, purpose: Purpose) -> Result<Page> {
-        self.inner.list(prefix, after, limit, purpose).await
-    }
-
-    async fn delete(&self, key: &Key, purpose: Purpose) -> Result<()> {
-        self.inner.delete(key, purpose).await
     }
 }
 

@@ -246,7 +246,7 @@ fn what_was_answered_survives_kills_at_random_moments() {
 #[test]
 fn controllers_that_fight_and_pause_commit_one_history() {
     let total = Arc::new(Mutex::new(0));
-    seeds(60, |seed| {
+    seeds(40, |seed| {
         let total = total.clone();
         async move {
             let world = World::new(1_000 + seed);
@@ -272,7 +272,7 @@ fn controllers_that_fight_and_pause_commit_one_history() {
             *total.lock().unwrap() += world.settle().await;
         }
     });
-    assert!(*total.lock().unwrap() > 60 * 20, "they must get something done: {total:?}");
+    assert!(*total.lock().unwrap() > 40 * 20, "they must get something done: {total:?}");
 }
 
 /// The whole journal, replayed from its first entry.
@@ -336,7 +336,7 @@ async fn commands_that_wait_become_one_entry() {
     let metadata = Metadata::start(ctx, options(1_000)).await.unwrap();
     assert!(matches!(metadata.commit(register(1, &metadata)).await, Ok(Answer::Registered { .. })));
     let before = journal_slots(&world.store).await;
-    let asked: Vec<_> = (0..500)
+    let asked: Vec<_> = (0..5_000)
         .map(|_| {
             let metadata = metadata.clone();
             tokio::spawn(async move { metadata.commit(Command::AllocateProducerIds { count: 1 }).await })
@@ -347,9 +347,9 @@ async fn commands_that_wait_become_one_entry() {
         let Ok(Answer::ProducerIds { first }) = asked.await.unwrap() else { panic!("no ids") };
         given.insert(first);
     }
-    assert_eq!(given, (0..500).collect());
+    assert_eq!(given, (0..5_000).collect());
     let entries = journal_slots(&world.store).await.len() - before.len();
-    assert!(entries <= 2, "500 commands took {entries} entries");
+    assert!(entries <= 10, "5,000 commands took {entries} entries");
 }
 
 async fn journal_slots(store: &MemoryStore) -> Vec<Key> {

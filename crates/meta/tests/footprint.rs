@@ -111,7 +111,7 @@ impl Cluster {
 #[test]
 fn metadata_stays_small() {
     let clock = levee_base::Clock::system();
-    let objects = 100_000;
+    let objects = 20_000;
     let before = HELD.load(Ordering::Relaxed);
     let mut cluster = Cluster::new();
     cluster.topic("flights", 1, 12);

@@ -9,14 +9,15 @@ use crate::snapshots::{Snapshots, journal_prefix};
 use crate::state::State;
 use crate::tail::{Published, Tail};
 use async_trait::async_trait;
-use levee_base::limits::COMMAND_BYTES;
+use levee_base::limits::{COMMAND_BYTES, COMMANDS_WAITING};
 use levee_base::{BrokerEpoch, Clock, ClusterId, Epoch, LogPosition, Random};
 use levee_object::log::{LogContext, TakeOver, genesis};
 use levee_object::{Purpose, Store};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 /// Whoever commits commands: the controller in this process, or one that is asked over the network.
@@ -88,15 +89,40 @@ struct Inner {
     controller: Arc<dyn Controller>,
     role: watch::Receiver<Role>,
     numbers: Mutex<Numbers>,
+    /// Notified when an answer is no longer awaited.
+    settled: Notify,
     shutdown: watch::Sender<bool>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
-/// The next number of each sender, and the newest registration made here.
+/// The numbers of each sender, and the newest registration made here.
 #[derive(Debug, Default)]
 struct Numbers {
-    next: BTreeMap<Sender, u64>,
+    senders: BTreeMap<Sender, Sent>,
     broker: Option<BrokerEpoch>,
+}
+
+/// One sender's numbers: the next one, and those whose answers are awaited.
+#[derive(Debug, Default)]
+struct Sent {
+    next: u64,
+    awaited: BTreeSet<u64>,
+}
+
+/// A number whose answer is awaited, for as long as it is held.
+struct Ticket<'a> {
+    metadata: &'a Metadata,
+    sender: Sender,
+    number: u64,
+}
+
+impl Drop for Ticket<'_> {
+    fn drop(&mut self) {
+        if let Some(sent) = self.metadata.numbers().senders.get_mut(&self.sender) {
+            sent.awaited.remove(&self.number);
+        }
+        self.metadata.0.settled.notify_waiters();
+    }
 }
 
 impl Metadata {
@@ -134,6 +160,7 @@ impl Metadata {
             role: controller.role(),
             controller: Arc::new(controller),
             numbers: Mutex::default(),
+            settled: Notify::new(),
             shutdown,
             task: Mutex::new(Some(task)),
         })))
@@ -179,20 +206,38 @@ impl Metadata {
     pub async fn commit(&self, command: Command) -> Result<Answer, CommitError> {
         let sender = self.sender(&command);
         let registers = matches!(command, Command::Register(_));
-        let number = {
-            let mut numbers = self.numbers();
-            let next = numbers.next.entry(sender).or_default();
-            *next += 1;
-            *next - 1
-        };
-        let answer = self.0.controller.commit(Envelope { sender, number, command }).await?;
+        let ticket = self.ticket(sender).await;
+        let envelope = Envelope { sender, number: ticket.number, command };
+        let answer = self.0.controller.commit(envelope).await?;
+        drop(ticket);
         if let (true, Answer::Registered { epoch }) = (registers, &answer) {
             let mut numbers = self.numbers();
             numbers.broker = Some(*epoch);
             // The epochs before are out: whatever they still send is refused, under any number.
-            numbers.next.retain(|sender, _| matches!(sender, Sender::Process(_)));
+            numbers.senders.retain(|sender, _| matches!(sender, Sender::Process(_)));
         }
         Ok(answer)
+    }
+
+    /// The sender's next number, once the oldest one that is awaited is so near that its answer is still
+    /// remembered when this one's is.
+    async fn ticket(&self, sender: Sender) -> Ticket<'_> {
+        loop {
+            let mut settled = pin!(self.0.settled.notified());
+            // Before looking, so that nothing settles unseen in between.
+            settled.as_mut().enable();
+            {
+                let mut numbers = self.numbers();
+                let sent = numbers.senders.entry(sender).or_default();
+                let number = sent.next;
+                if sent.awaited.first().is_none_or(|oldest| number - oldest < COMMANDS_WAITING as u64) {
+                    sent.next += 1;
+                    sent.awaited.insert(number);
+                    return Ticket { metadata: self, sender, number };
+                }
+            }
+            settled.await;
+        }
     }
 
     fn sender(&self, command: &Command) -> Sender {

@@ -36,6 +36,7 @@ impl Link {
         Clock::system().sleep(Duration::from_micros(self.random.below(20_000))).await;
         let mut open = self.open.clone();
         if open.wait_for(|&open| open).await.is_err() {
+            // Nobody can open it any more.
             std::future::pending::<()>().await;
         }
         if self.random.chance(self.trouble) {
@@ -133,7 +134,7 @@ async fn broker(ctx: MetadataContext, node: u32, run: u64, snapshot_every: u64, 
         tokio::spawn(async move {
             for i in 0.. {
                 commit_one(&metadata, epoch, &format!("n{node}-r{run}-c{client}-{i}"), &random, &book).await;
-                Clock::system().sleep(Duration::from_millis(random.below(50))).await;
+                Clock::system().sleep(Duration::from_millis(random.below(300))).await;
             }
         })
     });
@@ -176,7 +177,7 @@ impl World {
         Self { store: Arc::default(), random: Random::seeded(seed), book: Book::default() }
     }
 
-    /// A way to the store, and what opens and closes it; dropped, it kills.
+    /// A way to the store, and what opens and closes it.
     fn link(&self, trouble: f64) -> (MetadataContext, watch::Sender<bool>) {
         let (gate, open) = watch::channel(true);
         let store = Arc::new(Link { store: self.store.clone(), random: self.random.fork(), trouble, open });
@@ -221,24 +222,31 @@ fn seeds<F: Future>(count: u64, body: impl Fn(u64) -> F) {
 
 #[test]
 fn what_was_answered_survives_kills_at_random_moments() {
-    seeds(150, |seed| async move {
-        let world = World::new(seed);
-        // Snapshots often, seldom, and hardly ever.
-        let every = [3, 20, 1_000][seed as usize % 3];
-        for run in 0..4 {
-            let (ctx, gate) = world.link(0.05);
-            tokio::spawn(broker(ctx, 1, run, every, world.book.clone()));
-            world.sleep(50, 3_000).await;
-            drop(gate);
+    let total = Arc::new(Mutex::new(0));
+    seeds(150, |seed| {
+        let total = total.clone();
+        async move {
+            let (world, mut gates) = (World::new(seed), Vec::new());
+            // Snapshots often, seldom, and hardly ever.
+            let every = [3, 20, 1_000][seed as usize % 3];
+            for run in 0..4 {
+                let (ctx, gate) = world.link(0.05);
+                tokio::spawn(broker(ctx, 1, run, every, world.book.clone()));
+                world.sleep(50, 3_000).await;
+                // It hangs for ever from here on: what was in flight has reached the store, or not, or will.
+                gate.send_replace(false);
+                gates.push(gate);
+            }
+            *total.lock().unwrap() += world.settle().await;
         }
-        world.settle().await;
     });
+    assert!(*total.lock().unwrap() > 150 * 10, "they must get something done: {total:?}");
 }
 
 #[test]
 fn controllers_that_fight_and_pause_commit_one_history() {
     let total = Arc::new(Mutex::new(0));
-    seeds(60, |seed| {
+    seeds(40, |seed| {
         let total = total.clone();
         async move {
             let world = World::new(1_000 + seed);
@@ -258,11 +266,13 @@ fn controllers_that_fight_and_pause_commit_one_history() {
                 gate.send_replace(true);
             }
             world.sleep(10_000, 1).await;
-            drop(gates);
+            for gate in &gates {
+                gate.send_replace(false);
+            }
             *total.lock().unwrap() += world.settle().await;
         }
     });
-    assert!(*total.lock().unwrap() > 60 * 100, "they must get something done: {total:?}");
+    assert!(*total.lock().unwrap() > 40 * 20, "they must get something done: {total:?}");
 }
 
 /// The whole journal, replayed from its first entry.
@@ -326,7 +336,7 @@ async fn commands_that_wait_become_one_entry() {
     let metadata = Metadata::start(ctx, options(1_000)).await.unwrap();
     assert!(matches!(metadata.commit(register(1, &metadata)).await, Ok(Answer::Registered { .. })));
     let before = journal_slots(&world.store).await;
-    let asked: Vec<_> = (0..500)
+    let asked: Vec<_> = (0..5_000)
         .map(|_| {
             let metadata = metadata.clone();
             tokio::spawn(async move { metadata.commit(Command::AllocateProducerIds { count: 1 }).await })
@@ -337,9 +347,9 @@ async fn commands_that_wait_become_one_entry() {
         let Ok(Answer::ProducerIds { first }) = asked.await.unwrap() else { panic!("no ids") };
         given.insert(first);
     }
-    assert_eq!(given, (0..500).collect());
+    assert_eq!(given, (0..5_000).collect());
     let entries = journal_slots(&world.store).await.len() - before.len();
-    assert!(entries <= 2, "500 commands took {entries} entries");
+    assert!(entries <= 10, "5,000 commands took {entries} entries");
 }
 
 async fn journal_slots(store: &MemoryStore) -> Vec<Key> {
@@ -474,4 +484,27 @@ async fn a_shutdown_answers_what_waits_and_refuses_the_rest() {
     }
     assert!(metadata.commit(Command::AllocateProducerIds { count: 1 }).await.is_err());
     assert!(matches!(&*metadata.role().borrow(), Role::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_journal_and_its_snapshots_can_be_shown_without_a_broker() {
+    use crate::inspect::{JournalContent, list_journal, list_snapshots, read_entry, read_snapshot};
+    let world = World::new(8);
+    let newest = with_snapshots(&world).await;
+    let store: Arc<dyn Store> = world.store.clone();
+    let listed = list_snapshots(&store).await.unwrap();
+    assert_eq!(listed.last().map(|s| (s.epoch, s.slot)), Some((newest.epoch.0, newest.slot.0)));
+    let shown = read_snapshot(&*store, newest).await.unwrap().unwrap();
+    assert!(shown.state.position > 0 && shown.state.brokers.is_empty());
+
+    let objects = list_journal(&*store, LogPosition::default()).await.unwrap();
+    let genesis = read_entry(&*store, LogPosition::default()).await.unwrap();
+    assert_eq!(genesis.content, JournalContent::Fence);
+    assert_eq!(genesis.cluster, shown.cluster);
+    let last = objects.last().unwrap();
+    let at = LogPosition { epoch: levee_base::Epoch(last.epoch), slot: levee_base::Slot(last.slot) };
+    let JournalContent::Entry { commands } = read_entry(&*store, at).await.unwrap().content else {
+        panic!("{last:?} is an entry")
+    };
+    assert_eq!((commands[0].command, commands[0].details.as_str()), ("Out", "broker epoch 9"));
 }

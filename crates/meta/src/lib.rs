@@ -13,6 +13,7 @@ pub mod command;
 mod controller;
 pub mod error;
 pub mod ids;
+pub mod inspect;
 mod retry;
 mod snapshots;
 pub mod state;

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use levee_base::{Epoch, LogPosition, Slot, WriterId};
 use levee_object::log::{ChainItem, Followed, LogContext, TakeOver, follow_checked, take_over};
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
@@ -21,11 +22,13 @@ use tokio::sync::watch;
 pub(crate) struct Published {
     state: RwLock<crate::State>,
     position: watch::Sender<u64>,
+    /// In debug builds: the position from which on the invariants are checked again.
+    check_at: AtomicU64,
 }
 
 impl Published {
     fn new() -> Self {
-        Self { state: RwLock::default(), position: watch::Sender::new(0) }
+        Self { state: RwLock::default(), position: watch::Sender::new(0), check_at: AtomicU64::new(0) }
     }
 
     pub(crate) fn view<R>(&self, see: impl FnOnce(&crate::State) -> R) -> R {
@@ -41,8 +44,13 @@ impl Published {
     fn change<R>(&self, change: impl FnOnce(&mut crate::State) -> R) -> R {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut state);
-        debug_assert_eq!(state.check_invariants(), Ok(()));
         let position = state.position();
+        if cfg!(debug_assertions) && position >= self.check_at.load(Ordering::Relaxed) {
+            assert_eq!(state.check_invariants(), Ok(()));
+            // A check takes as long as the state is large: now and then, so that it does not dominate.
+            let size = state.streams().count() + state.objects().count();
+            self.check_at.store(position + size as u64 / 4, Ordering::Relaxed);
+        }
         drop(state);
         self.position.send_replace(position);
         result

@@ -241,9 +241,9 @@ fn what_a_newer_levee_wrote_is_named_so() {
 
 #[test]
 fn a_snapshot_that_breaks_an_invariant_is_refused_whatever_its_checksum() {
-    let mut state = State::default();
-    state.next_stream = StreamId(1);
-    state.wals.insert(BrokerEpoch(5), crate::state::Wal { node: NodeId(1), trim: Slot(0), fence: None });
+    let wal = crate::state::Wal { node: NodeId(1), trim: Slot(0), fence: None };
+    // No command was applied, and yet there is a log that one has opened.
+    let state = State { wals: BTreeMap::from([(BrokerEpoch(5), wal)]), ..State::default() };
     let bytes = encode_snapshot(&head(), &BTreeMap::new(), &state);
     assert!(matches!(decode_snapshot(&bytes), Err(CodecError::Malformed { .. })));
 }

@@ -89,7 +89,7 @@ impl Reader {
             7 => (by_process, Command::Out { epoch: broker }),
             8..11 => {
                 let epoch = pick(&wals, step.what).unwrap_or(broker);
-                let heir = (step.twist % 3 != 0).then_some(broker);
+                let heir = (!step.twist.is_multiple_of(3)).then_some(broker);
                 let (fence, objects) = Self::objects(state, epoch, step);
                 (by_broker, Command::CloseWal { epoch, fence, objects, heir })
             }

@@ -214,22 +214,22 @@ fn trimming_registers_every_slot_in_place() {
     let stream = cluster.state.stream(StreamId(0)).unwrap();
     let shown: Vec<_> = stream.extents().map(|e| (e.range.start.0..e.range.end.0, e.bytes)).collect();
     assert_eq!(shown, [(0..7, 20), (7..8, 10)], "blocks of one object that follow each other are one extent");
-    let object = cluster.state.object(stream.extents().next().unwrap().object).unwrap();
-    assert_eq!(object.name.key().as_str(), "wal/1/00000000000000000001/00000000000000000000");
-    assert_eq!(object.references, 2);
+    let listed = cluster.state.object(stream.extents().next().unwrap().object).unwrap();
+    assert_eq!(listed.name.key().as_str(), "wal/1/00000000000000000001/00000000000000000000");
+    assert_eq!(listed.references, 2);
 
-    let gap = super::tests::object(2, [extent(1, 0, 3..4)]);
+    let gap = object(2, [extent(1, 0, 3..4)]);
     let at = Refusal::NotAtEnd { stream: StreamId(1), ends: Offset(2), begins: Offset(3) };
     assert_eq!(cluster.trim(epoch, 3, vec![gap]), refused(at));
-    let unknown = super::tests::object(2, [extent(9, 0, 0..4)]);
+    let unknown = object(2, [extent(9, 0, 0..4)]);
     assert_eq!(
         cluster.trim(epoch, 3, vec![unknown]),
         refused(Refusal::UnknownStream { stream: StreamId(9) })
     );
     for invalid in [
-        super::tests::object(2, [extent(1, 0, 2..2)]),
-        Registration { index: 5..4, ..super::tests::object(2, []) },
-        Registration { index: 5..8_193, ..super::tests::object(2, []) },
+        object(2, [extent(1, 0, 2..2)]),
+        Registration { index: Range { start: 5, end: 4 }, ..object(2, []) },
+        Registration { index: 5..8_193, ..object(2, []) },
     ] {
         let slot = Slot(2);
         assert_eq!(cluster.trim(epoch, 3, vec![invalid]), refused(Refusal::InvalidObject { slot }));

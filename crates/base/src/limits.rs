@@ -106,6 +106,24 @@ pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(2);
 pub const FRAME_BYTES: usize = 100 * MIB;
 /// What the arrays of one decoded request may take in memory.
 pub const DECODED_REQUEST_BYTES: usize = 64 * MIB;
+/// The receive buffer that a connection may keep for itself, in bytes. What a frame needs beyond it counts
+/// against [`REQUEST_BYTES`].
+pub const RECEIVE_BUFFER_BYTES: usize = 16 * KIB;
+/// What the decoded requests of all connections may take in memory together.
+pub const DECODED_BYTES: usize = 256 * MIB;
+/// How fast a frame that has begun must arrive on average, in bytes a second, once [`FRAME_GRACE`] has passed:
+/// it holds memory that other connections wait for.
+pub const FRAME_BYTES_PER_SECOND: usize = 64 * KIB;
+/// The time that any frame may take.
+pub const FRAME_GRACE: Duration = Duration::from_secs(30);
+/// A connection without requests is closed after this long (Kafka's `connections.max.idle.ms`).
+pub const CONNECTION_IDLE: Duration = Duration::from_secs(600);
+/// A connection keeps a large receive buffer at most this long without using it.
+pub const RECEIVE_BUFFER_IDLE: Duration = Duration::from_secs(1);
+/// A connection that takes nothing of its answers for this long is closed.
+pub const WRITE_STALL: Duration = Duration::from_secs(600);
+/// How many parts of an answer are given to the kernel at once (Linux's `IOV_MAX` is 1,024).
+pub const WRITE_PARTS: usize = 256;
 /// The largest record batch (Kafka's `max.message.bytes`).
 pub const MESSAGE_BYTES: usize = MIB + 12;
 /// Connections at once.
@@ -152,6 +170,8 @@ const _: () = assert!(MESSAGE_BYTES + OBJECT_HEADER_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(WAL_OBJECT_BYTES_MAX * WAL_IN_FLIGHT_MAX < WAL_UNTRIMMED_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
-const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
 const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());
+const _: () = assert!(FRAME_BYTES * 2 <= REQUEST_BYTES);
+const _: () = assert!(DECODED_REQUEST_BYTES <= DECODED_BYTES);
+const _: () = assert!(WRITE_PARTS <= 1_024);

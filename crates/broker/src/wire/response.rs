@@ -1,0 +1,83 @@
+//! An answer as it goes to the socket: its length, header and body in as many parts as it is cheapest in.
+
+use super::frame::{LENGTH_BYTES, RequestHead};
+use super::writer::Writer;
+use bytes::{BufMut, Bytes, BytesMut};
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::Encodable;
+
+/// An answer, ready to be written.
+#[derive(Debug)]
+pub struct Response {
+    parts: Vec<Bytes>,
+    bytes: usize,
+}
+
+/// The crate refused to encode what a handler answered: a defect of ours.
+#[derive(Debug, thiserror::Error)]
+#[error("the answer to {api:?} version {version} does not encode: {reason}")]
+pub struct EncodeError {
+    api: ApiKey,
+    version: i16,
+    reason: String,
+}
+
+impl Response {
+    /// From parts that begin with the length.
+    pub(super) fn new(parts: Vec<Bytes>) -> Self {
+        let bytes = parts.iter().map(Bytes::len).sum();
+        Self { parts, bytes }
+    }
+
+    /// A message of the crate's, in `version`, which differs from the request's only for an ApiVersions of a
+    /// version that is not known.
+    ///
+    /// # Errors
+    /// `EncodeError` when a field has no place in that version.
+    pub fn message<M: Encodable>(head: &RequestHead, version: i16, body: &M) -> Result<Self, EncodeError> {
+        let mut buffer = begin(head);
+        body.encode(&mut buffer, version).map_err(|error| EncodeError {
+            api: head.api,
+            version,
+            reason: error.to_string(),
+        })?;
+        patch_length(&mut buffer, 0);
+        Ok(Self::new(vec![buffer.freeze()]))
+    }
+
+    /// A writer of our own for the body.
+    #[must_use]
+    pub fn writer(head: &RequestHead) -> Writer {
+        Writer::new(begin(head), head.flexible)
+    }
+
+    /// The parts, in order.
+    #[must_use]
+    pub fn into_parts(self) -> Vec<Bytes> {
+        self.parts
+    }
+
+    /// Its length with everything, in bytes.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+/// Room for the length, and the response header: version 1 for flexible requests but for ApiVersions (KIP-511).
+fn begin(head: &RequestHead) -> BytesMut {
+    let mut buffer = BytesMut::with_capacity(256);
+    buffer.put_bytes(0, LENGTH_BYTES);
+    buffer.put_i32(head.correlation_id);
+    if head.flexible && head.api != ApiKey::ApiVersions {
+        buffer.put_u8(0);
+    }
+    buffer
+}
+
+/// Writes the length over the room that was left for it; `more` bytes follow that are not in `buffer`.
+pub(super) fn patch_length(buffer: &mut [u8], more: usize) {
+    // No answer comes near 2 GiB: Fetch is bounded, and the others are bounded by what they list.
+    let length = u32::try_from(buffer.len() - LENGTH_BYTES + more).unwrap_or(u32::MAX);
+    buffer[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
+}

@@ -153,6 +153,9 @@ pub const PARTITION_PRODUCERS: usize = 100_000;
 pub const TIME_INDEX_ENTRIES: usize = 1_024;
 /// Batches between two entries of a time index, as long as it has never been full.
 pub const TIME_INDEX_SPACING: u64 = 64;
+/// Batches that one look-up by time opens. A batch whose header promises a timestamp that none of its records
+/// has sends it on to the next; after as many, the last one's first offset is the answer.
+pub const LOOK_UP_BATCHES: usize = 8;
 /// Kafka's `producer.id.expiration.ms`.
 pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Kafka's `message.timestamp.after.max.ms`.

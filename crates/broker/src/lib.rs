@@ -8,4 +8,5 @@ pub mod batch;
 pub mod errors;
 pub mod handlers;
 pub mod net;
+pub mod partition;
 pub mod wire;

@@ -1,0 +1,597 @@
+//! One partition, led by this broker: offsets, producers, and where durability stands.
+//!
+//! One lock holds the order of things. Under it a batch's sequence is checked, its offset and epoch are written
+//! into its bytes, and the store takes it: so the order of offsets is the order of the store, and a batch that
+//! the store refuses (it is full, or has stopped) has changed nothing but its own bytes, and may be tried again.
+//! Checksums and all else that takes time happen before, in [`PartitionLog::check`].
+//!
+//! Appended is not durable. Whoever appended waits for the batch's slot (`handlers::produce` does), and nothing
+//! that is not durable is read, listed, or entered in the time index. Producers' state does count what is
+//! pending: that is how the retry of a request that timed out finds its batch. Cancelling a wait takes nothing
+//! back. When the epoch ends, pending batches are lost together with this log, which is opened anew from the
+//! store, by its successor or here.
+
+use super::epochs::LeaderEpochs;
+use super::note::{Note, NoteError};
+use super::producers::{Claim, Producers, SequenceError, Verdict};
+use super::stream::Streams;
+use super::times::TimeIndex;
+use crate::batch::{BatchView, Checked, Invalid, Rules, TimestampType, records, validate};
+use levee_base::limits::{
+    LOOK_UP_BATCHES, PARTITION_PRODUCERS, PRODUCER_ID_EXPIRATION, TIME_INDEX_ENTRIES, TIME_INDEX_SPACING,
+};
+use levee_base::{Clock, Offset, Slot, StreamId};
+use levee_store::{self as store, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds};
+use std::collections::VecDeque;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::task::Poll;
+use tokio::sync::watch;
+
+/// What can be configured of a partition while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// What batches must be like.
+    pub rules: Rules,
+    /// `producer.id.expiration.ms`: for how long a silent producer is remembered.
+    pub producer_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        let expiration = i64::try_from(PRODUCER_ID_EXPIRATION.as_millis()).unwrap_or(i64::MAX);
+        Self { rules: Rules::default(), producer_expiration_ms: expiration }
+    }
+}
+
+/// A batch that the store has taken, or had already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of its first record.
+    pub base: Offset,
+    /// What was stamped on its records, in Unix milliseconds, if the topic asks for that.
+    pub log_append_time_ms: Option<i64>,
+    /// Where the partition begins.
+    pub log_start: Offset,
+    /// The slot to wait for; `None` if the batch is durable already.
+    pub slot: Option<Slot>,
+}
+
+/// Why a batch was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The store is at a limit: wait for `Streams::room`, then try the same batch again.
+    #[error("the write-ahead log is at its limit")]
+    Full,
+    /// This broker leads the partition no more.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// No object can hold it. The rules for batches are far below that.
+    #[error("the batch is larger than an object may be")]
+    TooLarge,
+    /// The producer's epoch or sequence number is wrong.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+}
+
+/// Why a partition can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store has not opened its stream.
+    #[error("the stream of the partition is not open")]
+    NotOpen,
+    /// Its indexes can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An index says of a batch what this release doesn't understand.
+    #[error("the batch at offset {base}: {error}")]
+    Note {
+        /// The batch.
+        base: Offset,
+        /// What is wrong with its note.
+        error: NoteError,
+    },
+}
+
+/// Why records can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// There is no such offset, and there won't be until others have been appended.
+    #[error("the offset is not within {start} to {end}")]
+    OutOfRange {
+        /// Where the partition begins.
+        start: Offset,
+        /// The end of what was appended.
+        end: Offset,
+    },
+    /// This broker leads the partition no more.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// The store can't give them.
+    #[error(transparent)]
+    Store(ReadError),
+}
+
+impl From<ReadError> for FetchError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::UnknownStream => Self::NotLeader,
+            ReadError::OutOfRange { ends, .. } => Self::OutOfRange { start: ends.start, end: ends.appended },
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// A client whose idea of the leader is not this one (KIP-320).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EpochError {
+    /// The client's is older.
+    #[error("the client's leader epoch is older than this broker's")]
+    Fenced,
+    /// The client's is newer.
+    #[error("the client's leader epoch is newer than this broker's")]
+    Unknown,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The partition's offsets before the read.
+    pub ends: StreamEnds,
+    /// Whole batches.
+    pub runs: Vec<Run>,
+}
+
+/// A place in the log that was looked up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Located {
+    /// The offset.
+    pub offset: Offset,
+    /// The record's timestamp in Unix milliseconds, if the look-up was for a record.
+    pub timestamp: Option<i64>,
+    /// The epoch of the leader that wrote, or will write, there.
+    pub leader_epoch: Option<i32>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    base: Offset,
+    end: Offset,
+    slot: Slot,
+    max_timestamp: i64,
+}
+
+#[derive(Debug)]
+struct State {
+    producers: Producers,
+    times: TimeIndex,
+    epochs: LeaderEpochs,
+    /// Oldest first. The store bounds what is not durable, and so this.
+    pending: VecDeque<Pending>,
+    /// The leader's clock at the last append: the next one is never earlier.
+    appended_ms: i64,
+}
+
+impl State {
+    fn replay(&mut self, batch: BatchInfo<'_>) -> Result<(), OpenError> {
+        let base = batch.base;
+        let note = Note::decode(batch.note).map_err(|error| OpenError::Note { base, error })?;
+        let end = Offset(base.0 + u64::from(batch.count));
+        if note.producer_id >= 0 {
+            let claim = Claim {
+                producer_id: note.producer_id,
+                epoch: note.producer_epoch,
+                base_sequence: note.base_sequence,
+                count: batch.count,
+            };
+            self.producers.record(&claim, base, note.max_timestamp, note.appended_ms, end);
+        }
+        self.times.push(base, end, note.max_timestamp);
+        self.epochs.assign(note.leader_epoch, base);
+        self.appended_ms = self.appended_ms.max(note.appended_ms);
+        Ok(())
+    }
+
+    /// Enters what has become durable in the time index.
+    fn settle(&mut self, durable: Offset) {
+        while let Some(batch) = self.pending.front().copied().filter(|batch| batch.end <= durable) {
+            self.times.push(batch.base, batch.end, batch.max_timestamp);
+            self.pending.pop_front();
+        }
+    }
+
+    /// The slot of the batch at `base`, if it is pending.
+    fn slot_of(&self, base: Offset) -> Option<Slot> {
+        let at = self.pending.partition_point(|batch| batch.base < base);
+        self.pending.get(at).filter(|batch| batch.base == base).map(|batch| batch.slot)
+    }
+}
+
+/// A partition that this broker leads.
+#[derive(Debug)]
+pub struct PartitionLog {
+    streams: Arc<dyn Streams>,
+    stream: StreamId,
+    leader_epoch: i32,
+    clock: Clock,
+    config: RwLock<LogConfig>,
+    state: Mutex<State>,
+}
+
+impl PartitionLog {
+    /// Opens the partition on a stream that the store has opened with the same leader epoch, and that nobody else
+    /// appends to. Replays the stream's indexes.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. Opening may be tried again.
+    pub async fn open(
+        streams: Arc<dyn Streams>,
+        stream: StreamId,
+        leader_epoch: i32,
+        config: LogConfig,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        let ends = streams.ends(stream).ok_or(OpenError::NotOpen)?;
+        let mut state = State {
+            producers: Producers::new(PARTITION_PRODUCERS),
+            times: TimeIndex::new(TIME_INDEX_ENTRIES, TIME_INDEX_SPACING),
+            epochs: LeaderEpochs::default(),
+            pending: VecDeque::new(),
+            appended_ms: i64::MIN,
+        };
+        let mut outcome = Ok(());
+        let mut each = |batch: BatchInfo<'_>| {
+            if outcome.is_ok() {
+                outcome = state.replay(batch);
+            }
+        };
+        streams.replay(stream, ends.start, &mut each).await?;
+        outcome?;
+        state.epochs.assign(leader_epoch, ends.appended);
+        let log = Self {
+            streams,
+            stream,
+            leader_epoch,
+            clock,
+            config: RwLock::new(config),
+            state: Mutex::new(state),
+        };
+        log.expire_producers();
+        Ok(log)
+    }
+
+    /// The stream that it lies on.
+    #[must_use]
+    pub fn stream(&self) -> StreamId {
+        self.stream
+    }
+
+    /// The store that it lies in.
+    #[must_use]
+    pub fn streams(&self) -> &Arc<dyn Streams> {
+        &self.streams
+    }
+
+    /// The epoch that this broker leads it with.
+    #[must_use]
+    pub fn leader_epoch(&self) -> i32 {
+        self.leader_epoch
+    }
+
+    /// What is configured now.
+    #[must_use]
+    pub fn config(&self) -> LogConfig {
+        *self.config.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the configuration; batches that are checked from now on are checked by it.
+    pub fn configure(&self, config: LogConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// Where the partition begins, ends, and how far it is durable.
+    #[must_use]
+    pub fn ends(&self) -> Option<StreamEnds> {
+        self.streams.ends(self.stream)
+    }
+
+    /// How far the store has come.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<StoreStatus> {
+        self.streams.status()
+    }
+
+    /// Compares a client's leader epoch with this one; -1 is a client that has none.
+    ///
+    /// # Errors
+    /// See [`EpochError`].
+    pub fn check_epoch(&self, epoch: i32) -> Result<(), EpochError> {
+        match epoch {
+            ..0 => Ok(()),
+            _ if epoch < self.leader_epoch => Err(EpochError::Fenced),
+            _ if epoch > self.leader_epoch => Err(EpochError::Unknown),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks what a client sent with Produce `version`. Takes no lock.
+    ///
+    /// # Errors
+    /// See [`Invalid`].
+    pub fn check<'a>(&self, records: &'a mut [u8], version: i16) -> Result<Checked<'a>, Invalid> {
+        validate::check(records, version, &self.config().rules, self.clock.wall_ms())
+    }
+
+    /// Appends a batch. After [`AppendError::Full`] the same one may be tried again.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub fn append(&self, checked: &mut Checked<'_>) -> Result<Appended, AppendError> {
+        let stamped = self.config().rules.timestamp_type == TimestampType::LogAppendTime;
+        let mut state = self.state();
+        // Nobody else appends to this stream, so the end holds for as long as the lock is held.
+        let ends = self.ends().ok_or(AppendError::NotLeader)?;
+        state.settle(ends.durable);
+        let view = checked.view();
+        let claim = (view.producer_id() >= 0).then(|| Claim {
+            producer_id: view.producer_id(),
+            epoch: view.producer_epoch(),
+            base_sequence: view.base_sequence(),
+            count: checked.count(),
+        });
+        if let Some(claim) = &claim
+            && let Verdict::Duplicate(first) = state.producers.check(claim)?
+        {
+            return Ok(Appended {
+                base: first.base,
+                log_append_time_ms: stamped.then_some(first.max_timestamp),
+                log_start: ends.start,
+                slot: state.slot_of(first.base),
+            });
+        }
+        let base = ends.appended;
+        let appended_ms = self.clock.wall_ms().max(state.appended_ms);
+        let batch = checked.batch();
+        // Offsets are counted up from 0 one by one; they don't reach 2^63.
+        batch.set_base_offset(base.0.cast_signed());
+        batch.set_leader_epoch(self.leader_epoch);
+        if stamped {
+            batch.set_max_timestamp(TimestampType::LogAppendTime, appended_ms);
+        }
+        let (view, count) = (checked.view(), checked.count());
+        let max_timestamp = view.max_timestamp();
+        let note = Note::of(&view, appended_ms).encode();
+        let new = NewBatch { bytes: view.bytes(), count, note: &note };
+        let slot = self.streams.append(self.stream, base, &[new]).map_err(|error| match error {
+            store::AppendError::Full => AppendError::Full,
+            store::AppendError::TooLarge => AppendError::TooLarge,
+            store::AppendError::Stopped | store::AppendError::UnknownStream => AppendError::NotLeader,
+        })?;
+        state.appended_ms = appended_ms;
+        let end = Offset(base.0 + u64::from(count));
+        state.pending.push_back(Pending { base, end, slot, max_timestamp });
+        if let Some(claim) = claim {
+            state.producers.record(&claim, base, max_timestamp, appended_ms, ends.durable);
+        }
+        Ok(Appended {
+            base,
+            log_append_time_ms: stamped.then_some(appended_ms),
+            log_start: ends.start,
+            slot: Some(slot),
+        })
+    }
+
+    /// Forgets producers that have been silent for too long. To be called from time to time.
+    pub fn expire_producers(&self) {
+        let Some(ends) = self.ends() else { return };
+        let before_ms = self.clock.wall_ms().saturating_sub(self.config().producer_expiration_ms);
+        self.state().producers.expire(before_ms, ends.durable);
+    }
+
+    /// How many idempotent producers are remembered.
+    #[must_use]
+    pub fn producers(&self) -> usize {
+        self.state().producers.len()
+    }
+
+    /// Reads whole durable batches from the one that holds `from` on, `max_bytes` at most, but for the first one
+    /// if `at_least_one`. Nothing at the end.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn read(
+        &self,
+        from: i64,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Fetched, FetchError> {
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        let out_of_range = FetchError::OutOfRange { start: ends.start, end: ends.appended };
+        let Ok(from) = u64::try_from(from).map(Offset) else { return Err(out_of_range) };
+        if !(ends.start..=ends.appended).contains(&from) {
+            return Err(out_of_range);
+        }
+        let nothing_to_read = from >= ends.durable || (max_bytes == 0 && !at_least_one);
+        let runs = match nothing_to_read {
+            true => Vec::new(),
+            false => self.streams.read(self.stream, from, max_bytes, at_least_one).await?,
+        };
+        Ok(Fetched { ends, runs })
+    }
+
+    /// Where the partition begins.
+    ///
+    /// # Errors
+    /// [`FetchError::NotLeader`].
+    pub fn earliest(&self) -> Result<Located, FetchError> {
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        let leader_epoch = self.state().epochs.at(ends.start);
+        Ok(Located { offset: ends.start, timestamp: None, leader_epoch })
+    }
+
+    /// The high watermark, where the next record will be read.
+    ///
+    /// # Errors
+    /// [`FetchError::NotLeader`].
+    pub fn latest(&self) -> Result<Located, FetchError> {
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        Ok(Located { offset: ends.durable, timestamp: None, leader_epoch: Some(self.leader_epoch) })
+    }
+
+    /// The first record whose timestamp is `timestamp` or more, and that is durable; `None` if there is none.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn at_timestamp(&self, timestamp: i64) -> Result<Option<Located>, FetchError> {
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        let from = {
+            let mut state = self.state();
+            state.settle(ends.durable);
+            state.times.look_from(timestamp)
+        };
+        let Some(mut from) = from.map(|from| from.max(ends.start)) else { return Ok(None) };
+        // A header may promise a timestamp that no record has. Then the next batch is looked at, but one look-up
+        // does not open batch after batch for ever.
+        for tried in 1.. {
+            let Some(base) = self.first_batch(from, |note| note.max_timestamp >= timestamp).await? else {
+                return Ok(None);
+            };
+            let (located, end) = self
+                .first_record(base, tried == LOOK_UP_BATCHES, |record| {
+                    record.timestamp >= timestamp && record.offset >= ends.start.0.cast_signed()
+                })
+                .await?;
+            if located.is_some() {
+                return Ok(located);
+            }
+            from = end;
+        }
+        Ok(None)
+    }
+
+    /// The first of the records with the largest timestamp of all that are durable; `None` if there are none.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn at_largest_timestamp(&self) -> Result<Option<Located>, FetchError> {
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        let largest = {
+            let mut state = self.state();
+            state.settle(ends.durable);
+            state.times.largest()
+        };
+        let (most, base) = match largest {
+            Some((most, base)) if base >= ends.start => (most, base),
+            // The batch that had it is gone. Among those that are left, look for theirs.
+            Some(_) => match self.largest_left(ends.start).await? {
+                Some(found) => found,
+                None => return Ok(None),
+            },
+            None => return Ok(None),
+        };
+        if most < 0 {
+            return Ok(None);
+        }
+        let (batch, _) = self.batch_at(base).await?;
+        let Some(view) = BatchView::first(&batch) else { return Ok(None) };
+        if view.attributes().timestamp_type() == TimestampType::LogAppendTime {
+            // All records have it; Kafka names the last.
+            let last = view.base_offset().saturating_add(i64::from(view.last_offset_delta()));
+            return Ok(Some(located(&view, last, most)));
+        }
+        Ok(self.first_record(base, true, |record| record.timestamp == most).await?.0)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under the lock but the store's own assertions, which come before any change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The base offset of the first batch from the one at `from` on whose note is `wanted`.
+    async fn first_batch(
+        &self,
+        from: Offset,
+        wanted: impl Fn(&Note) -> bool + Send + Sync,
+    ) -> Result<Option<Offset>, FetchError> {
+        let found = Mutex::new(None);
+        let lock = || found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut each = |batch: BatchInfo<'_>| {
+            let mut found = lock();
+            if found.is_none() && Note::decode(batch.note).is_ok_and(|note| wanted(&note)) {
+                *found = Some(batch.base);
+            }
+        };
+        {
+            let mut replay = pin!(self.streams.replay(self.stream, from, &mut each));
+            // A replay may be dropped at any time, and what follows the batch is not wanted.
+            std::future::poll_fn(|cx| match replay.as_mut().poll(cx) {
+                Poll::Pending if lock().is_some() => Poll::Ready(Ok(())),
+                poll => poll,
+            })
+            .await?;
+        }
+        let found = *lock();
+        Ok(found)
+    }
+
+    async fn largest_left(&self, from: Offset) -> Result<Option<(i64, Offset)>, FetchError> {
+        let mut largest: Option<(i64, Offset)> = None;
+        let mut each = |batch: BatchInfo<'_>| {
+            if let Ok(note) = Note::decode(batch.note)
+                && largest.is_none_or(|(most, _)| note.max_timestamp > most)
+            {
+                largest = Some((note.max_timestamp, batch.base));
+            }
+        };
+        self.streams.replay(self.stream, from, &mut each).await?;
+        Ok(largest)
+    }
+
+    /// The durable batch at `base`, and its end.
+    async fn batch_at(&self, base: Offset) -> Result<(bytes::Bytes, Offset), FetchError> {
+        let runs = self.streams.read(self.stream, base, 1, true).await?;
+        let run = runs.into_iter().next().ok_or(FetchError::NotLeader)?;
+        let end = run.end;
+        Ok((run.bytes, end))
+    }
+
+    /// The first record of the batch at `base` that is `wanted`, and the end of the batch. If its records can't be
+    /// read (Levee does not open what it appends), or none is wanted and `settle` says so, the batch itself is the
+    /// answer: its first offset and its largest timestamp.
+    async fn first_record(
+        &self,
+        base: Offset,
+        settle: bool,
+        wanted: impl Fn(&records::Record) -> bool,
+    ) -> Result<(Option<Located>, Offset), FetchError> {
+        let (bytes, end) = self.batch_at(base).await?;
+        let Some(view) = BatchView::first(&bytes) else { return Ok((None, end)) };
+        let whole = located(&view, view.base_offset(), view.max_timestamp());
+        let limit_bytes = self.config().rules.unpacked_bytes();
+        let Ok(records) = records::open(&view, limit_bytes) else { return Ok((Some(whole), end)) };
+        for record in records {
+            match record {
+                Ok(record) if wanted(&record) => {
+                    return Ok((Some(located(&view, record.offset, record.timestamp)), end));
+                }
+                Ok(_) => {}
+                Err(_) => return Ok((Some(whole), end)),
+            }
+        }
+        Ok((settle.then_some(whole), end))
+    }
+}
+
+fn located(view: &BatchView<'_>, offset: i64, timestamp: i64) -> Located {
+    // A record's own offset is what its producer wrote: it can't be outside of its batch.
+    let last = view.base_offset().saturating_add(i64::from(view.last_offset_delta().max(0)));
+    Located {
+        offset: Offset(offset.clamp(view.base_offset(), last).cast_unsigned()),
+        timestamp: Some(timestamp),
+        leader_epoch: Some(view.leader_epoch()).filter(|epoch| *epoch >= 0),
+    }
+}
+
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

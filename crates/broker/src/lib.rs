@@ -6,6 +6,7 @@
 
 pub mod batch;
 pub mod errors;
+pub mod fetch_session;
 pub mod handlers;
 pub mod net;
 pub mod partition;

@@ -353,7 +353,8 @@ impl FetchSessions {
 
     /// Makes place for a session of `size` partitions.
     fn evict(&mut self, now: Instant, size: usize) -> bool {
-        let stale = self.by_use.first().filter(|(used, _)| now.duration_since(*used) > FETCH_SESSION_EVICTION);
+        let stale =
+            self.by_use.first().filter(|(used, _)| now.duration_since(*used) > FETCH_SESSION_EVICTION);
         let smaller = self.by_size.first().filter(|(least, _)| *least < size);
         let Some(id) = stale.map(|(_, id)| *id).or(smaller.map(|(_, id)| *id)) else { return false };
         self.remove(id);

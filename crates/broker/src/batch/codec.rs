@@ -122,8 +122,7 @@ impl Read for Xerial<'_> {
             if got > 0 || out.is_empty() || self.packed.is_empty() {
                 return Ok(got);
             }
-            let (length, rest) =
-                self.packed.split_first_chunk::<4>().ok_or(io::ErrorKind::UnexpectedEof)?;
+            let (length, rest) = self.packed.split_first_chunk::<4>().ok_or(io::ErrorKind::UnexpectedEof)?;
             let length = u32::from_be_bytes(*length) as usize;
             let (block, rest) = rest.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
             self.block = Cursor::new(raw_snappy(block, self.limit_bytes)?);

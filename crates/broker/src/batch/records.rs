@@ -27,8 +27,7 @@ pub struct Unreadable(#[from] pub io::Error);
 /// # Errors
 /// When its codec is unknown or refuses the first bytes.
 pub fn open<'a>(batch: &BatchView<'a>, limit_bytes: usize) -> Result<Records<'a>, Unreadable> {
-    let compression =
-        batch.attributes().compression().ok_or_else(|| invalid("no codec has this number"))?;
+    let compression = batch.attributes().compression().ok_or_else(|| invalid("no codec has this number"))?;
     Ok(Records {
         input: BufReader::new(compression.open(batch.payload(), limit_bytes)?),
         left: batch.count().max(0),

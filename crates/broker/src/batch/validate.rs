@@ -124,7 +124,6 @@ impl Checked<'_> {
         // `check` refused all counts that are not positive.
         self.view().count().unsigned_abs()
     }
-
 }
 
 impl<'a> Checked<'a> {

@@ -102,8 +102,7 @@ fn records_of_the_future_are_named() {
     let rules = Rules { timestamp_after_max_ms: 1_000, ..Rules::default() };
     let batch = Build::new().record(NOW + 1_000, "k", "v").record(NOW + 1_001, "k", "v");
     for compression in [Compression::None, Compression::Lz4] {
-        let Invalid::Timestamps { records } =
-            refusal(&batch.clone().compressed(compression).bytes(), &rules)
+        let Invalid::Timestamps { records } = refusal(&batch.clone().compressed(compression).bytes(), &rules)
         else {
             panic!("another refusal");
         };
@@ -144,7 +143,9 @@ fn a_producer_may_not_stamp_for_the_leader() {
 fn record_errors_are_bounded() {
     let rules = Rules { timestamp_after_max_ms: 0, ..Rules::default() };
     let batch = Build::records(RECORD_ERRORS + 50, NOW + 1).bytes();
-    assert!(matches!(refusal(&batch, &rules), Invalid::Timestamps { records } if records.len() == RECORD_ERRORS));
+    assert!(
+        matches!(refusal(&batch, &rules), Invalid::Timestamps { records } if records.len() == RECORD_ERRORS)
+    );
 }
 
 fn codecs() -> impl Strategy<Value = Compression> {

@@ -8,7 +8,9 @@ use crate::errors::Code;
 use crate::partition::log::{EpochError, FetchError, Located};
 use crate::partition::{Partition, PartitionLog, PartitionTable};
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
-use kafka_protocol::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use kafka_protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
 use kafka_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use std::collections::BTreeSet;
 

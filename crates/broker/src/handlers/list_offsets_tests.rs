@@ -53,8 +53,7 @@ async fn ask(
     let topic = ListOffsetsTopic::default()
         .with_name(TopicName(StrBytes::from_static_str(topic)))
         .with_partitions(partitions);
-    let response =
-        list_offsets(table, ListOffsetsRequest::default().with_topics(vec![topic]), version).await;
+    let response = list_offsets(table, ListOffsetsRequest::default().with_topics(vec![topic]), version).await;
     let answers = response.topics[0].partitions.iter();
     answers.map(|one| (one.error_code, one.offset, one.timestamp, one.leader_epoch)).collect()
 }

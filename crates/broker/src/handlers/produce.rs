@@ -208,7 +208,9 @@ fn refused(index: i32, log: &PartitionLog, invalid: Invalid) -> Entered {
 /// threw, and doesn't where the request was refused before or the batch is too large or corrupt.
 fn invalid_code(invalid: &Invalid) -> (Code, bool) {
     match invalid {
-        Invalid::NoBatch | Invalid::SeveralBatches | Invalid::OldFormat { .. } => (Code::InvalidRecord, false),
+        Invalid::NoBatch | Invalid::SeveralBatches | Invalid::OldFormat { .. } => {
+            (Code::InvalidRecord, false)
+        }
         Invalid::ZstdTooEarly { .. } | Invalid::UnknownCodec => (Code::UnsupportedCompressionType, false),
         Invalid::Length { .. } | Invalid::Short { .. } | Invalid::MagicByte { .. } | Invalid::Crc { .. } => {
             (Code::CorruptMessage, false)

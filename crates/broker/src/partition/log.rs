@@ -399,12 +399,7 @@ impl PartitionLog {
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub async fn read(
-        &self,
-        from: i64,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Fetched, FetchError> {
+    pub async fn read(&self, from: i64, max_bytes: usize, at_least_one: bool) -> Result<Fetched, FetchError> {
         let ends = self.ends().ok_or(FetchError::NotLeader)?;
         let out_of_range = FetchError::OutOfRange { start: ends.start, end: ends.appended };
         let Ok(from) = u64::try_from(from).map(Offset) else { return Err(out_of_range) };

@@ -225,8 +225,7 @@ async fn a_note_of_another_release_stops_the_opening() {
     streams.append(STREAM, Offset::ZERO, &[batch]).unwrap();
     streams.flush_all();
     let streams: Arc<dyn Streams> = Arc::new(streams);
-    let opened =
-        PartitionLog::open(streams, STREAM, 1, LogConfig::default(), Clock::simulated(NOW)).await;
+    let opened = PartitionLog::open(streams, STREAM, 1, LogConfig::default(), Clock::simulated(NOW)).await;
     assert!(matches!(opened, Err(OpenError::Note { error: NoteError::Length(1), .. })));
 }
 

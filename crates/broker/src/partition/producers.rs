@@ -147,9 +147,8 @@ impl Producers {
                 _ => Err(SequenceError::OutOfOrder { producer_id, got, expected: 0 }),
             };
         }
-        let same = |batch: &&Remembered| {
-            (batch.base_sequence, batch.last_sequence) == (got, claim.last_sequence())
-        };
+        let same =
+            |batch: &&Remembered| (batch.base_sequence, batch.last_sequence) == (got, claim.last_sequence());
         if let Some(batch) = producer.batches.iter().find(same) {
             return Ok(Verdict::Duplicate(*batch));
         }

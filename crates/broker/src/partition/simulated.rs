@@ -5,9 +5,7 @@ use crate::batch::BatchView;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use levee_base::{Offset, Slot, StreamId};
-use levee_store::{
-    AppendError, BatchInfo, NewBatch, ReadError, Run, Stopped, StoreStatus, StreamEnds,
-};
+use levee_store::{AppendError, BatchInfo, NewBatch, ReadError, Run, Stopped, StoreStatus, StreamEnds};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
@@ -41,11 +39,7 @@ pub(crate) struct Simulated {
 impl Simulated {
     pub(crate) fn new() -> Arc<Self> {
         let status = StoreStatus { durable: Slot::ZERO, stopped: None };
-        Arc::new(Self {
-            state: Mutex::default(),
-            status: watch::Sender::new(status),
-            room: Notify::new(),
-        })
+        Arc::new(Self { state: Mutex::default(), status: watch::Sender::new(status), room: Notify::new() })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -130,12 +124,7 @@ impl Drop for Unwatch {
 
 #[async_trait]
 impl Streams for Arc<Simulated> {
-    fn append(
-        &self,
-        stream: StreamId,
-        base: Offset,
-        batches: &[NewBatch<'_>],
-    ) -> Result<Slot, AppendError> {
+    fn append(&self, stream: StreamId, base: Offset, batches: &[NewBatch<'_>]) -> Result<Slot, AppendError> {
         let mut state = self.lock();
         if self.status.borrow().stopped.is_some() {
             return Err(AppendError::Stopped);

@@ -3,9 +3,7 @@
 
 use async_trait::async_trait;
 use levee_base::{Offset, Slot, StreamId};
-use levee_store::{
-    AppendError, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds, StreamStore,
-};
+use levee_store::{AppendError, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds, StreamStore};
 use std::fmt::Debug;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
@@ -20,8 +18,7 @@ pub trait Streams: Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// See [`AppendError`].
-    fn append(&self, stream: StreamId, base: Offset, batches: &[NewBatch<'_>])
-    -> Result<Slot, AppendError>;
+    fn append(&self, stream: StreamId, base: Offset, batches: &[NewBatch<'_>]) -> Result<Slot, AppendError>;
 
     /// Waits until an append may succeed, or the store has stopped.
     async fn room(&self);
@@ -62,12 +59,7 @@ pub trait Streams: Debug + Send + Sync + 'static {
 
 #[async_trait]
 impl Streams for StreamStore {
-    fn append(
-        &self,
-        stream: StreamId,
-        base: Offset,
-        batches: &[NewBatch<'_>],
-    ) -> Result<Slot, AppendError> {
+    fn append(&self, stream: StreamId, base: Offset, batches: &[NewBatch<'_>]) -> Result<Slot, AppendError> {
         Self::append(self, stream, base, batches)
     }
 

@@ -3,6 +3,7 @@
 //! `store` is the trait; `stores` serves it (memory, folder, cloud) and wraps it (faults, metering,
 //! deadlines and retries); `log` is the fenced log. Nothing here knows records or Kafka.
 
+pub mod check;
 pub mod conformance;
 pub mod error;
 pub mod key;

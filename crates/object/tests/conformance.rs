@@ -1,10 +1,20 @@
 //! Every store and every wrapper is put through the conformance suite. Folders lie below the build directory,
 //! as a system's temporary directory may be a RAM disk.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+use levee_base::{Clock, Random};
+use levee_object::check::{self, CheckOptions, Verdict};
+use levee_object::stores::faulty::{FaultPlan, Faulty, Latency};
 use levee_object::stores::folder::{FolderStore, file_system};
 use levee_object::stores::memory::MemoryStore;
-use levee_object::{ErrorKind, Key, Store, conformance};
+use levee_object::stores::metered::{Metered, Operation};
+use levee_object::stores::probe::{Fitness, probe};
+use levee_object::stores::resilient::{Resilient, RetryPolicy};
+use levee_object::stores::{Kind, open};
+use levee_object::{ErrorKind, Key, Purpose, Store, conformance};
 use std::sync::Arc;
+use std::time::Duration;
 
 fn below() -> Key {
     Key::new("conformance").unwrap()
@@ -35,11 +45,77 @@ async fn a_folder_outlives_its_process_and_is_held_by_one() {
     let folder = folder();
     let key = Key::new("a/b").unwrap();
     let first = FolderStore::open(folder.path()).unwrap();
-    first.create(&key, "kept".into(), levee_object::Purpose::Wal).await.unwrap();
+    first.create(&key, "kept".into(), Purpose::Wal).await.unwrap();
     let refused = FolderStore::open(folder.path()).unwrap_err();
     assert_eq!(refused.kind, ErrorKind::Denied);
     assert!(refused.reason.contains(&format!("process {}", std::process::id())), "{refused}");
     drop(first);
     let second = FolderStore::open(folder.path()).unwrap();
-    assert_eq!(second.get(&key, None, levee_object::Purpose::Recovery).await.unwrap(), "kept");
+    assert_eq!(second.get(&key, None, Purpose::Recovery).await.unwrap(), "kept");
+}
+
+/// What a broker puts around a store, over one that is slow and fails what can be repeated.
+#[tokio::test(start_paused = true)]
+async fn every_wrapper() {
+    let (clock, random) = (Clock::simulated(0), Random::seeded(7));
+    let latency =
+        Latency { typical: Duration::from_millis(20), tail: Duration::from_secs(2), tail_chance: 0.05 };
+    let plan = FaultPlan { latency, ..FaultPlan::none() };
+    let faulty: Arc<dyn Store> =
+        Arc::new(Faulty::new(Arc::new(MemoryStore::new()), plan, clock, random.fork()));
+    conformance::run(faulty.clone(), &below()).await;
+    let metered = Arc::new(Metered::new(faulty, clock));
+    conformance::run(metered.clone(), &below()).await;
+    let resilient = Resilient::new(metered.clone(), RetryPolicy::default(), clock, random);
+    conformance::run(Arc::new(resilient), &below()).await;
+    let usage = metered.metrics().usage();
+    assert!(usage.iter().all(|row| row.purpose == Purpose::Check && row.unanswered == 0));
+    assert_eq!(usage.len(), Operation::ALL.len(), "every operation was counted");
+}
+
+#[tokio::test]
+async fn opened_by_url() {
+    let folder = folder();
+    let (clock, random) = (Clock::system(), Random::seeded(1));
+    let path = folder.path().display();
+    for (url, kind) in [
+        ("memory://".to_owned(), Kind::Memory),
+        (format!("{path}/a"), Kind::Folder),
+        (format!("file://{path}/b"), Kind::Folder),
+    ] {
+        let opened = open(&url, clock, &random).unwrap();
+        assert_eq!(opened.kind, kind);
+        conformance::run(opened.store, &below()).await;
+    }
+    for (url, says) in
+        [("ftp://x", "use s3"), ("file://host/x", "file:///path"), ("s3://", "name the bucket")]
+    {
+        let error = open(url, clock, &random).unwrap_err();
+        assert!(error.kind == ErrorKind::Unsupported && error.reason.contains(says), "{error}");
+    }
+}
+
+/// The URL of a bucket, or a prefix of one, that tests may use.
+fn s3_url() -> String {
+    std::env::var("LEVEE_TEST_S3_URL").expect("LEVEE_TEST_S3_URL names the bucket, s3://bucket/prefix")
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: LEVEE_TEST_S3_URL and AWS_*; .ci/run starts one and runs this by name"]
+async fn s3_conformance() {
+    let opened = open(&s3_url(), Clock::system(), &Random::from_entropy()).unwrap();
+    conformance::run(opened.store, &below()).await;
+    assert!(opened.metrics.usage().iter().all(|row| row.unanswered == 0));
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: LEVEE_TEST_S3_URL and AWS_*; .ci/run starts one and runs this by name"]
+async fn s3_check() {
+    let random = Random::from_entropy();
+    let report =
+        check::check_url(&s3_url(), CheckOptions::default(), Clock::system(), &random).await.unwrap();
+    eprintln!("{report}");
+    assert_eq!(report.verdict, Verdict::Fit, "{report}");
+    let opened = open(&s3_url(), Clock::system(), &random).unwrap();
+    assert!(matches!(probe(&*opened.store, &random).await, Fitness::Fit));
 }

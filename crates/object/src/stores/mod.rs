@@ -1,7 +1,15 @@
 //! Stores that serve the trait, and wrappers around them.
 
+pub mod cloud;
+pub mod faulty;
 pub mod folder;
 pub mod memory;
+pub mod metered;
+mod open;
+pub mod probe;
+pub mod resilient;
+
+pub use open::{Kind, Opened, open};
 
 use crate::{Error, ErrorKind, Key, Result};
 use std::ops::Range;

@@ -328,3 +328,7 @@ impl Files for Disk {
         Ok(fsync(&file)?)
     }
 }
+
+#[cfg(test)]
+#[path = "disk_tests.rs"]
+mod tests;

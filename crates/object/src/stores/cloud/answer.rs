@@ -1,0 +1,116 @@
+//! What the server really answered. The object_store crate folds status codes into few errors of its own and
+//! keeps the rest private; every attempt is to be judged here. So requests pass through a client of ours that
+//! notes the last status of the task's current request, and adds the one header that the crate can't be asked
+//! for: `If-None-Match: *` when a multipart upload is completed.
+
+use async_trait::async_trait;
+use object_store::ClientOptions;
+use object_store::client::{
+    Certificate, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+    ReqwestConnector,
+};
+use std::cell::RefCell;
+
+/// How the last request of an operation ended, as far as HTTP knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Ended {
+    /// No request was sent.
+    #[default]
+    NotSent,
+    /// With this status; its body may have been cut off.
+    Status(u16),
+    /// Without an answer in time.
+    Timeout,
+    /// Without a connection.
+    Connect,
+    /// The connection was lost, or what came was no HTTP.
+    Broken,
+}
+
+/// What was seen of an operation's requests.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    pub(super) ended: Ended,
+    /// S3 names the version that a write made, where versioning is on or was.
+    pub(super) version: Option<String>,
+}
+
+tokio::task_local! {
+    static ANSWER: RefCell<Answer>;
+}
+
+/// Runs one operation and notes what the server answered.
+pub(super) async fn observed<T>(operation: impl Future<Output = T>) -> (T, Answer) {
+    ANSWER
+        .scope(RefCell::default(), async {
+            let result = operation.await;
+            (result, ANSWER.with(|answer| answer.borrow().clone()))
+        })
+        .await
+}
+
+/// Makes the clients that note answers.
+#[derive(Debug)]
+pub(super) struct Connector {
+    /// Trusted beside the system's, for servers with certificates of their own.
+    pub(super) certificates: Vec<Certificate>,
+    /// Whether uploads in parts are completed only if the key is absent, by a header that is not signed.
+    pub(super) conditional_complete: bool,
+}
+
+impl HttpConnector for Connector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let trust = |options: ClientOptions, certificate: &Certificate| {
+            options.with_root_certificate(certificate.clone())
+        };
+        let options = self.certificates.iter().fold(options.clone(), trust);
+        let client = ReqwestConnector::default().connect(&options)?;
+        Ok(HttpClient::new(Noting { client, conditional_complete: self.conditional_complete }))
+    }
+}
+
+#[derive(Debug)]
+struct Noting {
+    client: HttpClient,
+    conditional_complete: bool,
+}
+
+/// Whether this is S3's `CompleteMultipartUpload`.
+fn completes_upload(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method() == "POST" && query.split('&').any(|pair| pair.starts_with("uploadId="))
+}
+
+#[async_trait]
+impl HttpService for Noting {
+    async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        if self.conditional_complete
+            && completes_upload(&request)
+            && let Ok(any) = "*".parse()
+        {
+            request.headers_mut().insert("if-none-match", any);
+        }
+        let result = self.client.execute(request).await;
+        let ended = match &result {
+            Ok(response) => Ended::Status(response.status().as_u16()),
+            Err(error) => match error.kind() {
+                HttpErrorKind::Timeout => Ended::Timeout,
+                HttpErrorKind::Connect => Ended::Connect,
+                _ => Ended::Broken,
+            },
+        };
+        let version = result.as_ref().ok().and_then(|response| {
+            let value = response.headers().get("x-amz-version-id")?;
+            Some(value.to_str().ok()?.to_owned())
+        });
+        // Requests for credentials may come from elsewhere, where nobody asks.
+        let _ = ANSWER.try_with(|answer| {
+            let mut answer = answer.borrow_mut();
+            answer.ended = ended;
+            if version.is_some() {
+                answer.version = version;
+            }
+        });
+        result
+    }
+}

@@ -1,0 +1,209 @@
+//! Writing, being killed at any moment, and recovering from nothing but the store: every batch that was
+//! acknowledged is there, bit for bit, and no offset belongs to two.
+
+mod support;
+
+use levee_base::{Clock, Offset, Random, Slot, StreamId};
+use levee_object::Store;
+use levee_object::log::LogContext;
+use levee_object::stores::folder::FolderStore;
+use levee_store::{AppendError, NewBatch, ReadError, RecoverError, StreamStore, recover};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use support::{Copies, Meta, Shaky, content, context, open, small_options};
+
+const STREAMS: u64 = 5;
+
+struct Written {
+    slot: Slot,
+    count: u32,
+    bytes: Vec<u8>,
+    note: Vec<u8>,
+}
+
+/// What was appended, by stream and base offset; and what of it was acknowledged.
+#[derive(Default)]
+struct Ledger {
+    acknowledged: BTreeMap<(StreamId, Offset), Written>,
+}
+
+/// Appends random batches until it is stopped, and acknowledges what becomes durable.
+async fn produce(store: &StreamStore, ledger: &mut Ledger, random: &Random, kill_at: u64, clock: Clock) {
+    let mut pending: BTreeMap<(StreamId, Offset), Written> = BTreeMap::new();
+    let status = store.status();
+    let end = clock.now() + Duration::from_millis(kill_at);
+    while clock.now() < end {
+        let stream = StreamId(random.below(STREAMS));
+        let base = store.end(stream).expect("open").appended;
+        let batch = |random: &Random| {
+            let largest = if random.chance(0.05) { 40_000 } else { 3_000 };
+            let bytes = content(random, 1 + random.below(largest) as usize);
+            (1 + random.below(9) as u32, bytes, content(random, random.below(65) as usize))
+        };
+        let batches: Vec<_> = (0..1 + random.below(3)).map(|_| batch(random)).collect();
+        let new: Vec<_> =
+            batches.iter().map(|(count, bytes, note)| NewBatch { bytes, count: *count, note }).collect();
+        match store.append(stream, base, &new) {
+            Ok(slot) => {
+                let mut base = base;
+                for (count, bytes, note) in batches {
+                    pending.insert((stream, base), Written { slot, count, bytes, note });
+                    base.0 += u64::from(count);
+                }
+            }
+            Err(AppendError::Full) => {
+                let _ = clock.timeout(Duration::from_millis(100), store.room()).await;
+            }
+            Err(AppendError::TooLarge) => {}
+            Err(error) => panic!("{error}"),
+        }
+        if random.chance(0.3) {
+            clock.sleep(Duration::from_millis(random.below(4))).await;
+        }
+        let durable = status.borrow().durable;
+        let acknowledged: Vec<_> =
+            pending.iter().filter(|(_, batch)| batch.slot < durable).map(|(at, _)| *at).collect();
+        for at in acknowledged {
+            let batch = pending.remove(&at).unwrap();
+            assert!(ledger.acknowledged.insert(at, batch).is_none(), "offset {at:?} was given twice");
+        }
+    }
+}
+
+/// Reads up to `end` at least; what is in flight may become durable meanwhile.
+async fn read_to(store: &StreamStore, stream: StreamId, end: Offset, random: &Random) -> Vec<u8> {
+    let (mut from, mut all) = (Offset(0), Vec::new());
+    while from < end {
+        let max = random.below(200_000) as usize;
+        match store.read(stream, from, max, true).await {
+            Ok(runs) => {
+                assert!(!runs.is_empty(), "there is more");
+                for run in runs {
+                    assert_eq!(run.base, from, "runs go on where the one before ends");
+                    all.extend_from_slice(&run.bytes);
+                    from = run.end;
+                }
+            }
+            Err(ReadError::Store(error)) if error.kind.is_transient() => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+    all
+}
+
+/// Every acknowledged batch lies where its offset says, by index and by record bytes.
+async fn verify(store: &StreamStore, ledger: &Ledger, random: &Random) {
+    for stream in (0..STREAMS).map(StreamId) {
+        let mut infos = Vec::new();
+        loop {
+            infos.clear();
+            let mut each = |info: levee_store::BatchInfo<'_>| {
+                infos.push((info.base, info.count, info.bytes, info.note.to_vec()));
+            };
+            match store.replay(stream, Offset(0), &mut each).await {
+                Ok(()) => break,
+                Err(ReadError::Store(error)) if error.kind.is_transient() => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        let end = infos.last().map_or(Offset(0), |(base, count, ..)| Offset(base.0 + u64::from(*count)));
+        let all = read_to(store, stream, end, random).await;
+        let (mut next, mut at, mut found) = (Offset(0), 0, 0);
+        for (base, count, bytes, note) in infos {
+            assert_eq!(base, next, "offsets are contiguous");
+            let own = &all[at..at + bytes as usize];
+            if let Some(written) = ledger.acknowledged.get(&(stream, base)) {
+                assert!(written.bytes == own && written.note == note && written.count == count);
+                found += 1;
+            }
+            next.0 += u64::from(count);
+            at += bytes as usize;
+        }
+        assert!(at <= all.len());
+        let due = ledger.acknowledged.range((stream, Offset(0))..(stream.next(), Offset(0))).count();
+        assert_eq!(found, due, "acknowledged batches of stream {stream} are missing");
+    }
+}
+
+async fn recover_until_read(
+    ctx: &LogContext,
+    epoch: levee_base::BrokerEpoch,
+    from: Slot,
+) -> levee_store::Recovered {
+    loop {
+        match recover(ctx, epoch, from, ctx.random.writer_id()).await {
+            Ok(recovered) => return recovered,
+            Err(RecoverError::Store(error)) if error.kind.is_transient() => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// Lives and dies `lives` times. Returns how many batches were acknowledged, and how many lives ended with
+/// something in flight.
+async fn live(store: Arc<dyn Store>, clock: Clock, random: Random, lives: u32) -> (usize, u32) {
+    let ctx = context(store, clock, random.fork());
+    let meta = Meta::new(&ctx);
+    let (mut ledger, mut in_flight) = (Ledger::default(), 0);
+    for life in 0..lives {
+        let (epoch, store) = open(&ctx, &meta, small_options());
+        for stream in (0..STREAMS).map(StreamId) {
+            store.open_stream(stream, life, Offset(0), meta.extents(stream));
+        }
+        verify(&store, &ledger, &random).await;
+        meta.fail_trims(random.below(3) as u32);
+        produce(&store, &mut ledger, &random, random.below(400), clock).await;
+        if random.chance(0.3) {
+            verify(&store, &ledger, &random).await;
+        }
+        if random.chance(0.1) {
+            store.shutdown().await;
+        }
+        in_flight += u32::from((0..STREAMS).any(|stream| {
+            let ends = store.end(StreamId(stream)).unwrap();
+            ends.durable < ends.appended
+        }));
+        drop(store);
+        // Nobody trims any more: what a dropped store asked for last has happened or never will.
+        let recovered = recover_until_read(&ctx, epoch, meta.trim_point()).await;
+        meta.close(epoch, &recovered);
+    }
+    (ledger.acknowledged.len(), in_flight)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_faulty_store_loses_nothing_that_was_acknowledged() {
+    let (mut acknowledged, mut in_flight) = (0, 0);
+    for seed in 0..30 {
+        let clock = Clock::simulated(0);
+        let random = Random::seeded(seed);
+        let inner = Arc::new(Copies::default());
+        let store = Arc::new(Shaky { inner, random: random.fork(), clock });
+        let (batches, interrupted) = live(store, clock, random, 8).await;
+        acknowledged += batches;
+        in_flight += interrupted;
+    }
+    assert!(acknowledged > 5_000 && in_flight > 100, "{acknowledged} acknowledged, {in_flight} with pending");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_same_seed_is_the_same_run() {
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let (clock, random) = (Clock::simulated(0), Random::seeded(77));
+        let inner = Arc::new(Copies::default());
+        let store = Arc::new(Shaky { inner: inner.clone(), random: random.fork(), clock });
+        let result = live(store, clock, random.clone(), 6).await;
+        runs.push((result, random.next_u64(), clock.wall_ms()));
+    }
+    assert_eq!(runs[0], runs[1]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_folder_loses_nothing_that_was_acknowledged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Arc::new(FolderStore::open(folder.path()).unwrap());
+    let (acknowledged, in_flight) = live(store, Clock::system(), Random::seeded(1), 12).await;
+    assert!(acknowledged > 500 && in_flight > 3, "{acknowledged} acknowledged, {in_flight} with pending");
+}

@@ -1,0 +1,240 @@
+//! What the tests of the whole store share: metadata in memory, a store that fails, and batches whose bytes
+//! follow from where they are.
+
+#![allow(dead_code, reason = "each test file uses its own part")]
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use levee_base::{BrokerEpoch, Clock, ClusterId, Offset, Random, Slot, StreamId};
+use levee_object::log::LogContext;
+use levee_object::stores::memory::MemoryStore;
+use levee_object::{Error, ErrorKind, Key, Page, Purpose, Result, Store};
+use levee_store::{
+    Extent, Metrics, ObjectRef, Recovered, Registrar, RegistrarError, Registration, StreamStore, Trim,
+    WalOptions,
+};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// What the metadata of a cluster would keep: trim points of epochs, and extents of streams.
+#[derive(Debug, Default)]
+pub struct Meta(Mutex<MetaState>);
+
+#[derive(Debug, Default)]
+struct MetaState {
+    prefix: Option<Key>,
+    /// The epoch that is open, and its trim point.
+    open: Option<(BrokerEpoch, Slot)>,
+    epochs: u64,
+    extents: BTreeMap<StreamId, Vec<Extent>>,
+    /// Trims answered as unavailable before the next one is looked at.
+    unavailable: u32,
+}
+
+impl Meta {
+    pub fn new(ctx: &LogContext) -> Arc<Self> {
+        let meta = Self::default();
+        meta.0.lock().unwrap().prefix = Some(ctx.prefix.clone());
+        Arc::new(meta)
+    }
+
+    pub fn open_epoch(&self) -> BrokerEpoch {
+        let mut meta = self.0.lock().unwrap();
+        assert!(meta.open.is_none(), "the epoch before is closed");
+        meta.epochs += 1;
+        let epoch = BrokerEpoch(meta.epochs);
+        meta.open = Some((epoch, Slot::ZERO));
+        epoch
+    }
+
+    pub fn trim_point(&self) -> Slot {
+        self.0.lock().unwrap().open.expect("an epoch is open").1
+    }
+
+    pub fn extents(&self, stream: StreamId) -> Vec<Extent> {
+        self.0.lock().unwrap().extents.get(&stream).cloned().unwrap_or_default()
+    }
+
+    pub fn fail_trims(&self, times: u32) {
+        self.0.lock().unwrap().unavailable = times;
+    }
+
+    /// `close(E, slot)` of design section 4.
+    pub fn close(&self, epoch: BrokerEpoch, recovered: &Recovered) {
+        let mut meta = self.0.lock().unwrap();
+        let (open, trim_point) = meta.open.take().expect("an epoch is open");
+        assert!(open == epoch && trim_point <= recovered.fence, "the fence's check");
+        assert_eq!(trim_point.0 + recovered.objects.len() as u64, recovered.fence.0, "every slot is there");
+        meta.register(epoch, trim_point, &recovered.objects);
+    }
+}
+
+impl MetaState {
+    fn register(&mut self, epoch: BrokerEpoch, from: Slot, objects: &[Registration]) {
+        let prefix = self.prefix.clone().expect("set when made").join_number(epoch.0);
+        for (object, slot) in objects.iter().zip(from.0..) {
+            assert_eq!(object.slot.0, slot, "objects are registered in order and none is left out");
+            let of = ObjectRef {
+                key: prefix.join_number(slot),
+                total_bytes: object.total_bytes,
+                index: object.index.clone(),
+            };
+            for (stream, _, range, _) in &object.extents {
+                let extents = self.extents.entry(*stream).or_default();
+                let end = extents.last().map_or(Offset(0), |last| last.range.end);
+                assert_eq!(range.start, end, "an extent starts at its stream's end");
+                extents.push(Extent { range: range.clone(), object: of.clone() });
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Registrar for Meta {
+    async fn trim(&self, trim: Trim) -> std::result::Result<(), RegistrarError> {
+        let mut meta = self.0.lock().unwrap();
+        if meta.unavailable > 0 {
+            meta.unavailable -= 1;
+            return Err(RegistrarError::Unavailable("no controller".into()));
+        }
+        match meta.open {
+            Some((epoch, at)) if epoch == trim.epoch => {
+                meta.register(epoch, at, &trim.objects);
+                meta.open = Some((epoch, trim.to));
+                Ok(())
+            }
+            _ => Err(RegistrarError::Refused("the epoch is out".into())),
+        }
+    }
+}
+
+/// A memory store that keeps copies, as a disk or a bucket does: what it keeps must not hold pooled buffers.
+#[derive(Debug, Default)]
+pub struct Copies(pub MemoryStore);
+
+#[async_trait]
+impl Store for Copies {
+    fn location(&self) -> String {
+        self.0.location()
+    }
+
+    async fn create(&self, key: &Key, bytes: Bytes, purpose: Purpose) -> Result<()> {
+        self.0.create(key, Bytes::copy_from_slice(&bytes), purpose).await
+    }
+
+    async fn create_parts(&self, key: &Key, parts: Vec<Bytes>, purpose: Purpose) -> Result<()> {
+        self.0.create_parts(key, parts, purpose).await
+    }
+
+    async fn get(&self, key: &Key, range: Option<Range<u64>>, purpose: Purpose) -> Result<Bytes> {
+        self.0.get(key, range, purpose).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize, purpose: Purpose) -> Result<Page> {
+        self.0.list(prefix, after, limit, purpose).await
+    }
+
+    async fn delete(&self, key: &Key, purpose: Purpose) -> Result<()> {
+        self.0.delete(key, purpose).await
+    }
+}
+
+/// A store that is slow, fails before and after the effect, loses answers, and lets creates land late.
+#[derive(Debug)]
+pub struct Shaky {
+    pub inner: Arc<dyn Store>,
+    pub random: Random,
+    pub clock: Clock,
+}
+
+impl Shaky {
+    async fn pause(&self) {
+        let spread = if self.random.chance(0.05) { 400 } else { 20 };
+        self.clock.sleep(Duration::from_millis(self.random.below(spread))).await;
+    }
+
+    fn fail(&self, operation: &'static str, key: &dyn ToString) -> Error {
+        let kinds = [ErrorKind::Timeout, ErrorKind::Unavailable, ErrorKind::Throttled];
+        Error::new(kinds[self.random.below(3) as usize], operation, key.to_string(), "made to fail")
+    }
+}
+
+#[async_trait]
+impl Store for Shaky {
+    fn location(&self) -> String {
+        self.inner.location()
+    }
+
+    async fn create(&self, key: &Key, bytes: Bytes, purpose: Purpose) -> Result<()> {
+        self.pause().await;
+        match self.random.below(20) {
+            0 => Err(self.fail("create", key)),
+            1 => {
+                let (inner, key, delay) = (self.inner.clone(), key.clone(), self.random.below(2_000));
+                let (clock, error) = (self.clock, self.fail("create", &key));
+                tokio::spawn(async move {
+                    clock.sleep(Duration::from_millis(delay)).await;
+                    let _ = inner.create(&key, bytes, purpose).await;
+                });
+                Err(error)
+            }
+            2 => {
+                let _ = self.inner.create(key, bytes, purpose).await;
+                Err(self.fail("create", key))
+            }
+            _ => self.inner.create(key, bytes, purpose).await,
+        }
+    }
+
+    async fn create_parts(&self, key: &Key, parts: Vec<Bytes>, purpose: Purpose) -> Result<()> {
+        self.inner.create_parts(key, parts, purpose).await
+    }
+
+    async fn get(&self, key: &Key, range: Option<Range<u64>>, purpose: Purpose) -> Result<Bytes> {
+        self.pause().await;
+        match self.random.below(20) {
+            0 => Err(self.fail("get", key)),
+            _ => self.inner.get(key, range, purpose).await,
+        }
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize, purpose: Purpose) -> Result<Page> {
+        self.inner.list(prefix, after, limit, purpose).await
+    }
+
+    async fn delete(&self, key: &Key, purpose: Purpose) -> Result<()> {
+        self.inner.delete(key, purpose).await
+    }
+}
+
+pub fn context(store: Arc<dyn Store>, clock: Clock, random: Random) -> LogContext {
+    let cluster = ClusterId(uuid::Uuid::from_u128(1));
+    LogContext { store, cluster, prefix: Key::new("wal/1").unwrap(), clock, random }
+}
+
+/// Small enough that every limit is met within a test.
+pub fn small_options() -> WalOptions {
+    WalOptions {
+        pace: Duration::from_millis(2),
+        in_flight: 3,
+        object_bytes: 32 * 1024,
+        untrimmed_bytes: 1024 * 1024,
+        untrimmed_objects: 24,
+        buffer_bytes: 768 * 1024,
+    }
+}
+
+pub fn open(ctx: &LogContext, meta: &Arc<Meta>, options: WalOptions) -> (BrokerEpoch, Arc<StreamStore>) {
+    let epoch = meta.open_epoch();
+    let metrics = Arc::new(Metrics::default());
+    let writer = ctx.random.writer_id();
+    (epoch, StreamStore::open(ctx.clone(), epoch, writer, meta.clone(), options, metrics))
+}
+
+/// Bytes that only this batch has.
+pub fn content(random: &Random, bytes: usize) -> Vec<u8> {
+    let seed = random.next_u64();
+    (0..bytes as u64).map(|n| (seed.wrapping_mul(n | 1) >> 13) as u8).collect()
+}

@@ -106,6 +106,8 @@ pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(2);
 pub const FRAME_BYTES: usize = 100 * MIB;
 /// What the arrays of one decoded request may take in memory.
 pub const DECODED_REQUEST_BYTES: usize = 64 * MIB;
+/// Bytes of one connection's requests that wait to be served, but for one that is larger.
+pub const PIPELINE_BYTES: usize = MIB;
 /// The receive buffer that a connection may keep for itself, in bytes. What a frame needs beyond it counts
 /// against [`REQUEST_BYTES`].
 pub const RECEIVE_BUFFER_BYTES: usize = 16 * KIB;
@@ -175,6 +177,6 @@ const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());
-const _: () = assert!(FRAME_BYTES * 2 <= REQUEST_BYTES);
+const _: () = assert!(FRAME_BYTES + PAGE <= REQUEST_BYTES);
 const _: () = assert!(DECODED_REQUEST_BYTES <= DECODED_BYTES);
 const _: () = assert!(WRITE_PARTS <= 1_024);

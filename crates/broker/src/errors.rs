@@ -1,4 +1,37 @@
-//! Kafka's error codes: the one place where they are named.
+//! Kafka's error codes: the one place where a failure of ours becomes one.
+
+use crate::handlers::backend::BackendError;
 
 /// An error code of Kafka's protocol.
 pub use kafka_protocol::ResponseError as Code;
+
+/// No error.
+pub const NONE: i16 = 0;
+
+/// A code, and words for the person who reads the client's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// What a client acts by.
+    pub code: Code,
+    /// What a person acts by.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure in words of its own.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl From<BackendError> for Failure {
+    fn from(error: BackendError) -> Self {
+        let code = match &error {
+            BackendError::TopicExists => Code::TopicAlreadyExists,
+            BackendError::UnknownTopic => Code::UnknownTopicOrPartition,
+            // A client tries again after this one, which says that the outcome is open.
+            BackendError::Unavailable(_) => Code::RequestTimedOut,
+        };
+        Self::new(code, error.to_string())
+    }
+}

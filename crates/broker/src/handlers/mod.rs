@@ -1,5 +1,151 @@
-//! One file per API.
+//! The service behind every listener: decodes a request, hands it to its API's handler, encodes the answer.
+//!
+//! One file per API. Handlers see the cluster through `Backend` and the records through `Records`, never a store.
 
+pub mod api_versions;
+pub mod backend;
+pub mod create_topics;
+pub mod delete_topics;
 pub mod fetch;
+pub mod find_coordinator;
+pub mod init_producer_id;
+pub mod led;
 pub mod list_offsets;
+pub mod metadata;
 pub mod produce;
+pub mod records;
+pub mod topic_configs;
+pub mod topic_name;
+pub mod uuid_text;
+
+#[cfg(test)]
+mod memory;
+
+use crate::net::{Answer, Refused, Service};
+use crate::wire::frame::RequestHead;
+use crate::wire::produce::ProduceRequest;
+use crate::wire::{Malformed, Response, guard};
+use backend::Backend;
+use bytes::Bytes;
+use kafka_protocol::messages::{ApiKey, RequestKind};
+use levee_base::Clock;
+use levee_base::limits::{DECODED_BYTES, RECEIVE_BUFFER_BYTES};
+use records::Records;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// Serves Kafka's APIs.
+#[derive(Debug)]
+pub struct Handlers<B, R> {
+    backend: Arc<B>,
+    records: Arc<R>,
+    clock: Clock,
+    /// Memory that decoded requests may yet take.
+    decoded: Semaphore,
+}
+
+impl<B: Backend, R: Records> Handlers<B, R> {
+    /// Over the cluster's metadata and the partitions led here.
+    pub fn new(backend: Arc<B>, records: Arc<R>, clock: Clock) -> Self {
+        Self { backend, records, clock, decoded: Semaphore::new(DECODED_BYTES) }
+    }
+
+    /// Waits until `memory` bytes may be taken. What is small is not counted: each connection decodes one request
+    /// at a time, so their number bounds it.
+    async fn admit(&self, memory: usize) -> Option<SemaphorePermit<'_>> {
+        if memory <= RECEIVE_BUFFER_BYTES {
+            return None;
+        }
+        let permits = u32::try_from(memory).expect("the guard bounds the memory of one request");
+        Some(self.decoded.acquire_many(permits).await.expect("this semaphore is never closed"))
+    }
+}
+
+fn check_served(head: &RequestHead) -> Result<(), Refused> {
+    if api_versions::serves(head.api, head.version) {
+        return Ok(());
+    }
+    Err(Refused::NotServed(format!("{:?} version {} is not served here", head.api, head.version)))
+}
+
+impl<B: Backend, R: Records> Service for Handlers<B, R> {
+    fn enters(&self, head: &RequestHead) -> bool {
+        head.api == ApiKey::Produce
+    }
+
+    async fn enter(
+        &self,
+        _peer: SocketAddr,
+        head: &RequestHead,
+        frame: &mut [u8],
+    ) -> Result<Answer, Refused> {
+        check_served(head)?;
+        let body = frame.get_mut(head.body..).unwrap_or_default();
+        let request = ProduceRequest::parse(head.version, body)?;
+        let acks = request.acks;
+        let response = self.records.produce(request, head.version).await;
+        let head = head.clone();
+        Ok(Box::pin(async move {
+            let response = response.await;
+            if acks != 0 {
+                return Ok(Some(response.encode(&head)));
+            }
+            let mut partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
+            match partitions.find(|partition| partition.error_code != 0) {
+                None => Ok(None),
+                Some(failed) => Err(Refused::Unacknowledged(format!(
+                    "partition {} has error {}",
+                    failed.index, failed.error_code
+                ))),
+            }
+        }))
+    }
+
+    async fn serve(
+        &self,
+        _peer: SocketAddr,
+        head: &RequestHead,
+        frame: Bytes,
+    ) -> Result<Option<Response>, Refused> {
+        if head.api == ApiKey::ApiVersions && !api_versions::serves(head.api, head.version) {
+            return Ok(Some(Response::message(head, 0, &api_versions::unsupported())?));
+        }
+        check_served(head)?;
+        let body = frame.slice(head.body.min(frame.len())..);
+        let walked = guard::walk(head.api as i16, head.version, &body)?;
+        let _memory = self.admit(walked.memory).await;
+        let (api, version) = (head.api, head.version);
+        let backend = &*self.backend;
+        let response = match guard::decode(api, version, body)? {
+            RequestKind::ApiVersions(request) => {
+                Response::message(head, version, &api_versions::handle(&request, version))
+            }
+            RequestKind::Metadata(request) => {
+                Response::message(head, version, &metadata::handle(backend, request, version).await)
+            }
+            RequestKind::CreateTopics(request) => Response::message(
+                head,
+                version,
+                &create_topics::handle(backend, &self.clock, request, version).await,
+            ),
+            RequestKind::DeleteTopics(request) => Response::message(
+                head,
+                version,
+                &delete_topics::handle(backend, &self.clock, request, version).await,
+            ),
+            RequestKind::InitProducerId(request) => {
+                Response::message(head, version, &init_producer_id::handle(backend, &request).await)
+            }
+            RequestKind::FindCoordinator(request) => {
+                Response::message(head, version, &find_coordinator::handle(request, version))
+            }
+            RequestKind::Fetch(request) => Ok(self.records.fetch(request, version).await.encode(head)),
+            RequestKind::ListOffsets(request) => {
+                Response::message(head, version, &self.records.list_offsets(request, version).await)
+            }
+            _ => return Err(Malformed::UnknownApi(api as i16).into()),
+        };
+        Ok(Some(response?))
+    }
+}

@@ -3,9 +3,10 @@
 
 use super::cursor::{Cursor, Malformed};
 use super::guard;
-use bytes::{Buf, BytesMut};
+use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use levee_base::limits::{FRAME_BYTES, RECEIVE_BUFFER_BYTES};
+use std::mem;
 use std::ops::Range;
 
 /// The bytes of a frame's length.
@@ -23,9 +24,13 @@ pub enum BadLength {
 }
 
 /// What a connection has received and not yet worked off. Frames lie in it in one piece, for use in place.
+///
+/// It never allocates more than asked for, so that its memory can be accounted for by [`ReceiveBuffer::allocated`].
 #[derive(Debug, Default)]
 pub struct ReceiveBuffer {
-    bytes: BytesMut,
+    bytes: Vec<u8>,
+    /// What lies before this has been worked off.
+    start: usize,
 }
 
 impl ReceiveBuffer {
@@ -34,7 +39,7 @@ impl ReceiveBuffer {
     /// # Errors
     /// `BadLength` when no frame can have it.
     pub fn next_length(&self) -> Result<Option<usize>, BadLength> {
-        let Some(&head) = self.bytes.first_chunk() else { return Ok(None) };
+        let Some(&head) = self.received().first_chunk() else { return Ok(None) };
         let length = i32::from_be_bytes(head);
         match usize::try_from(length) {
             Err(_) => Err(BadLength::Negative(length)),
@@ -43,49 +48,64 @@ impl ReceiveBuffer {
         }
     }
 
-    /// What follows the length as far as it has been received; at most `length` bytes.
+    /// What has been received and not worked off.
     #[must_use]
-    pub fn frame(&self, length: usize) -> &[u8] {
-        let received = self.bytes.get(LENGTH_BYTES..).unwrap_or_default();
-        &received[..length.min(received.len())]
+    pub fn received(&self) -> &[u8] {
+        &self.bytes[self.start..]
     }
 
-    /// The frame of this length, mutable, once all of it is there.
-    pub fn whole_frame(&mut self, length: usize) -> Option<&mut [u8]> {
-        self.bytes.get_mut(LENGTH_BYTES..LENGTH_BYTES + length)
+    /// The frame of this length, once all of it is there.
+    pub fn frame(&mut self, length: usize) -> Option<&mut [u8]> {
+        self.bytes.get_mut(self.start + LENGTH_BYTES..self.start + LENGTH_BYTES + length)
     }
 
     /// Forgets the frame of this length, which is there.
     pub fn consume(&mut self, length: usize) {
-        self.bytes.advance(LENGTH_BYTES + length);
+        self.start += LENGTH_BYTES + length;
+        if self.start >= self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
     }
 
-    /// The buffer to read into, with room for a frame of this length, or for what a small one takes.
-    pub fn room(&mut self, length: usize) -> &mut BytesMut {
+    /// Takes the frame of this length, which is there, out of the buffer: copies it if it is small, or gives it
+    /// the buffer's memory.
+    pub fn take(&mut self, length: usize) -> Bytes {
+        let frame = self.start + LENGTH_BYTES..self.start + LENGTH_BYTES + length;
+        if LENGTH_BYTES + length <= RECEIVE_BUFFER_BYTES {
+            let copy = Bytes::copy_from_slice(&self.bytes[frame]);
+            self.consume(length);
+            return copy;
+        }
+        let rest = self.bytes.split_off(frame.end);
+        let bytes = mem::replace(&mut self.bytes, rest);
+        self.start = 0;
+        Bytes::from(bytes).slice(frame)
+    }
+
+    /// The buffer to read into, with room for a whole frame of this length. The room is not empty as long as the
+    /// frame is not complete.
+    pub fn room(&mut self, length: usize) -> &mut Vec<u8> {
         let wanted = (LENGTH_BYTES + length).max(RECEIVE_BUFFER_BYTES);
-        self.bytes.reserve(wanted.saturating_sub(self.bytes.len()).max(1));
+        if self.start + wanted > self.bytes.capacity() || self.bytes.len() == self.bytes.capacity() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+            self.bytes.reserve_exact(wanted.saturating_sub(self.bytes.len()));
+        }
         &mut self.bytes
     }
 
-    /// Whether nothing has been received of the next frame.
+    /// What it holds of memory, in bytes.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
-    }
-
-    /// What it holds of memory beyond what each connection may have.
-    #[must_use]
-    pub fn is_large(&self) -> bool {
-        self.bytes.capacity() > RECEIVE_BUFFER_BYTES
+    pub const fn allocated(&self) -> usize {
+        self.bytes.capacity()
     }
 
     /// Gives memory back, down to what has been received and the size that each connection may have.
     pub fn shrink(&mut self) {
-        if self.is_large() {
-            let mut smaller = BytesMut::with_capacity(self.bytes.len().max(RECEIVE_BUFFER_BYTES));
-            smaller.extend_from_slice(&self.bytes);
-            self.bytes = smaller;
-        }
+        self.bytes.drain(..self.start);
+        self.start = 0;
+        self.bytes.shrink_to(RECEIVE_BUFFER_BYTES);
     }
 }
 
@@ -153,7 +173,7 @@ impl RequestHead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::BufMut;
+    use bytes::{BufMut, BytesMut};
     use kafka_protocol::messages::RequestHeader;
     use kafka_protocol::protocol::{Encodable, StrBytes};
 
@@ -207,21 +227,35 @@ mod tests {
         buffer.room(0).put_slice(&[0, 0, 0, 2, 7, 8]);
         buffer.room(0).put_u32(large as u32);
         assert_eq!(buffer.next_length(), Ok(Some(2)));
-        assert_eq!(buffer.whole_frame(2).unwrap(), &[7, 8]);
+        assert_eq!(buffer.frame(2).unwrap(), &[7, 8]);
         buffer.consume(2);
         assert_eq!(buffer.next_length(), Ok(Some(large)));
-        assert!(buffer.whole_frame(large).is_none());
-        assert_eq!(buffer.frame(large), &[0_u8; 0]);
+        assert!(buffer.frame(large).is_none());
         let room = buffer.room(large);
-        assert!(room.capacity() >= large + LENGTH_BYTES);
+        assert_eq!(room.capacity(), large + LENGTH_BYTES, "no more than asked for");
         room.put_bytes(1, large);
-        room.put_slice(&[0, 0, 0, 1]);
-        assert_eq!(buffer.whole_frame(large).unwrap().len(), large);
+        assert_eq!(buffer.frame(large).unwrap().len(), large);
         buffer.consume(large);
-        assert!(buffer.is_large());
+        assert!(buffer.received().is_empty());
+        buffer.room(0).put_slice(&[0, 0, 0, 1]);
         buffer.shrink();
-        assert!(!buffer.is_large());
+        assert_eq!(buffer.allocated(), RECEIVE_BUFFER_BYTES);
         assert_eq!(buffer.next_length(), Ok(Some(1)));
+    }
+
+    #[test]
+    fn a_frame_that_is_taken_leaves_what_follows_it() {
+        for length in [3, RECEIVE_BUFFER_BYTES * 2] {
+            let mut buffer = ReceiveBuffer::default();
+            let room = buffer.room(length + 100);
+            room.put_u32(0);
+            room.put_u32(length as u32);
+            room.put_bytes(9, length);
+            room.put_slice(&[0, 0, 0, 1, 5]);
+            assert!(buffer.take(0).is_empty());
+            assert_eq!(buffer.take(length), vec![9; length]);
+            assert_eq!(buffer.frame(1).unwrap(), &[5]);
+        }
     }
 
     #[test]

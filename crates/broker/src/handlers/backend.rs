@@ -1,0 +1,107 @@
+//! What the handlers need of the cluster's metadata. `node.rs` serves it; tests have one in memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A broker that is registered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Its node id.
+    pub id: i32,
+    /// The host that it advertises.
+    pub host: String,
+    /// The port that it advertises.
+    pub port: u16,
+}
+
+/// A partition, as far as clients see it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Partition {
+    /// Who leads it, if somebody does.
+    pub leader: Option<i32>,
+    /// How often that has changed.
+    pub leader_epoch: i32,
+}
+
+/// A topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its id.
+    pub id: Uuid,
+    /// Its partitions, by number.
+    pub partitions: Vec<Partition>,
+}
+
+/// A topic to create, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTopic {
+    /// Its name, which follows Kafka's rules.
+    pub name: Arc<str>,
+    /// Its number of partitions, at least 1.
+    pub partitions: u32,
+    /// The broker asked to lead each partition, where the client said so; as many as there are partitions, or none.
+    pub leaders: Vec<i32>,
+    /// Its configuration, as far as it differs from the defaults. Names and values are valid.
+    pub configs: BTreeMap<String, String>,
+}
+
+/// What is taken where a request does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Defaults {
+    /// `num.partitions`.
+    pub partitions: u32,
+    /// `default.replication.factor`. Reported only: replication is the store's.
+    pub replication_factor: i16,
+    /// `auto.create.topics.enable`.
+    pub auto_create: bool,
+}
+
+/// Why metadata was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BackendError {
+    /// A topic of that name exists.
+    #[error("the topic exists")]
+    TopicExists,
+    /// There is no such topic.
+    #[error("there is no such topic")]
+    UnknownTopic,
+    /// It may or may not have been done: the metadata can't be written now. Worth trying again.
+    #[error("the cluster's metadata can't be changed now: {0}")]
+    Unavailable(String),
+}
+
+/// The cluster's metadata. Views are of durable state.
+pub trait Backend: Send + Sync + 'static {
+    /// The cluster's identity.
+    fn cluster_id(&self) -> Uuid;
+
+    /// The node id of the controller; the one to which clients send administrative requests.
+    fn controller_id(&self) -> i32;
+
+    /// The live brokers, by node id.
+    fn brokers(&self) -> Vec<Broker>;
+
+    /// All topics, by name.
+    fn topics(&self) -> Vec<Topic>;
+
+    /// The topic of this name.
+    fn topic(&self, name: &str) -> Option<Topic>;
+
+    /// The topic with this id.
+    fn topic_by_id(&self, id: Uuid) -> Option<Topic>;
+
+    /// What is taken where a request does not say.
+    fn defaults(&self) -> Defaults;
+
+    /// Creates a topic; returns once that is durable and this broker acts on it.
+    fn create_topic(&self, topic: NewTopic) -> impl Future<Output = Result<Topic, BackendError>> + Send;
+
+    /// Deletes a topic; returns once that is durable.
+    fn delete_topic(&self, id: Uuid) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// A producer id that nobody else was or will be given.
+    fn producer_id(&self) -> impl Future<Output = Result<i64, BackendError>> + Send;
+}

@@ -1,0 +1,217 @@
+//! CreateTopics. The checks, their order and their words are those of Apache Kafka's controller, as tools and
+//! people match on them. Any replication factor is accepted: replication is the store's.
+
+use super::backend::{Backend, NewTopic};
+use super::{topic_configs, topic_name};
+use crate::errors::{Code, Failure};
+use kafka_protocol::messages::create_topics_request::CreatableTopic;
+use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
+use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
+use levee_base::Clock;
+use levee_base::limits::TOPIC_PARTITIONS;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// The first version whose answer tells partitions, replication factor and configs (KIP-525).
+const DETAILS_FROM: i16 = 5;
+/// Where a config comes from, in an answer: `DYNAMIC_TOPIC_CONFIG`.
+const SOURCE_TOPIC: i8 = 1;
+
+struct Checked {
+    new: NewTopic,
+    replication_factor: i16,
+}
+
+/// Answers a request.
+pub async fn handle<B: Backend>(
+    backend: &B,
+    clock: &Clock,
+    request: CreateTopicsRequest,
+    version: i16,
+) -> CreateTopicsResponse {
+    let deadline = clock.now() + Duration::from_millis(request.timeout_ms.max(0).unsigned_abs().into());
+    let mut seen = BTreeSet::new();
+    let twice: BTreeSet<TopicName> = request
+        .topics
+        .iter()
+        .filter(|topic| !seen.insert(&topic.name))
+        .map(|topic| topic.name.clone())
+        .collect();
+    let mut answered = BTreeSet::new();
+    let mut partitions = 0;
+    let mut results = Vec::new();
+    for topic in request.topics {
+        let name = topic.name.clone();
+        if twice.contains(&name) {
+            // One answer for all of them.
+            if answered.insert(name.clone()) {
+                results.push(failed(name, Failure::new(Code::InvalidRequest, "Duplicate topic name.")));
+            }
+            continue;
+        }
+        let outcome = match check(backend, topic, &mut partitions) {
+            Err(failure) => Err(failure),
+            Ok(checked) if request.validate_only => Ok((Uuid::nil(), checked)),
+            Ok(checked) => {
+                let create = backend.create_topic(checked.new.clone());
+                match clock.timeout(deadline.saturating_duration_since(clock.now()), create).await {
+                    Some(Ok(topic)) => Ok((topic.id, checked)),
+                    Some(Err(error)) => Err(describe(error.into(), &checked.new.name)),
+                    None => Err(Failure::new(Code::RequestTimedOut, "The request timed out.")),
+                }
+            }
+        };
+        results.push(match outcome {
+            Ok((id, checked)) => created(name, id, &checked, version),
+            Err(failure) => failed(name, failure),
+        });
+    }
+    CreateTopicsResponse::default().with_topics(results)
+}
+
+fn check<B: Backend>(backend: &B, topic: CreatableTopic, partitions: &mut usize) -> Result<Checked, Failure> {
+    let name: &str = &topic.name;
+    if name == topic_name::CLUSTER_METADATA {
+        return Err(Failure::new(Code::TopicAuthorizationFailed, "Authorization failed."));
+    }
+    topic_name::check(name).map_err(|wrong| Failure::new(Code::InvalidTopicException, wrong))?;
+    if backend.topic(name).is_some() {
+        return Err(exists(name));
+    }
+    if let Some(other) = backend.topics().iter().find(|other| topic_name::collide(&other.name, name)) {
+        let message = format!("Topic '{name}' collides with existing topic: {}", other.name);
+        return Err(Failure::new(Code::InvalidTopicException, message));
+    }
+    let mut configs = BTreeMap::new();
+    for config in &topic.configs {
+        topic_configs::check(&config.name, config.value.as_deref())?;
+        configs
+            .insert(config.name.to_string(), config.value.as_deref().unwrap_or_default().trim().to_owned());
+    }
+    let defaults = backend.defaults();
+    let (count, leaders, replication_factor) = if topic.assignments.is_empty() {
+        let factor = match topic.replication_factor {
+            -1 => defaults.replication_factor,
+            factor if factor > 0 => factor,
+            _ => {
+                let message = "Replication factor must be larger than 0, or -1 to use the default value.";
+                return Err(Failure::new(Code::InvalidReplicationFactor, message));
+            }
+        };
+        let count = match topic.num_partitions {
+            -1 => defaults.partitions,
+            count if count > 0 => count.unsigned_abs(),
+            _ => {
+                let message = "Number of partitions was set to an invalid non-positive value.";
+                return Err(Failure::new(Code::InvalidPartitions, message));
+            }
+        };
+        (count, Vec::new(), factor)
+    } else {
+        assigned(backend, &topic)?
+    };
+    *partitions = partitions.saturating_add(count as usize);
+    if *partitions > TOPIC_PARTITIONS {
+        let message =
+            format!("Excessively large number of partitions per request: at most {TOPIC_PARTITIONS}.");
+        return Err(Failure::new(Code::PolicyViolation, message));
+    }
+    Ok(Checked {
+        new: NewTopic { name: Arc::from(name), partitions: count, leaders, configs },
+        replication_factor,
+    })
+}
+
+/// Checks a manual assignment: number of partitions, who is to lead each, and the replication factor.
+fn assigned<B: Backend>(backend: &B, topic: &CreatableTopic) -> Result<(u32, Vec<i32>, i16), Failure> {
+    let misused = |what: &str| {
+        let message = format!("A manual partition assignment was specified, but {what} was not set to -1.");
+        Err(Failure::new(Code::InvalidRequest, message))
+    };
+    if topic.replication_factor != -1 {
+        return misused("replication factor");
+    }
+    if topic.num_partitions != -1 {
+        return misused("numPartitions");
+    }
+    let wrong = |message: String| Err(Failure::new(Code::InvalidReplicaAssignment, message));
+    let brokers: BTreeSet<i32> = backend.brokers().iter().map(|broker| broker.id).collect();
+    let mut leaders = BTreeMap::new();
+    let mut factor = None;
+    for assignment in &topic.assignments {
+        let index = assignment.partition_index;
+        let Some(&leader) = assignment.broker_ids.first() else {
+            return wrong("The manual partition assignment includes an empty replica list.".to_owned());
+        };
+        let mut replicas = BTreeSet::new();
+        for &replica in &assignment.broker_ids {
+            if !replicas.insert(replica.0) {
+                let message = "more than once.";
+                return wrong(format!(
+                    "The manual partition assignment includes the broker {} {message}",
+                    replica.0
+                ));
+            }
+            if !brokers.contains(&replica.0) {
+                let message = "but no such broker is registered.";
+                return wrong(format!(
+                    "The manual partition assignment includes broker {}, {message}",
+                    replica.0
+                ));
+            }
+        }
+        let (count, before) = (replicas.len(), *factor.get_or_insert(replicas.len()));
+        if count != before {
+            return wrong(format!(
+                "The manual partition assignment includes a partition with {count} replica(s), but this is not \
+                 consistent with previous partitions, which have {before} replica(s)."
+            ));
+        }
+        if leaders.insert(index, leader.0).is_some() {
+            return wrong(format!("Found multiple manual partition assignments for partition {index}"));
+        }
+    }
+    if !leaders.keys().copied().eq((0..).take(leaders.len())) {
+        return wrong("partitions should be a consecutive 0-based integer sequence".to_owned());
+    }
+    let count = u32::try_from(leaders.len()).unwrap_or(u32::MAX);
+    let factor = i16::try_from(factor.unwrap_or(1)).unwrap_or(i16::MAX);
+    Ok((count, leaders.into_values().collect(), factor))
+}
+
+fn exists(name: &str) -> Failure {
+    Failure::new(Code::TopicAlreadyExists, format!("Topic '{name}' already exists."))
+}
+
+fn describe(failure: Failure, name: &str) -> Failure {
+    if failure.code == Code::TopicAlreadyExists { exists(name) } else { failure }
+}
+
+fn failed(name: TopicName, failure: Failure) -> CreatableTopicResult {
+    CreatableTopicResult::default()
+        .with_name(name)
+        .with_error_code(failure.code.code())
+        .with_error_message(Some(failure.message.into()))
+}
+
+fn created(name: TopicName, id: Uuid, checked: &Checked, version: i16) -> CreatableTopicResult {
+    let result = CreatableTopicResult::default().with_name(name).with_topic_id(id);
+    if version < DETAILS_FROM {
+        return result;
+    }
+    let config = |(name, value): (&String, &String)| {
+        CreatableTopicConfigs::default()
+            .with_name(name.clone().into())
+            .with_value(Some(value.clone().into()))
+            .with_config_source(SOURCE_TOPIC)
+    };
+    result
+        .with_num_partitions(i32::try_from(checked.new.partitions).unwrap_or(i32::MAX))
+        .with_replication_factor(checked.replication_factor)
+        .with_configs(Some(checked.new.configs.iter().map(config).collect()))
+}
+
+#[cfg(test)]
+mod tests;

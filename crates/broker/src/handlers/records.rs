@@ -1,0 +1,30 @@
+//! What the handlers need of the partitions that this broker leads: the three APIs that are about records.
+
+use crate::wire::fetch::FetchResponse;
+use crate::wire::produce::{ProduceRequest, ProduceResponse};
+use futures::future::BoxFuture;
+use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ListOffsetsResponse};
+
+/// The partitions led here.
+pub trait Records: Send + Sync + 'static {
+    /// Takes the batches of a request in, in the order of its connection: offsets are given when this returns,
+    /// and the records' bytes are copied. Waits for room in the write-ahead log, and nothing else.
+    ///
+    /// What it returns ends when the request can be answered: all of it is durable, `timeout_ms` is over
+    /// (counted from the call, as it may be awaited late), or the log has stopped. Dropping it retracts nothing.
+    fn produce(
+        &self,
+        request: ProduceRequest<'_>,
+        version: i16,
+    ) -> impl Future<Output = BoxFuture<'static, ProduceResponse>> + Send;
+
+    /// Answers a Fetch, waiting for data as the request says.
+    fn fetch(&self, request: FetchRequest, version: i16) -> impl Future<Output = FetchResponse> + Send;
+
+    /// Answers a ListOffsets.
+    fn list_offsets(
+        &self,
+        request: ListOffsetsRequest,
+        version: i16,
+    ) -> impl Future<Output = ListOffsetsResponse> + Send;
+}

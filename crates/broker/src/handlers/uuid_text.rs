@@ -1,0 +1,35 @@
+//! Ids as Kafka writes them for people and in the cluster id: 22 characters of URL-safe base64, without padding.
+
+use uuid::Uuid;
+
+const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// `id` as Kafka's `Uuid.toString` gives it.
+#[must_use]
+pub fn text(id: Uuid) -> String {
+    // 128 bits, six at a time from the top; the last character holds two bits, shifted up by four.
+    let bits = id.as_u128();
+    (0..22)
+        .map(|at| {
+            let six = if at == 21 { bits << 4 } else { bits >> (122 - 6 * at) };
+            char::from(ALPHABET[(six & 63) as usize])
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_written_as_kafka_does() {
+        assert_eq!(text(Uuid::nil()), "AAAAAAAAAAAAAAAAAAAAAA");
+        // Kafka's Uuid.ONE_UUID and METADATA_TOPIC_ID, and the largest.
+        assert_eq!(text(Uuid::from_u128(1)), "AAAAAAAAAAAAAAAAAAAAAQ");
+        assert_eq!(text(Uuid::max()), "_____________________w");
+        assert_eq!(
+            text(Uuid::from_u128(0x0001_0203_0405_0607_0809_0a0b_0c0d_0e0f)),
+            "AAECAwQFBgcICQoLDA0ODw"
+        );
+    }
+}

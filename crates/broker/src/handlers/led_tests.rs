@@ -7,7 +7,6 @@ use crate::partition::log::LogConfig;
 use crate::partition::{Partition, PartitionLog, Topic};
 use crate::wire::produce::{ProducePartition, ProduceTopic, TopicRef};
 use async_trait::async_trait;
-use futures::FutureExt;
 use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -15,7 +14,9 @@ use kafka_protocol::protocol::StrBytes;
 use levee_base::{BrokerEpoch, ClusterId, Offset, Slot, StreamId};
 use levee_object::Key;
 use levee_object::log::LogContext;
+use levee_object::stores::faulty::{FaultPlan, Faulty, Latency};
 use levee_object::stores::memory::MemoryStore;
+use levee_object::stores::resilient::{Resilient, RetryPolicy};
 use levee_store::{
     Extent, Metrics, ObjectRef, Registrar, RegistrarError, Registration, StreamStore, Trim, WalOptions,
 };
@@ -39,8 +40,11 @@ impl Extents {
         for object in objects {
             let key = self.prefix.join_number(epoch.0).join_number(object.slot.0);
             for (_, _, range, _) in &object.extents {
-                let object =
-                    ObjectRef { key: key.clone(), total_bytes: object.total_bytes, index: object.index.clone() };
+                let object = ObjectRef {
+                    key: key.clone(),
+                    total_bytes: object.total_bytes,
+                    index: object.index.clone(),
+                };
                 self.kept.lock().unwrap().push(Extent { range: range.clone(), object });
             }
         }
@@ -72,8 +76,7 @@ impl Broker {
         store.open_stream(STREAM, leader_epoch, Offset::ZERO, extents.kept.lock().unwrap().clone());
         let config = LogConfig::default();
         let epoch_number = i32::try_from(epoch.0).unwrap();
-        let log =
-            PartitionLog::open(store.clone(), STREAM, epoch_number, config, ctx.clock).await.unwrap();
+        let log = PartitionLog::open(store.clone(), STREAM, epoch_number, config, ctx.clock).await.unwrap();
         let table = Arc::new(PartitionTable::default());
         let partitions = vec![Partition::Here(Arc::new(log))];
         table.insert(Topic { name: "t".into(), id: Uuid::from_u128(1), partitions });
@@ -87,7 +90,8 @@ impl Broker {
         let from = {
             let kept = extents.kept.lock().unwrap();
             let prefix = extents.prefix.join_number(epoch.0);
-            let of_epoch = kept.iter().filter(|one| one.object.key.to_string().starts_with(&prefix.to_string()));
+            let of_epoch =
+                kept.iter().filter(|one| one.object.key.to_string().starts_with(&prefix.to_string()));
             Slot(of_epoch.count() as u64)
         };
         let recovered = levee_store::recover(ctx, epoch, from, ctx.random.writer_id()).await.unwrap();
@@ -117,10 +121,8 @@ impl Broker {
             let topic = FetchTopic::default()
                 .with_topic(TopicName(StrBytes::from_static_str("t")))
                 .with_partitions(vec![partition]);
-            let request = FetchRequest::default()
-                .with_max_bytes(2_000)
-                .with_session_epoch(-1)
-                .with_topics(vec![topic]);
+            let request =
+                FetchRequest::default().with_max_bytes(2_000).with_session_epoch(-1).with_topics(vec![topic]);
             let response = self.led.fetch(request, 11).await;
             let fetched = &response.topics[0].partitions[0];
             assert_eq!(fetched.error_code, 0);
@@ -164,11 +166,25 @@ fn outcome(response: &ProduceResponse) -> (i16, i64) {
 /// A producer that has up to five requests in flight, and sends again what was not acknowledged.
 #[tokio::test(start_paused = true)]
 async fn an_idempotent_producer_gets_every_record_in_once_over_crashes() {
+    let (mut failed, mut found) = (0, 0);
     for seed in 0..20 {
         let (clock, random) = (levee_base::Clock::simulated(START), Random::seeded(seed));
         let prefix = Key::new("wal/1").unwrap();
         let cluster = ClusterId(Uuid::from_u128(1));
-        let store = Arc::new(MemoryStore::new());
+        // Answers come later than effects, so a crash leaves what nobody knows of; sometimes one is lost.
+        let plan = FaultPlan {
+            latency: Latency {
+                typical: Duration::from_millis(3),
+                tail: Duration::from_millis(30),
+                tail_chance: 0.1,
+            },
+            error_after: 0.02,
+            late: 0.02,
+            late_by: Duration::from_millis(50),
+            ..FaultPlan::none()
+        };
+        let faulty = Arc::new(Faulty::new(Arc::new(MemoryStore::new()), plan, clock, random.fork()));
+        let store = Arc::new(Resilient::new(faulty, RetryPolicy::default(), clock, random.fork()));
         let ctx = LogContext { store, cluster, prefix: prefix.clone(), clock, random: random.fork() };
         let extents = Arc::new(Extents { prefix, kept: Mutex::default() });
         let mut unacknowledged: VecDeque<(i32, usize)> = VecDeque::new();
@@ -178,6 +194,7 @@ async fn an_idempotent_producer_gets_every_record_in_once_over_crashes() {
             let broker = Broker::start(&ctx, &extents, epoch).await;
             began_at.push(broker.read_all().await.len());
             assert!(began_at.last() >= Some(&acknowledged), "what was acknowledged is there");
+            found += usize::from(began_at.last() > Some(&acknowledged));
             let mut answers = VecDeque::new();
             for (sequence, count) in &unacknowledged {
                 answers.push_back(broker.send(*sequence, *count).await);
@@ -197,7 +214,7 @@ async fn an_idempotent_producer_gets_every_record_in_once_over_crashes() {
             }
             broker.crash(&ctx, &extents).await;
             for answer in answers {
-                let (code, base) = outcome(&answer.now_or_never().expect("the store is gone"));
+                let (code, base) = outcome(&answer.await);
                 // What was durable is acknowledged, in order; the rest fails.
                 if code == 0 {
                     let (sequence, count) = unacknowledged.pop_front().unwrap();
@@ -205,24 +222,29 @@ async fn an_idempotent_producer_gets_every_record_in_once_over_crashes() {
                     acknowledged = usize::try_from(sequence).unwrap() + count;
                 } else {
                     assert_eq!((code, base), (6, -1));
+                    failed += 1;
                 }
             }
         }
         let broker = Broker::start(&ctx, &extents, 6).await;
+        began_at.push(broker.read_all().await.len());
         for (sequence, count) in unacknowledged {
             assert_eq!(outcome(&broker.send(sequence, count).await.await), (0, i64::from(sequence)));
         }
         let all = broker.read_all().await;
         assert!(all.iter().copied().eq(0..i64::from(next)), "every record once, in order");
-        began_at.push(usize::MAX);
-        for number in 0..all.len() {
-            // Whoever had begun before the record, and not begun after it, wrote it; the last one sent the rest.
+        for number in (0..all.len()).step_by(7) {
             let (offset, leader_epoch) = broker.offset_of(START + i64::try_from(number).unwrap()).await;
             assert_eq!(usize::try_from(offset).unwrap(), number);
-            let earliest = began_at.partition_point(|began| *began <= number);
-            assert_eq!(usize::try_from(leader_epoch).unwrap(), earliest.min(leader_epoch.unsigned_abs() as usize));
+            // The last broker that did not find it wrote it.
+            let writer = began_at.iter().rposition(|found| *found <= number).unwrap() + 1;
+            assert_eq!(usize::try_from(leader_epoch).unwrap(), writer);
         }
         assert_eq!(broker.offset_of(-1).await, (i64::from(next), 6));
         broker.store.shutdown().await;
     }
+    assert!(
+        failed > 0 && found > 0,
+        "{failed} requests failed, {found} times unacknowledged records were found"
+    );
 }

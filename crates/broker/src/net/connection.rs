@@ -220,7 +220,8 @@ impl<S: Service> Reader<S> {
     /// Receives something, with room for a frame of `length`; false when nothing came within `limit`.
     async fn receive(&mut self, length: usize, limit: Duration) -> Result<bool, End> {
         let mut stop = self.shared.stop.clone();
-        let read = self.socket.read_buf(self.buffer.room(length));
+        let mut room = self.buffer.room(length);
+        let read = self.socket.read_buf(&mut room);
         let read = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return Err(End::Stopped),

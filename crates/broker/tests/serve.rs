@@ -1,5 +1,8 @@
 //! The handlers behind a real socket: over the crate's client side, and, where it is installed, with kcat.
 
+// Helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{

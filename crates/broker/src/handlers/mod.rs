@@ -33,22 +33,34 @@ use levee_base::limits::{DECODED_BYTES, RECEIVE_BUFFER_BYTES};
 use records::Records;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+/// Told of each request that is done with: its header, how long it took from its last byte to its answer, and the
+/// bytes of both. For metrics.
+pub type Observer = Box<dyn Fn(&RequestHead, Duration, usize, usize) + Send + Sync>;
+
 /// Serves Kafka's APIs.
-#[derive(Debug)]
 pub struct Handlers<B, R> {
     backend: Arc<B>,
     records: Arc<R>,
     clock: Clock,
     /// Memory that decoded requests may yet take.
     decoded: Semaphore,
+    observer: Option<Observer>,
 }
 
 impl<B: Backend, R: Records> Handlers<B, R> {
     /// Over the cluster's metadata and the partitions led here.
     pub fn new(backend: Arc<B>, records: Arc<R>, clock: Clock) -> Self {
-        Self { backend, records, clock, decoded: Semaphore::new(DECODED_BYTES) }
+        Self { backend, records, clock, decoded: Semaphore::new(DECODED_BYTES), observer: None }
+    }
+
+    /// Which tells `observer` of every request.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Waits until `memory` bytes may be taken. What is small is not counted: each connection decodes one request
@@ -147,5 +159,11 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
             _ => return Err(Malformed::UnknownApi(api as i16).into()),
         };
         Ok(Some(response?))
+    }
+
+    fn done(&self, head: &RequestHead, took: Duration, request_bytes: usize, response_bytes: usize) {
+        if let Some(observe) = &self.observer {
+            observe(head, took, request_bytes, response_bytes);
+        }
     }
 }

@@ -5,7 +5,8 @@
 
 use super::fetch::read_code;
 use crate::errors::Code;
-use crate::partition::log::{EpochError, FetchError, Located};
+use crate::partition::log::{EpochError, FetchError};
+use crate::partition::look_up::Located;
 use crate::partition::{Partition, PartitionLog, PartitionTable};
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{

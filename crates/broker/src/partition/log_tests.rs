@@ -1,8 +1,9 @@
 //! A partition over streams whose durability the test decides.
 
 use super::*;
-use crate::batch::Compression;
 use crate::batch::build::Build;
+use crate::batch::{BatchView, Compression};
+use crate::partition::look_up::Located;
 use crate::partition::simulated::Simulated;
 use proptest::prelude::*;
 

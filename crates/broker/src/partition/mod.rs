@@ -10,6 +10,7 @@
 
 pub mod epochs;
 pub mod log;
+pub mod look_up;
 pub mod note;
 pub mod producers;
 pub mod stream;

@@ -164,10 +164,15 @@ pub const PARTITION_PRODUCERS: usize = 100_000;
 pub const TIME_INDEX_ENTRIES: usize = 1_024;
 /// Batches between two entries of a time index, as long as it has never been full.
 pub const TIME_INDEX_SPACING: u64 = 64;
+/// Batches that one look-up by time opens. A batch whose header promises a timestamp that none of its records
+/// has sends it on to the next; after as many, the last one's first offset is the answer.
+pub const LOOK_UP_BATCHES: usize = 8;
 /// Kafka's `producer.id.expiration.ms`.
 pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Kafka's `message.timestamp.after.max.ms`.
 pub const TIMESTAMP_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
+/// Partitions that are opened at the same time.
+pub const PARTITIONS_OPENING: usize = 64;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
 
@@ -185,6 +190,8 @@ const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
 const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());
 const _: () = assert!(FRAME_BYTES * 2 <= REQUEST_BYTES);
+const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
+const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());
 const _: () = assert!(FRAME_BYTES + PAGE <= REQUEST_BYTES);
 const _: () = assert!(DECODED_REQUEST_BYTES <= DECODED_BYTES);
 const _: () = assert!(WRITE_PARTS <= 1_024);

@@ -1,121 +1,110 @@
 //! The broker that requests are served from: the newest registration of this node. When a broker is fenced and
 //! registers again, the next one takes its place here, and connections go on.
 
-use crate::broker::{Broker, TopicView};
-use crate::handlers::backend::{self, Backend, BackendError, Defaults, NewTopic, Partition, Topic};
+use crate::handlers::backend::{Backend, BackendError, Broker, Defaults, NewTopic, Partition, Topic};
 use crate::handlers::records::Records;
-use crate::records::session::Sessions;
-use crate::records::{fetch, list_offsets, produce};
+use crate::led_topics::LedTopics;
 use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ListOffsetsResponse};
-use levee_meta::{Command, TopicId};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use levee_meta::{State, TopicId};
+use std::sync::{Arc, PoisonError, RwLock};
 use uuid::Uuid;
+
+/// What stays the same over registrations.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This broker, as clients are told.
+    pub broker: Broker,
+    /// What is taken where a request does not say.
+    pub defaults: Defaults,
+}
 
 /// See the module's text.
 #[derive(Debug)]
 pub struct Current {
-    broker: RwLock<Arc<Broker>>,
-    sessions: Mutex<Sessions>,
+    config: Config,
+    led: RwLock<Arc<LedTopics>>,
 }
 
 impl Current {
-    /// Serves from `broker`.
+    /// Serves from `led`.
     #[must_use]
-    pub fn new(broker: Arc<Broker>) -> Self {
-        Self { broker: RwLock::new(broker), sessions: Mutex::default() }
+    pub fn new(config: Config, led: Arc<LedTopics>) -> Self {
+        Self { config, led: RwLock::new(led) }
     }
 
-    /// From now on requests go to `broker`.
-    pub fn replace(&self, broker: Arc<Broker>) {
-        *self.broker.write().unwrap_or_else(PoisonError::into_inner) = broker;
+    /// From now on requests go to `led`.
+    pub fn replace(&self, led: Arc<LedTopics>) {
+        *self.led.write().unwrap_or_else(PoisonError::into_inner) = led;
     }
 
-    fn broker(&self) -> Arc<Broker> {
-        self.broker.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn led(&self) -> Arc<LedTopics> {
+        self.led.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
-}
 
-fn node_id(broker: &Broker) -> i32 {
-    i32::try_from(broker.config.node.0).unwrap_or(i32::MAX)
-}
+    fn view<R>(&self, see: impl FnOnce(&State) -> R) -> R {
+        self.led().metadata.view(see)
+    }
 
-fn shown(broker: &Broker, topic: TopicView) -> Topic {
-    let leader = Some(node_id(broker));
-    let partition = |leader_epoch: u32| Partition {
-        leader,
-        leader_epoch: i32::try_from(leader_epoch).unwrap_or(i32::MAX),
-    };
-    Topic {
-        name: topic.name.into(),
-        id: topic.id.0,
-        partitions: topic.partitions.iter().map(|(_, epoch)| partition(*epoch)).collect(),
+    fn shown(&self, state: &State, id: TopicId, topic: &levee_meta::state::Topic) -> Topic {
+        let partitions = topic.streams.iter().map(|stream| {
+            let stream = state.stream(*stream);
+            Partition {
+                // One broker a store: who leads is this one.
+                leader: stream.and_then(|stream| stream.leader).map(|_| self.config.broker.id),
+                leader_epoch: stream.map_or(0, |s| i32::try_from(s.leader_epoch).unwrap_or(i32::MAX)),
+            }
+        });
+        Topic { name: topic.name.as_str().into(), id: id.0, partitions: partitions.collect() }
     }
 }
 
 impl Backend for Current {
     fn cluster_id(&self) -> Uuid {
-        self.broker().cluster.0
+        self.led().metadata.cluster().0
     }
 
     fn controller_id(&self) -> i32 {
-        node_id(&self.broker())
+        self.config.broker.id
     }
 
-    fn brokers(&self) -> Vec<backend::Broker> {
-        let broker = self.broker();
-        let (host, port) = (broker.config.host.clone(), broker.config.port);
-        vec![backend::Broker { id: node_id(&broker), host, port }]
+    fn brokers(&self) -> Vec<Broker> {
+        vec![self.config.broker.clone()]
     }
 
     fn topics(&self) -> Vec<Topic> {
-        let broker = self.broker();
-        broker.topics().into_iter().map(|topic| shown(&broker, topic)).collect()
+        self.view(|state| state.topics().map(|(id, topic)| self.shown(state, id, topic)).collect())
     }
 
     fn topic(&self, name: &str) -> Option<Topic> {
-        let broker = self.broker();
-        broker.topic(name).map(|topic| shown(&broker, topic))
+        self.view(|state| state.topic_by_name(name).map(|(id, topic)| self.shown(state, id, topic)))
     }
 
     fn topic_by_id(&self, id: Uuid) -> Option<Topic> {
-        let broker = self.broker();
-        broker.topic_by_id(TopicId(id)).map(|topic| shown(&broker, topic))
+        let id = TopicId(id);
+        self.view(|state| state.topic(id).map(|topic| self.shown(state, id, topic)))
     }
 
     fn defaults(&self) -> Defaults {
-        let config = &self.broker().config;
-        Defaults {
-            partitions: config.num_partitions,
-            // One replica is Levee's: the others are the store's.
-            replication_factor: 1,
-            auto_create: config.auto_create_topics,
-        }
+        self.config.defaults
     }
 
     async fn create_topic(&self, topic: NewTopic) -> Result<Topic, BackendError> {
-        let broker = self.broker();
+        // Where the client wants its leaders has no meaning with one broker.
         let NewTopic { name, partitions, configs, leaders: _ } = topic;
-        let id = TopicId(broker.random.uuid());
-        let name = name.to_string();
-        let leader = broker.epoch;
-        broker.commit(Command::CreateTopic { name, topic: id, partitions, configs, leader }).await?;
+        let id = self.led().create(name.to_string(), partitions, configs).await?;
         // Deleted again in between: there is none.
-        broker.topic_by_id(id).map(|topic| shown(&broker, topic)).ok_or(BackendError::UnknownTopic)
+        self.topic_by_id(id.0).ok_or(BackendError::UnknownTopic)
     }
 
     async fn delete_topic(&self, id: Uuid) -> Result<(), BackendError> {
-        let broker = self.broker();
-        let topic = broker.topic_by_id(TopicId(id)).ok_or(BackendError::UnknownTopic)?;
-        broker.commit(Command::DeleteTopic { topic: topic.id }).await?;
-        broker.close(&topic);
-        Ok(())
+        self.led().delete(id).await
     }
 
     async fn producer_id(&self) -> Result<i64, BackendError> {
-        self.broker().producer_id().await
+        self.led().producer_id().await
     }
 }
 
@@ -125,16 +114,14 @@ impl Records for Current {
         request: ProduceRequest<'_>,
         version: i16,
     ) -> BoxFuture<'static, ProduceResponse> {
-        let broker = self.broker();
-        let pending = produce::begin(&broker, version, request).await;
-        Box::pin(async move { produce::finish(&broker, pending).await })
+        self.led().records.produce(request, version).await
     }
 
     async fn fetch(&self, request: FetchRequest, version: i16) -> FetchResponse {
-        fetch::answer(&self.broker(), &self.sessions, version, request).await
+        self.led().records.fetch(request, version).await
     }
 
     async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
-        list_offsets::answer(&self.broker(), version, request).await
+        self.led().records.list_offsets(request, version).await
     }
 }

@@ -11,74 +11,60 @@ const APIS: usize = 100;
 const BOUNDS_US: [u64; 12] =
     [250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 500_000, 2_500_000, 30_000_000];
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Api {
     buckets: [AtomicU64; BOUNDS_US.len() + 1],
     sum_us: AtomicU64,
+    request_bytes: AtomicU64,
+    response_bytes: AtomicU64,
 }
 
 /// The broker's counters.
 #[derive(Debug)]
 pub struct Metrics {
     apis: Vec<Api>,
-    produced_bytes: AtomicU64,
-    produced_records: AtomicU64,
-    fetched_bytes: AtomicU64,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
-        let api = || Api { buckets: Default::default(), sum_us: AtomicU64::default() };
-        Self {
-            apis: std::iter::repeat_with(api).take(APIS).collect(),
-            produced_bytes: AtomicU64::default(),
-            produced_records: AtomicU64::default(),
-            fetched_bytes: AtomicU64::default(),
-        }
+        let api = Api::default;
+        Self { apis: std::iter::repeat_with(api).take(APIS).collect() }
     }
 }
 
 impl Metrics {
     /// A request was answered, so long after it was read.
-    pub fn answered(&self, api: ApiKey, took: Duration) {
+    pub fn answered(&self, api: ApiKey, took: Duration, request_bytes: usize, response_bytes: usize) {
         let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         if let Some(api) = usize::try_from(api as i16).ok().and_then(|key| self.apis.get(key)) {
             api.buckets[BOUNDS_US.partition_point(|bound| *bound < us)].fetch_add(1, Relaxed);
             api.sum_us.fetch_add(us, Relaxed);
+            api.request_bytes.fetch_add(request_bytes as u64, Relaxed);
+            api.response_bytes.fetch_add(response_bytes as u64, Relaxed);
         }
-    }
-
-    /// A batch was appended.
-    pub fn produced(&self, bytes: usize, records: u32) {
-        self.produced_bytes.fetch_add(bytes as u64, Relaxed);
-        self.produced_records.fetch_add(u64::from(records), Relaxed);
-    }
-
-    /// Record bytes were given to a consumer.
-    pub fn fetched(&self, bytes: usize) {
-        self.fetched_bytes.fetch_add(bytes as u64, Relaxed);
     }
 
     /// As Prometheus text.
     pub fn write(&self, out: &mut String) {
-        let counters = [
-            ("levee_produced_bytes_total", "Record bytes appended.", &self.produced_bytes),
-            ("levee_produced_records_total", "Records appended.", &self.produced_records),
-            ("levee_fetched_bytes_total", "Record bytes given to consumers.", &self.fetched_bytes),
-        ];
-        for (name, help, counter) in counters {
-            metric(out, name, "counter", help);
-            sample(out, name, "", counter.load(Relaxed));
+        let named =
+            || (0i16..).zip(&self.apis).filter_map(|(key, api)| Some((ApiKey::try_from(key).ok()?, api)));
+        let used = || named().filter(|(_, api)| api.request_bytes.load(Relaxed) > 0);
+        metric(out, "levee_request_bytes_total", "counter", "Bytes of requests, by API.");
+        for (key, api) in used() {
+            let labels = format!("api=\"{key:?}\"");
+            sample(out, "levee_request_bytes_total", &labels, api.request_bytes.load(Relaxed));
+        }
+        metric(out, "levee_response_bytes_total", "counter", "Bytes of answers, by API.");
+        for (key, api) in used() {
+            let labels = format!("api=\"{key:?}\"");
+            sample(out, "levee_response_bytes_total", &labels, api.response_bytes.load(Relaxed));
         }
         let name = "levee_request_seconds";
         metric(out, name, "histogram", "Time from reading a request to its answer, by API.");
-        for (key, api) in (0i16..).zip(&self.apis) {
-            let Ok(known) = ApiKey::try_from(key) else { continue };
+        for (key, api) in used() {
             let counts: Vec<u64> = api.buckets.iter().map(|bucket| bucket.load(Relaxed)).collect();
-            if counts.iter().sum::<u64>() > 0 {
-                let labels = format!("api=\"{known:?}\"");
-                histogram(out, name, &labels, &BOUNDS_US, &counts, api.sum_us.load(Relaxed));
-            }
+            let labels = format!("api=\"{key:?}\"");
+            histogram(out, name, &labels, &BOUNDS_US, &counts, api.sum_us.load(Relaxed));
         }
     }
 }

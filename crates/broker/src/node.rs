@@ -6,13 +6,15 @@
 //! itself fenced it registers again in the same process. Going down: stop reading requests and let their answers
 //! leave, make durable what is pending, close the log, sign off.
 
-use crate::broker::{Broker, Config};
-use crate::current::Current;
+use crate::current::{Config, Current};
 use crate::handlers::Handlers;
+use crate::handlers::backend::{Broker, Defaults};
 use crate::http::{self, Health, Shown};
+use crate::led_topics::LedTopics;
 use crate::metrics::Metrics;
 use crate::net::Listener;
 use crate::registration::{MetadataRegistrar, Registrant, RegistrationError};
+use crate::wire::frame::RequestHead;
 use levee_base::{Clock, NodeId, Random};
 use levee_meta::{ControllerOptions, MetaError, Metadata, MetadataContext};
 use levee_object::Store;
@@ -138,7 +140,6 @@ struct Parts {
     options: NodeOptions,
     registrant: Registrant,
     wal: WalOptions,
-    host: (String, u16),
     shown: Arc<Shown>,
     clock: Clock,
     random: Random,
@@ -192,11 +193,28 @@ impl Node {
             random: random.clone(),
         };
         let wal = options.wal.options(opened.kind);
-        let parts = Parts { options, registrant, wal, host, shown, clock, random };
+        let config = Config {
+            broker: Broker {
+                id: i32::try_from(options.node.0).unwrap_or(i32::MAX),
+                host: host.0,
+                port: host.1,
+            },
+            defaults: Defaults {
+                partitions: options.num_partitions,
+                // One replica is Levee's: the others are the store's.
+                replication_factor: 1,
+                auto_create: options.auto_create_topics,
+            },
+        };
+        let parts = Parts { options, registrant, wal, shown, clock, random };
         let broker = parts.register().await?;
-        let current = Arc::new(Current::new(broker.clone()));
-        let handlers =
-            Arc::new(Handlers::new(current.clone(), current.clone(), clock, parts.shown.broker.clone()));
+        let current = Arc::new(Current::new(config, broker.clone()));
+        let counted = parts.shown.broker.clone();
+        let observer = Box::new(move |head: &RequestHead, took, request_bytes, response_bytes| {
+            counted.answered(head.api, took, request_bytes, response_bytes);
+        });
+        let handlers = Handlers::new(current.clone(), current.clone(), clock).with_observer(observer);
+        let handlers = Arc::new(handlers);
         let (drained, all_drained) = watch::channel(false);
         let serving = listener.run(handlers, stop.subscribe(), DRAIN);
         let listening = tokio::spawn(async move {
@@ -260,7 +278,7 @@ impl Parts {
     }
 
     /// Registers and opens the log of the registration.
-    async fn register(&self) -> Result<Arc<Broker>, RegistrationError> {
+    async fn register(&self) -> Result<Arc<LedTopics>, RegistrationError> {
         let Self { options, registrant, clock, random, .. } = self;
         let (epoch, indexes) = registrant.register().await?;
         let metadata = registrant.metadata.clone();
@@ -270,22 +288,15 @@ impl Parts {
         for recovered in indexes {
             streams.keep_indexes(recovered);
         }
-        let config = Config {
-            node: options.node,
-            host: self.host.0.clone(),
-            port: self.host.1,
-            auto_create_topics: options.auto_create_topics,
-            num_partitions: options.num_partitions,
-        };
-        let cluster = metadata.cluster();
-        let with = (*clock, random.clone());
-        Ok(Arc::new(Broker::new(config, cluster, epoch, metadata, streams, with, self.shown.broker.clone())))
+        let led = LedTopics::new(options.node, epoch, metadata, streams, *clock, random.clone());
+        led.open_all().await;
+        Ok(Arc::new(led))
     }
 
     /// Keeps a broker registered until the connections have drained (`stop`), and signs it off.
     async fn supervise(
         self,
-        mut broker: Arc<Broker>,
+        mut broker: Arc<LedTopics>,
         current: Arc<Current>,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -294,6 +305,7 @@ impl Parts {
             let fenced = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
+                () = broker.maintain() => continue,
                 stopped = status.wait_for(|status| status.stopped.is_some()) => {
                     stopped.ok().and_then(|status| status.stopped.clone())
                 }
@@ -317,7 +329,7 @@ impl Parts {
     }
 
     /// Registers again and again until it succeeds; `None` when told to stop.
-    async fn again(&self, stop: &mut watch::Receiver<bool>) -> Option<Arc<Broker>> {
+    async fn again(&self, stop: &mut watch::Receiver<bool>) -> Option<Arc<LedTopics>> {
         loop {
             match self.register().await {
                 Ok(broker) => return Some(broker),

@@ -1,5 +1,8 @@
 //! The handlers behind a real socket: over the crate's client side, and, where it is installed, with kcat.
 
+// Helpers of tests are tests too.
+#![allow(clippy::unwrap_used)]
+
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
@@ -94,7 +97,7 @@ async fn serve() -> (SocketAddr, watch::Sender<bool>) {
     let clock = Clock::system();
     let listener = Listener::bind("127.0.0.1:0", clock).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let handlers = Handlers::new(Arc::new(Fixed(address)), Arc::new(Lengths), clock, Arc::default());
+    let handlers = Handlers::new(Arc::new(Fixed(address)), Arc::new(Lengths), clock);
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(listener.run(Arc::new(handlers), stopped, Duration::from_secs(5)));
     (address, stop)

@@ -41,8 +41,7 @@ mod tests {
     #[tokio::test]
     async fn identities_are_new_each_time_and_transactions_wait() {
         let backend = Memory::default();
-        let request =
-            InitProducerIdRequest::default().with_producer_id(ProducerId(-1)).with_producer_epoch(-1);
+        let request = InitProducerIdRequest::default().with_transactional_id(None);
         let (one, two) = (handle(&backend, &request).await, handle(&backend, &request).await);
         assert_eq!((one.error_code, one.producer_epoch), (0, 0));
         assert_ne!(one.producer_id, two.producer_id);

@@ -6,9 +6,13 @@ pub mod api_versions;
 pub mod backend;
 pub mod create_topics;
 pub mod delete_topics;
+pub mod fetch;
 pub mod find_coordinator;
 pub mod init_producer_id;
+pub mod led;
+pub mod list_offsets;
 pub mod metadata;
+pub mod produce;
 pub mod records;
 pub mod topic_configs;
 pub mod topic_name;
@@ -17,7 +21,6 @@ pub mod uuid_text;
 #[cfg(test)]
 mod memory;
 
-use crate::metrics::Metrics;
 use crate::net::{Answer, Refused, Service};
 use crate::wire::frame::RequestHead;
 use crate::wire::produce::ProduceRequest;
@@ -33,21 +36,31 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+/// Told of each request that is done with: its header, how long it took from its last byte to its answer, and the
+/// bytes of both. For metrics.
+pub type Observer = Box<dyn Fn(&RequestHead, Duration, usize, usize) + Send + Sync>;
+
 /// Serves Kafka's APIs.
-#[derive(Debug)]
 pub struct Handlers<B, R> {
     backend: Arc<B>,
     records: Arc<R>,
     clock: Clock,
-    metrics: Arc<Metrics>,
     /// Memory that decoded requests may yet take.
     decoded: Semaphore,
+    observer: Option<Observer>,
 }
 
 impl<B: Backend, R: Records> Handlers<B, R> {
     /// Over the cluster's metadata and the partitions led here.
-    pub fn new(backend: Arc<B>, records: Arc<R>, clock: Clock, metrics: Arc<Metrics>) -> Self {
-        Self { backend, records, clock, metrics, decoded: Semaphore::new(DECODED_BYTES) }
+    pub fn new(backend: Arc<B>, records: Arc<R>, clock: Clock) -> Self {
+        Self { backend, records, clock, decoded: Semaphore::new(DECODED_BYTES), observer: None }
+    }
+
+    /// Which tells `observer` of every request.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Observer) -> Self {
+        self.observer = Some(observer);
+        self
     }
 
     /// Waits until `memory` bytes may be taken. What is small is not counted: each connection decodes one request
@@ -148,7 +161,9 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
         Ok(Some(response?))
     }
 
-    fn done(&self, head: &RequestHead, took: Duration, _request_bytes: usize, _response_bytes: usize) {
-        self.metrics.answered(head.api, took);
+    fn done(&self, head: &RequestHead, took: Duration, request_bytes: usize, response_bytes: usize) {
+        if let Some(observe) = &self.observer {
+            observe(head, took, request_bytes, response_bytes);
+        }
     }
 }

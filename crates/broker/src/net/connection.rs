@@ -64,7 +64,7 @@ struct Pending {
 
 enum Work {
     Entered(Answer),
-    Waiting { frame: Bytes, _memory: OwnedSemaphorePermit, _queued: OwnedSemaphorePermit },
+    Waiting { frame: Bytes, held: [OwnedSemaphorePermit; 2] },
 }
 
 /// Serves one connection until it ends, and logs why.
@@ -210,17 +210,18 @@ impl<S: Service> Reader<S> {
                     let frame = self.buffer.take(length);
                     self.give_back();
                     let memory = self.until_stopped(acquire(&self.shared.request_bytes, length)).await?;
-                    return Ok(Work::Waiting { frame, _memory: memory, _queued: queued });
+                    return Ok(Work::Waiting { frame, held: [memory, queued] });
                 }
             }
         };
-        Ok(Work::Waiting { frame: self.buffer.take(length), _memory: memory, _queued: queued })
+        Ok(Work::Waiting { frame: self.buffer.take(length), held: [memory, queued] })
     }
 
     /// Receives something, with room for a frame of `length`; false when nothing came within `limit`.
     async fn receive(&mut self, length: usize, limit: Duration) -> Result<bool, End> {
         let mut stop = self.shared.stop.clone();
-        let read = self.socket.read_buf(self.buffer.room(length));
+        let mut room = self.buffer.room(length);
+        let read = self.socket.read_buf(&mut room);
         let read = tokio::select! {
             biased;
             _ = stop.wait_for(|stop| *stop) => return Err(End::Stopped),
@@ -279,8 +280,12 @@ impl<S: Service> Writer<S> {
         while let Some(Pending { head, arrived, bytes, work, _place: place }) = pending.recv().await {
             let response = match work {
                 Work::Entered(answer) => answer.await?,
-                // The request's memory is free again as soon as there is an answer.
-                Work::Waiting { frame, .. } => self.service.serve(self.peer, &head, frame).await?,
+                Work::Waiting { frame, held } => {
+                    let response = self.service.serve(self.peer, &head, frame).await?;
+                    // The request is gone: its memory is free before a slow client has taken the answer.
+                    drop(held);
+                    response
+                }
             };
             let mut written = 0;
             if let Some(response) = response {

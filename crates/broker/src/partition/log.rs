@@ -1,158 +1,412 @@
-//! A partition's log: gives batches their offsets and hands them to the stream store.
+//! One partition, led by this broker: offsets, producers, and where durability stands.
 //!
-//! One lock orders what is appended: the sequence check, the offset and the append happen under it, so offsets
-//! are given in the order of the store's. A batch is remembered for its producer when it enters the store, not
-//! when it is durable: a retry that comes before then waits for the first try's slot. When the epoch stops,
-//! nothing of this is carried over; the next opening replays the indexes of what is durable.
+//! One lock holds the order of things. Under it a batch's sequence is checked, its offset and epoch are written
+//! into its bytes, and the store takes it: so the order of offsets is the order of the store, and a batch that
+//! the store refuses (it is full, or has stopped) has changed nothing but its own bytes, and may be tried again.
+//! Checksums and all else that takes time happen before, in [`PartitionLog::check`].
+//!
+//! Appended is not durable. Whoever appended waits for the batch's slot (`handlers::produce` does), and nothing
+//! that is not durable is read, listed, or entered in the time index. Producers' state does count what is
+//! pending: that is how the retry of a request that timed out finds its batch. Cancelling a wait takes nothing
+//! back. When the epoch ends, pending batches are lost together with this log, which is opened anew from the
+//! store, by its successor or here.
 
-use super::note::Note;
-use super::producers::{Known, Producers, Refused, Verdict};
-use super::times::Times;
-use crate::batch::{Checked, TimestampType};
-use levee_base::limits::PRODUCER_ID_EXPIRATION;
-use levee_base::{Offset, Slot, StreamId};
-use levee_store::{AppendError, NewBatch, ReadError, StreamEnds, StreamStore};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use super::epochs::LeaderEpochs;
+use super::note::{Note, NoteError};
+use super::producers::{Claim, Producers, SequenceError, Verdict};
+use super::stream::Streams;
+use super::times::TimeIndex;
+use crate::batch::{Checked, Invalid, Rules, TimestampType, validate};
+use levee_base::limits::{
+    PARTITION_PRODUCERS, PRODUCER_ID_EXPIRATION, TIME_INDEX_ENTRIES, TIME_INDEX_SPACING,
+};
+use levee_base::{Clock, Offset, Slot, StreamId};
+use levee_store::{self as store, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::watch;
 
-/// Producers are looked through for old ones every so many appends.
-const EXPIRE_EVERY: u32 = 10_000;
+/// What can be configured of a partition while it is open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogConfig {
+    /// What batches must be like.
+    pub rules: Rules,
+    /// `producer.id.expiration.ms`: for how long a silent producer is remembered.
+    pub producer_expiration_ms: i64,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        let expiration = i64::try_from(PRODUCER_ID_EXPIRATION.as_millis()).unwrap_or(i64::MAX);
+        Self { rules: Rules::default(), producer_expiration_ms: expiration }
+    }
+}
+
+/// A batch that the store has taken, or had already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Appended {
+    /// The offset of its first record.
+    pub base: Offset,
+    /// What was stamped on its records, in Unix milliseconds, if the topic asks for that.
+    pub log_append_time_ms: Option<i64>,
+    /// Where the partition begins.
+    pub log_start: Offset,
+    /// The slot to wait for; `None` if the batch is durable already.
+    pub slot: Option<Slot>,
+}
+
+/// Why a batch was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The store is at a limit: wait for `Streams::room`, then try the same batch again.
+    #[error("the write-ahead log is at its limit")]
+    Full,
+    /// This broker leads the partition no more.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// No object can hold it. The rules for batches are far below that.
+    #[error("the batch is larger than an object may be")]
+    TooLarge,
+    /// The producer's epoch or sequence number is wrong.
+    #[error(transparent)]
+    Sequence(#[from] SequenceError),
+}
+
+/// Why a partition can't be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The store has not opened its stream.
+    #[error("the stream of the partition is not open")]
+    NotOpen,
+    /// Its indexes can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// An index says of a batch what this release doesn't understand.
+    #[error("the batch at offset {base}: {error}")]
+    Note {
+        /// The batch.
+        base: Offset,
+        /// What is wrong with its note.
+        error: NoteError,
+    },
+}
+
+/// Why records can't be had.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// There is no such offset, and there won't be until others have been appended.
+    #[error("the offset is not within {start} to {end}")]
+    OutOfRange {
+        /// Where the partition begins.
+        start: Offset,
+        /// The end of what was appended.
+        end: Offset,
+    },
+    /// This broker leads the partition no more.
+    #[error("this broker does not lead the partition")]
+    NotLeader,
+    /// The store can't give them.
+    #[error(transparent)]
+    Store(ReadError),
+}
+
+impl From<ReadError> for FetchError {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::UnknownStream => Self::NotLeader,
+            ReadError::OutOfRange { ends, .. } => Self::OutOfRange { start: ends.start, end: ends.appended },
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// A client whose idea of the leader is not this one (KIP-320).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EpochError {
+    /// The client's is older.
+    #[error("the client's leader epoch is older than this broker's")]
+    Fenced,
+    /// The client's is newer.
+    #[error("the client's leader epoch is newer than this broker's")]
+    Unknown,
+}
+
+/// What was read.
+#[derive(Debug)]
+pub struct Fetched {
+    /// The partition's offsets before the read.
+    pub ends: StreamEnds,
+    /// Whole batches.
+    pub runs: Vec<Run>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    base: Offset,
+    end: Offset,
+    slot: Slot,
+    max_timestamp: i64,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    producers: Producers,
+    pub(super) times: TimeIndex,
+    pub(super) epochs: LeaderEpochs,
+    /// Oldest first. The store bounds what is not durable, and so this.
+    pending: VecDeque<Pending>,
+    /// The leader's clock at the last append: the next one is never earlier.
+    appended_ms: i64,
+}
+
+impl State {
+    fn replay(&mut self, batch: BatchInfo<'_>) -> Result<(), OpenError> {
+        let base = batch.base;
+        let note = Note::decode(batch.note).map_err(|error| OpenError::Note { base, error })?;
+        let end = Offset(base.0 + u64::from(batch.count));
+        if note.producer_id >= 0 {
+            let claim = Claim {
+                producer_id: note.producer_id,
+                epoch: note.producer_epoch,
+                base_sequence: note.base_sequence,
+                count: batch.count,
+            };
+            self.producers.record(&claim, base, note.max_timestamp, note.appended_ms, end);
+        }
+        self.times.push(base, end, note.max_timestamp);
+        self.epochs.assign(note.leader_epoch, base);
+        self.appended_ms = self.appended_ms.max(note.appended_ms);
+        Ok(())
+    }
+
+    /// Enters what has become durable in the time index.
+    pub(super) fn settle(&mut self, durable: Offset) {
+        while let Some(batch) = self.pending.front().copied().filter(|batch| batch.end <= durable) {
+            self.times.push(batch.base, batch.end, batch.max_timestamp);
+            self.pending.pop_front();
+        }
+    }
+
+    /// The slot of the batch at `base`, if it is pending.
+    fn slot_of(&self, base: Offset) -> Option<Slot> {
+        let at = self.pending.partition_point(|batch| batch.base < base);
+        self.pending.get(at).filter(|batch| batch.base == base).map(|batch| batch.slot)
+    }
+}
 
 /// A partition that this broker leads.
 #[derive(Debug)]
 pub struct PartitionLog {
-    stream: StreamId,
-    leader_epoch: u32,
-    store: Arc<StreamStore>,
+    pub(super) streams: Arc<dyn Streams>,
+    pub(super) stream: StreamId,
+    pub(super) leader_epoch: i32,
+    clock: Clock,
+    config: RwLock<LogConfig>,
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    producers: Producers,
-    times: Times,
-    appends: u32,
-}
-
-/// Where a batch went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    /// Its base offset.
-    pub base: Offset,
-    /// The broker's time that it got, or -1.
-    pub log_append_time: i64,
-    /// The slot that makes it durable; `None` when it is durable.
-    pub slot: Option<Slot>,
-}
-
-/// Why a batch was not appended.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AppendRefused {
-    /// By its producer's history.
-    #[error(transparent)]
-    Producer(#[from] Refused),
-    /// By the store.
-    #[error(transparent)]
-    Store(#[from] AppendError),
-}
-
 impl PartitionLog {
-    /// Opens the partition on a stream that is open in `store`: what it has to remember is read from the
-    /// indexes of its objects.
+    /// Opens the partition on a stream that the store has opened with the same leader epoch, and that nobody else
+    /// appends to. Replays the stream's indexes.
     ///
     /// # Errors
-    /// When an index can't be read.
+    /// See [`OpenError`]. Opening may be tried again.
     pub async fn open(
-        store: Arc<StreamStore>,
+        streams: Arc<dyn Streams>,
         stream: StreamId,
-        leader_epoch: u32,
-    ) -> Result<Self, ReadError> {
-        let mut state = State::default();
-        let start = store.end(stream).ok_or(ReadError::UnknownStream)?.start;
-        store.replay(stream, start, &mut |info| state.replay(info.base, info.count, info.note)).await?;
-        Ok(Self { stream, leader_epoch, store, state: Mutex::new(state) })
+        leader_epoch: i32,
+        config: LogConfig,
+        clock: Clock,
+    ) -> Result<Self, OpenError> {
+        let ends = streams.ends(stream).ok_or(OpenError::NotOpen)?;
+        let mut state = State {
+            producers: Producers::new(PARTITION_PRODUCERS),
+            times: TimeIndex::new(TIME_INDEX_ENTRIES, TIME_INDEX_SPACING),
+            epochs: LeaderEpochs::default(),
+            pending: VecDeque::new(),
+            appended_ms: i64::MIN,
+        };
+        let mut outcome = Ok(());
+        let mut each = |batch: BatchInfo<'_>| {
+            if outcome.is_ok() {
+                outcome = state.replay(batch);
+            }
+        };
+        streams.replay(stream, ends.start, &mut each).await?;
+        outcome?;
+        state.epochs.assign(leader_epoch, ends.appended);
+        let log = Self {
+            streams,
+            stream,
+            leader_epoch,
+            clock,
+            config: RwLock::new(config),
+            state: Mutex::new(state),
+        };
+        log.expire_producers();
+        Ok(log)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Its stream.
+    /// The stream that it lies on.
     #[must_use]
     pub fn stream(&self) -> StreamId {
         self.stream
     }
 
-    /// The epoch of its leader.
+    /// The store that it lies in.
     #[must_use]
-    pub fn leader_epoch(&self) -> u32 {
+    pub fn streams(&self) -> &Arc<dyn Streams> {
+        &self.streams
+    }
+
+    /// The epoch that this broker leads it with.
+    #[must_use]
+    pub fn leader_epoch(&self) -> i32 {
         self.leader_epoch
     }
 
-    /// Its offsets: log start, high watermark, end. `None` once the stream is closed.
+    /// What is configured now.
+    #[must_use]
+    pub fn config(&self) -> LogConfig {
+        *self.config.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the configuration; batches that are checked from now on are checked by it.
+    pub fn configure(&self, config: LogConfig) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = config;
+    }
+
+    /// Where the partition begins, ends, and how far it is durable.
     #[must_use]
     pub fn ends(&self) -> Option<StreamEnds> {
-        self.store.end(self.stream)
+        self.streams.ends(self.stream)
     }
 
-    /// Appends a batch; sets its offset and leader epoch in place. `log_append_time` is the broker's time where
-    /// the topic asks for it.
+    /// How far the store has come.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<StoreStatus> {
+        self.streams.status()
+    }
+
+    /// Compares a client's leader epoch with this one; -1 is a client that has none.
     ///
     /// # Errors
-    /// Nothing was appended. After `AppendError::Full` wait for the store's room and call again.
-    pub fn append(
-        &self,
-        checked: &mut Checked<'_>,
-        log_append_time: Option<i64>,
-        now_ms: i64,
-    ) -> Result<Appended, AppendRefused> {
+    /// See [`EpochError`].
+    pub fn check_epoch(&self, epoch: i32) -> Result<(), EpochError> {
+        match epoch {
+            ..0 => Ok(()),
+            _ if epoch < self.leader_epoch => Err(EpochError::Fenced),
+            _ if epoch > self.leader_epoch => Err(EpochError::Unknown),
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks what a client sent with Produce `version`. Takes no lock.
+    ///
+    /// # Errors
+    /// See [`Invalid`].
+    pub fn check<'a>(&self, records: &'a mut [u8], version: i16) -> Result<Checked<'a>, Invalid> {
+        validate::check(records, version, &self.config().rules, self.clock.wall_ms())
+    }
+
+    /// Appends a batch. After [`AppendError::Full`] the same one may be tried again.
+    ///
+    /// # Errors
+    /// See [`AppendError`].
+    pub fn append(&self, checked: &mut Checked<'_>) -> Result<Appended, AppendError> {
+        let stamped = self.config().rules.timestamp_type == TimestampType::LogAppendTime;
         let mut state = self.state();
-        if let Verdict::Duplicate(Known { base, log_append_time, slot, .. }) =
-            state.producers.check(&Note::of(&checked.view()))?
-        {
-            return Ok(Appended { base, log_append_time, slot });
-        }
-        let base = self.store.end(self.stream).ok_or(AppendError::UnknownStream)?.appended;
-        let batch = checked.batch();
-        batch.set_base_offset(i64::try_from(base.0).unwrap_or(i64::MAX));
-        batch.set_leader_epoch(i32::try_from(self.leader_epoch).unwrap_or(i32::MAX));
-        if let Some(time) = log_append_time {
-            batch.set_max_timestamp(TimestampType::LogAppendTime, time);
-        }
+        // Nobody else appends to this stream, so the end holds for as long as the lock is held.
+        let ends = self.ends().ok_or(AppendError::NotLeader)?;
+        state.settle(ends.durable);
         let view = checked.view();
-        let note = Note::of(&view);
-        let new = NewBatch { bytes: view.bytes(), count: note.count, note: &note.write() };
-        let slot = self.store.append(self.stream, base, &[new])?;
-        let log_append_time = log_append_time.unwrap_or(-1);
-        state.producers.appended(&note, base, Some(slot), log_append_time, now_ms);
-        state.times.appended(base, note.max_timestamp);
-        state.appends = state.appends.wrapping_add(1);
-        if state.appends.is_multiple_of(EXPIRE_EVERY) {
-            state.producers.expire(
-                now_ms.saturating_sub(i64::try_from(PRODUCER_ID_EXPIRATION.as_millis()).unwrap_or(i64::MAX)),
-            );
+        let claim = (view.producer_id() >= 0).then(|| Claim {
+            producer_id: view.producer_id(),
+            epoch: view.producer_epoch(),
+            base_sequence: view.base_sequence(),
+            count: checked.count(),
+        });
+        if let Some(claim) = &claim
+            && let Verdict::Duplicate(first) = state.producers.check(claim)?
+        {
+            return Ok(Appended {
+                base: first.base,
+                log_append_time_ms: stamped.then_some(first.max_timestamp),
+                log_start: ends.start,
+                slot: state.slot_of(first.base),
+            });
         }
-        Ok(Appended { base, log_append_time, slot: Some(slot) })
+        let base = ends.appended;
+        let appended_ms = self.clock.wall_ms().max(state.appended_ms);
+        let batch = checked.batch();
+        // Offsets are counted up from 0 one by one; they don't reach 2^63.
+        batch.set_base_offset(base.0.cast_signed());
+        batch.set_leader_epoch(self.leader_epoch);
+        if stamped {
+            batch.set_max_timestamp(TimestampType::LogAppendTime, appended_ms);
+        }
+        let (view, count) = (checked.view(), checked.count());
+        let max_timestamp = view.max_timestamp();
+        let note = Note::of(&view, appended_ms).encode();
+        let new = NewBatch { bytes: view.bytes(), count, note: &note };
+        let slot = self.streams.append(self.stream, base, &[new]).map_err(|error| match error {
+            store::AppendError::Full => AppendError::Full,
+            store::AppendError::TooLarge => AppendError::TooLarge,
+            store::AppendError::Stopped | store::AppendError::UnknownStream => AppendError::NotLeader,
+        })?;
+        state.appended_ms = appended_ms;
+        let end = Offset(base.0 + u64::from(count));
+        state.pending.push_back(Pending { base, end, slot, max_timestamp });
+        if let Some(claim) = claim {
+            state.producers.record(&claim, base, max_timestamp, appended_ms, ends.durable);
+        }
+        Ok(Appended {
+            base,
+            log_append_time_ms: stamped.then_some(appended_ms),
+            log_start: ends.start,
+            slot: Some(slot),
+        })
     }
 
-    /// Where to begin to look for `timestamp`; see [`Times::start_for`].
-    #[must_use]
-    pub fn start_for(&self, timestamp: i64) -> Option<Offset> {
-        self.state().times.start_for(timestamp)
+    /// Forgets producers that have been silent for too long. To be called from time to time.
+    pub fn expire_producers(&self) {
+        let Some(ends) = self.ends() else { return };
+        let before_ms = self.clock.wall_ms().saturating_sub(self.config().producer_expiration_ms);
+        self.state().producers.expire(before_ms, ends.durable);
     }
 
-    /// The largest timestamp and the base offset of the first batch that has it.
+    /// How many idempotent producers are remembered.
     #[must_use]
-    pub fn max_timestamp(&self) -> Option<(i64, Offset)> {
-        self.state().times.max()
+    pub fn producers(&self) -> usize {
+        self.state().producers.len()
+    }
+
+    /// Reads whole durable batches from the one that holds `from` on, `max_bytes` at most, but for the first one
+    /// if `at_least_one`. Nothing at the end.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub async fn read(&self, from: i64, max_bytes: usize, at_least_one: bool) -> Result<Fetched, FetchError> {
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        let out_of_range = FetchError::OutOfRange { start: ends.start, end: ends.appended };
+        let Ok(from) = u64::try_from(from).map(Offset) else { return Err(out_of_range) };
+        if !(ends.start..=ends.appended).contains(&from) {
+            return Err(out_of_range);
+        }
+        let nothing_to_read = from >= ends.durable || (max_bytes == 0 && !at_least_one);
+        let runs = match nothing_to_read {
+            true => Vec::new(),
+            false => self.streams.read(self.stream, from, max_bytes, at_least_one).await?,
+        };
+        Ok(Fetched { ends, runs })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under the lock but the store's own assertions, which come before any change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
-    fn replay(&mut self, base: Offset, count: u32, note: &[u8]) {
-        // A note of a later version: its producer is unknown here, which Kafka's rules allow for.
-        let Some(note) = Note::read(note, count) else { return };
-        let time = if note.is_log_append_time() { note.max_timestamp } else { -1 };
-        self.producers.appended(&note, base, None, time, note.max_timestamp);
-        self.times.appended(base, note.max_timestamp);
-    }
-}
+#[cfg(test)]
+#[path = "log_tests.rs"]
+mod tests;

@@ -1,9 +1,25 @@
-//! A partition: one stream of the store with Kafka's meaning of it. `log` is the partition, `producers` and
-//! `times` what it remembers, `note` what of that is kept with each batch to be found again.
+//! Kafka's partitions on streams of batches.
+//!
+//! A [`PartitionLog`] gives batches their offsets, keeps idempotent producers honest, and answers look-ups by
+//! time. What it keeps in memory is made again from the store's indexes whenever a partition is opened: each
+//! batch carries a [`note`] for that. `producers`, `times` and `epochs` are pure; `log` is the shell around
+//! them that holds their one lock; `stream` is what they ask of the store; `table` finds partitions.
+//!
+//! What doesn't belong here: the protocol's messages and error codes (`handlers`), and how batches get to be
+//! durable (the store).
 
+pub mod epochs;
 pub mod log;
+pub mod look_up;
 pub mod note;
 pub mod producers;
+pub mod stream;
+pub mod table;
 pub mod times;
 
-pub use log::{AppendRefused, Appended, PartitionLog};
+pub use log::{AppendError, Appended, LogConfig, OpenError, PartitionLog};
+pub use stream::Streams;
+pub use table::{Partition, PartitionTable, Topic};
+
+#[cfg(test)]
+pub(crate) mod simulated;

@@ -1,232 +1,221 @@
-//! What a partition remembers of its idempotent producers: which sequences it has, so that a retry is answered
-//! with the first try's offsets and a gap is refused (KIP-98). Pure.
+//! The idempotent producers of one partition: which batches they sent last, and what each may send next. Pure.
 //!
-//! Kafka's rules (ProducerStateManager, ProducerAppendInfo): the last five batches of a producer are known for
-//! retries; a producer that isn't known may begin with any sequence; a new epoch begins with sequence 0.
+//! A producer numbers the records that it sends to a partition. A batch that repeats one of the producer's last
+//! five is answered with the first one's offset; a batch that leaves a gap is refused, for the one before it
+//! is missing. (KIP-98; the rules are those of Kafka 4's `ProducerAppendInfo`.) Batches count from the moment
+//! they are appended, so that a repetition is found while the first is not durable yet. What is counted and
+//! never becomes durable goes with the whole state, as its epoch has ended then.
 
-use super::note::Note;
-use levee_base::limits::PARTITION_PRODUCERS;
-use levee_base::{Offset, Slot};
-use std::collections::{BTreeMap, VecDeque};
+use levee_base::Offset;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// Batches remembered of each producer; the most that a client keeps in flight.
-const BATCHES: usize = 5;
+/// Batches remembered a producer; clients have as many requests in flight at most
+/// (`max.in.flight.requests.per.connection`).
+pub const BATCHES: usize = 5;
 
-/// A batch that a producer has appended.
+/// How a batch names itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Known {
-    first_sequence: i32,
-    last_sequence: i32,
-    /// Its base offset.
-    pub base: Offset,
-    /// The time that the broker gave it, or -1.
-    pub log_append_time: i64,
-    /// The slot that makes it durable; `None` when it is durable.
-    pub slot: Option<Slot>,
+pub struct Claim {
+    /// Which producer sends it.
+    pub producer_id: i64,
+    /// That producer's epoch.
+    pub epoch: i16,
+    /// The sequence number of the first record, not negative.
+    pub base_sequence: i32,
+    /// How many records there are, at least one.
+    pub count: u32,
 }
 
-/// What is to be done with a batch.
+impl Claim {
+    /// The sequence number of the last record. Numbers go on with 0 after `i32::MAX`.
+    #[must_use]
+    pub fn last_sequence(&self) -> i32 {
+        const NUMBERS: u64 = 1 << 31;
+        let last = (u64::from(self.base_sequence.unsigned_abs()) + u64::from(self.count) - 1) % NUMBERS;
+        i32::try_from(last).unwrap_or(i32::MAX)
+    }
+}
+
+/// A batch that was appended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Remembered {
+    /// The offset of its first record.
+    pub base: Offset,
+    /// How many records it has.
+    pub count: u32,
+    /// The sequence number of its first record.
+    pub base_sequence: i32,
+    /// The sequence number of its last record.
+    pub last_sequence: i32,
+    /// Its largest timestamp, in Unix milliseconds.
+    pub max_timestamp: i64,
+}
+
+/// What to do with a batch that is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It continues its producer's sequence, or has none.
-    Append,
-    /// It was appended before.
-    Duplicate(Known),
+    /// Append it.
+    New,
+    /// It is there already: answer with this one.
+    Duplicate(Remembered),
 }
 
 /// Why a batch is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
-    /// The producer has been given a newer epoch since.
-    #[error("producer {producer_id} has epoch {current}, the batch has {epoch}")]
-    InvalidProducerEpoch {
-        /// Whose.
+pub enum SequenceError {
+    /// Another instance of the producer has been seen since.
+    #[error("producer {producer_id} sends with epoch {epoch} after epoch {current} was seen")]
+    OldEpoch {
+        /// Who.
         producer_id: i64,
-        /// The batch's.
+        /// The batch's epoch.
         epoch: i16,
-        /// The newest known.
+        /// The newest epoch seen.
         current: i16,
     },
-    /// A batch before it is missing.
-    #[error("producer {producer_id}: sequence {sequence} does not follow {last}")]
-    OutOfOrderSequence {
-        /// Whose.
+    /// Not the number that comes next.
+    #[error("producer {producer_id} sends sequence number {got} where {expected} is next")]
+    OutOfOrder {
+        /// Who.
         producer_id: i64,
-        /// The batch's first.
-        sequence: i32,
-        /// The last known.
-        last: i32,
+        /// The batch's first number.
+        got: i32,
+        /// The number that comes next.
+        expected: i32,
     },
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 struct Producer {
     epoch: i16,
-    batches: VecDeque<Known>,
-    /// Unix milliseconds, for expiry.
-    last_used_ms: i64,
+    /// Oldest first; never empty.
+    batches: VecDeque<Remembered>,
+    appended_ms: i64,
 }
 
-/// A sequence so many further on; after `i32::MAX` comes 0.
-#[must_use]
-pub fn plus(sequence: i32, delta: u32) -> i32 {
-    let sum = u64::from(sequence.unsigned_abs()) + u64::from(delta);
-    i32::try_from(sum % (1 << 31)).expect("less than 2^31")
+impl Producer {
+    fn last(&self) -> Option<&Remembered> {
+        self.batches.back()
+    }
 }
 
 /// The producers of one partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Producers(BTreeMap<i64, Producer>);
+#[derive(Debug, Clone)]
+pub struct Producers {
+    limit: usize,
+    // Producer ids come from outside, so this is no hash map.
+    by_id: BTreeMap<i64, Producer>,
+    /// (base offset of the last batch, producer id): who has been silent for longest comes first.
+    by_age: BTreeSet<(Offset, i64)>,
+}
 
 impl Producers {
-    /// What is to be done with a batch. Changes nothing.
+    /// None yet, and `limit` at most, not counting those with batches that wait for durability.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self { limit, by_id: BTreeMap::new(), by_age: BTreeSet::new() }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Whether a batch may be appended. A producer that is not known may begin with any number: its state may
+    /// have been forgotten.
     ///
     /// # Errors
-    /// When its epoch is old, or its sequence leaves a gap.
-    pub fn check(&self, batch: &Note) -> Result<Verdict, Refused> {
-        let Some(producer) = batch.has_producer().then(|| self.0.get(&batch.producer_id)).flatten() else {
-            return Ok(Verdict::Append);
-        };
-        let (producer_id, epoch, sequence) = (batch.producer_id, batch.producer_epoch, batch.base_sequence);
-        if epoch < producer.epoch {
-            return Err(Refused::InvalidProducerEpoch { producer_id, epoch, current: producer.epoch });
+    /// See [`SequenceError`].
+    pub fn check(&self, claim: &Claim) -> Result<Verdict, SequenceError> {
+        let Some(producer) = self.by_id.get(&claim.producer_id) else { return Ok(Verdict::New) };
+        let (producer_id, got) = (claim.producer_id, claim.base_sequence);
+        if claim.epoch < producer.epoch {
+            let current = producer.epoch;
+            return Err(SequenceError::OldEpoch { producer_id, epoch: claim.epoch, current });
         }
-        let last = producer.batches.back().map_or(-1, |known| known.last_sequence);
-        let expected = if epoch > producer.epoch {
-            0
-        } else {
-            let same = |known: &&Known| {
-                known.first_sequence == sequence && known.last_sequence == batch.last_sequence()
+        if claim.epoch > producer.epoch {
+            // A new epoch begins anew.
+            return match got {
+                0 => Ok(Verdict::New),
+                _ => Err(SequenceError::OutOfOrder { producer_id, got, expected: 0 }),
             };
-            if let Some(known) = producer.batches.iter().find(same) {
-                return Ok(Verdict::Duplicate(*known));
-            }
-            plus(last, 1)
-        };
-        if sequence == expected {
-            Ok(Verdict::Append)
+        }
+        let same =
+            |batch: &&Remembered| (batch.base_sequence, batch.last_sequence) == (got, claim.last_sequence());
+        if let Some(batch) = producer.batches.iter().find(same) {
+            return Ok(Verdict::Duplicate(*batch));
+        }
+        let last = producer.last().map_or(-1, |batch| batch.last_sequence);
+        let expected = last.checked_add(1).unwrap_or(0);
+        if got == expected {
+            Ok(Verdict::New)
         } else {
-            Err(Refused::OutOfOrderSequence { producer_id, sequence, last })
+            Err(SequenceError::OutOfOrder { producer_id, got, expected })
         }
     }
 
-    /// Remembers a batch that has been given its place.
-    pub fn appended(
+    /// A batch has been appended at `base`, or is read back on opening. Bases only grow. Everything below
+    /// `durable` is durable.
+    pub fn record(
         &mut self,
-        batch: &Note,
+        claim: &Claim,
         base: Offset,
-        slot: Option<Slot>,
-        log_append_time: i64,
-        now_ms: i64,
+        max_timestamp: i64,
+        appended_ms: i64,
+        durable: Offset,
     ) {
-        if !batch.has_producer() {
-            return;
+        let producer = self.by_id.entry(claim.producer_id).or_insert_with(|| Producer {
+            epoch: claim.epoch,
+            batches: VecDeque::new(),
+            appended_ms,
+        });
+        if let Some(last) = producer.last() {
+            self.by_age.remove(&(last.base, claim.producer_id));
         }
-        if self.0.len() >= PARTITION_PRODUCERS && !self.0.contains_key(&batch.producer_id) {
-            self.forget_longest_unused();
-        }
-        let fresh =
-            || Producer { epoch: batch.producer_epoch, batches: VecDeque::new(), last_used_ms: now_ms };
-        let producer = self.0.entry(batch.producer_id).or_insert_with(fresh);
-        if producer.epoch != batch.producer_epoch {
-            *producer = fresh();
+        if producer.epoch != claim.epoch {
+            producer.batches.clear();
+            producer.epoch = claim.epoch;
         }
         if producer.batches.len() == BATCHES {
             producer.batches.pop_front();
         }
-        producer.batches.push_back(Known {
-            first_sequence: batch.base_sequence,
-            last_sequence: batch.last_sequence(),
+        producer.batches.push_back(Remembered {
             base,
-            log_append_time,
-            slot,
+            count: claim.count,
+            base_sequence: claim.base_sequence,
+            last_sequence: claim.last_sequence(),
+            max_timestamp,
         });
-        producer.last_used_ms = now_ms;
+        producer.appended_ms = appended_ms;
+        self.by_age.insert((base, claim.producer_id));
+        while self.by_id.len() > self.limit && self.forget_oldest(|oldest, _| oldest < durable) {}
     }
 
-    /// Forgets producers that were not used since then (`producer.id.expiration.ms`).
-    pub fn expire(&mut self, unused_since_ms: i64) {
-        self.0.retain(|_, producer| producer.last_used_ms >= unused_since_ms);
+    /// Forgets the producers that appended nothing at or after `before_ms` of the leader's clock and have
+    /// nothing at or above `durable`.
+    pub fn expire(&mut self, before_ms: i64, durable: Offset) {
+        while self.forget_oldest(|oldest, appended_ms| oldest < durable && appended_ms < before_ms) {}
     }
 
-    /// How many are known.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether none is known.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn forget_longest_unused(&mut self) {
-        if let Some(id) = self.0.iter().min_by_key(|(_, producer)| producer.last_used_ms).map(|(id, _)| *id) {
-            self.0.remove(&id);
+    fn forget_oldest(&mut self, may_go: impl Fn(Offset, i64) -> bool) -> bool {
+        let Some((base, producer_id)) = self.by_age.first().copied() else { return false };
+        let appended_ms = self.by_id.get(&producer_id).map_or(i64::MIN, |producer| producer.appended_ms);
+        let goes = may_go(base, appended_ms);
+        if goes {
+            self.by_age.pop_first();
+            self.by_id.remove(&producer_id);
         }
+        goes
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn header(producer_id: i64, producer_epoch: i16, base_sequence: i32, count: u32) -> Note {
-        let (attributes, base_timestamp, max_timestamp) = (0, 0, 0);
-        Note { attributes, producer_id, producer_epoch, base_sequence, base_timestamp, max_timestamp, count }
-    }
-
-    fn append(producers: &mut Producers, batch: &Note, base: u64) {
-        assert_eq!(producers.check(header), Ok(Verdict::Append));
-        producers.appended(header, Offset(base), Some(Slot(base)), -1, 0);
-    }
-
-    #[test]
-    fn a_retry_of_the_last_five_is_a_duplicate_and_an_older_one_is_out_of_order() {
-        let mut producers = Producers::default();
-        for n in 0..6 {
-            append(&mut producers, &header(1, 0, n * 10, 10), u64::try_from(n).unwrap() * 10);
-        }
-        for n in 1..6u64 {
-            let sequence = i32::try_from(n * 10).unwrap();
-            let Ok(Verdict::Duplicate(known)) = producers.check(&header(1, 0, sequence, 10)) else {
-                panic!("{n}")
-            };
-            assert_eq!((known.base, known.slot), (Offset(n * 10), Some(Slot(n * 10))));
-        }
-        for wrong in [header(1, 0, 0, 10), header(1, 0, 61, 10), header(1, 0, 50, 5)] {
-            assert!(matches!(producers.check(&wrong), Err(Refused::OutOfOrderSequence { .. })));
-        }
-    }
-
-    #[test]
-    fn unknown_producers_begin_anywhere_and_new_epochs_with_0() {
-        let mut producers = Producers::default();
-        append(&mut producers, &header(1, 3, 77, 1), 0);
-        assert!(matches!(producers.check(&header(1, 2, 78, 1)), Err(Refused::InvalidProducerEpoch { .. })));
-        assert!(matches!(producers.check(&header(1, 4, 78, 1)), Err(Refused::OutOfOrderSequence { .. })));
-        append(&mut producers, &header(1, 4, 0, 1), 1);
-        append(&mut producers, &header(2, 0, 5, 1), 2);
-    }
-
-    #[test]
-    fn sequences_wrap_after_the_largest() {
-        let mut producers = Producers::default();
-        append(&mut producers, &header(1, 0, i32::MAX - 1, 2), 0);
-        append(&mut producers, &header(1, 0, 0, 3), 2);
-        assert!(matches!(producers.check(&header(1, 0, i32::MAX - 1, 2)), Ok(Verdict::Duplicate(_))));
-    }
-
-    #[test]
-    fn their_number_is_bounded_and_unused_ones_expire() {
-        let mut producers = Producers::default();
-        for id in 0..=PARTITION_PRODUCERS {
-            let id = i64::try_from(id).unwrap();
-            producers.appended(&header(id, 0, 0, 1), Offset(0), None, -1, id);
-        }
-        assert_eq!(producers.len(), PARTITION_PRODUCERS);
-        producers.expire(i64::MAX);
-        assert!(producers.is_empty());
-    }
-}
+#[path = "producers_tests.rs"]
+mod tests;

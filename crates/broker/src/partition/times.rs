@@ -1,62 +1,83 @@
-//! Where in a partition to begin to look for a timestamp: a sparse index, in memory, of bounded size. Pure.
+//! Where to begin to look for a timestamp. Pure.
+//!
+//! Producers' clocks disagree, so timestamps don't grow with offsets. The largest timestamp up to an offset does,
+//! and the first batch whose maximum is `t` or more is exactly where that largest one reaches `t`: so the index
+//! keeps it at some offsets, and a look-up walks the notes of batches from the last of those below `t`. When the
+//! index is full every second entry goes and the distance between two doubles; so memory is bounded, and a
+//! look-up walks a thousandth of the partition's batches at most, once there are many.
 
 use levee_base::Offset;
-use levee_base::limits::TIME_INDEX_ENTRIES;
 
-/// For some batches, the largest timestamp of all batches before them. Ordered by both.
+/// All batches below `from` have timestamps of `most` or less.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    most: i64,
+    from: Offset,
+}
+
+/// The time index of one partition.
 #[derive(Debug, Clone)]
-pub struct Times {
-    /// (largest timestamp before, base offset)
-    marks: Vec<(i64, Offset)>,
-    /// The largest timestamp so far, and the batch that brought it.
-    max: Option<(i64, Offset)>,
-    /// Batches since the last mark.
-    since: usize,
-    /// A mark is made every so many batches; doubles when there are too many marks.
-    every: usize,
+pub struct TimeIndex {
+    entries: Vec<Entry>,
+    limit: usize,
+    /// Batches between two entries.
+    spacing: u64,
+    since: u64,
+    /// The largest timestamp of all, and the first batch that has it.
+    largest: Option<(i64, Offset)>,
 }
 
-impl Default for Times {
-    fn default() -> Self {
-        Self { marks: Vec::new(), max: None, since: 0, every: 1 }
+impl TimeIndex {
+    /// Empty; of `limit` entries at most, which is 2 or more, and with `spacing` batches between two at first.
+    #[must_use]
+    pub fn new(limit: usize, spacing: u64) -> Self {
+        Self { entries: Vec::new(), limit: limit.max(2), spacing: spacing.max(1), since: 0, largest: None }
     }
-}
 
-impl Times {
-    /// A batch has been appended.
-    pub fn appended(&mut self, base: Offset, max_timestamp: i64) {
-        self.since += 1;
-        if let Some((max, _)) = self.max
-            && self.since >= self.every
-        {
-            self.since = 0;
-            self.marks.push((max, base));
-            if self.marks.len() >= TIME_INDEX_ENTRIES {
-                let mut odd = false;
-                self.marks.retain(|_| {
-                    odd = !odd;
-                    odd
-                });
-                self.every *= 2;
+    /// The next batch.
+    pub fn push(&mut self, base: Offset, end: Offset, max_timestamp: i64) {
+        let most = match self.largest {
+            Some((most, _)) if most >= max_timestamp => most,
+            _ => {
+                self.largest = Some((max_timestamp, base));
+                max_timestamp
             }
+        };
+        self.since += 1;
+        if self.since < self.spacing {
+            return;
         }
-        if self.max.is_none_or(|(max, _)| max_timestamp > max) {
-            self.max = Some((max_timestamp, base));
+        self.since = 0;
+        if let Some(last) = self.entries.last_mut()
+            && last.most == most
+        {
+            last.from = end;
+            return;
+        }
+        self.entries.push(Entry { most, from: end });
+        if self.entries.len() > self.limit {
+            let mut goes = false;
+            self.entries.retain(|_| {
+                goes = !goes;
+                !goes
+            });
+            self.spacing = self.spacing.saturating_mul(2);
         }
     }
 
-    /// The base offset of a batch before which no record has `timestamp` or a later one; as late a batch as is
-    /// known. `None`: from the start.
+    /// The offset from which on to look for the first batch with a timestamp of `timestamp` or more; `None` if
+    /// there is no such batch.
     #[must_use]
-    pub fn start_for(&self, timestamp: i64) -> Option<Offset> {
-        let before = self.marks.partition_point(|(max, _)| *max < timestamp);
-        before.checked_sub(1).map(|at| self.marks[at].1)
+    pub fn look_from(&self, timestamp: i64) -> Option<Offset> {
+        self.largest.filter(|(most, _)| *most >= timestamp)?;
+        let below = self.entries.partition_point(|entry| entry.most < timestamp);
+        Some(below.checked_sub(1).map_or(Offset::ZERO, |at| self.entries[at].from))
     }
 
-    /// The first batch with the largest timestamp.
+    /// The largest timestamp and the base offset of the first batch that has it.
     #[must_use]
-    pub fn max(&self) -> Option<(i64, Offset)> {
-        self.max
+    pub fn largest(&self) -> Option<(i64, Offset)> {
+        self.largest
     }
 }
 
@@ -65,28 +86,44 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// Looks a timestamp up as `PartitionLog` does.
+    fn look_up(index: &TimeIndex, batches: &[i64], timestamp: i64) -> Option<usize> {
+        let from = usize::try_from(index.look_from(timestamp)?.0).unwrap();
+        let found = batches[from..].iter().position(|max| *max >= timestamp);
+        Some(from + found.expect("the index said that there is one"))
+    }
+
     proptest! {
         #[test]
-        fn nothing_before_the_start_is_late_enough(times in prop::collection::vec(0i64..50, 1..300), wanted in 0i64..50) {
-            let mut index = Times::default();
-            for (at, time) in times.iter().enumerate() {
-                index.appended(Offset(at as u64), *time);
+        fn finds_the_first_batch_that_reaches_a_timestamp(
+            batches in prop::collection::vec(-1_i64..200, 0..400),
+            limit in 2_usize..20,
+            spacing in 1_u64..5,
+        ) {
+            let mut index = TimeIndex::new(limit, spacing);
+            for (base, max) in (0..).zip(&batches) {
+                index.push(Offset(base), Offset(base + 1), *max);
+                prop_assert!(index.entries.len() <= limit);
             }
-            let start = index.start_for(wanted).map_or(0, |offset| usize::try_from(offset.0).unwrap());
-            prop_assert!(times[..start].iter().all(|time| *time < wanted));
-            let (max, at) = index.max().unwrap();
-            prop_assert_eq!(max, *times.iter().max().unwrap());
-            prop_assert_eq!(at.0 as usize, times.iter().position(|time| *time == max).unwrap());
+            for timestamp in -1..201 {
+                let expected = batches.iter().position(|max| *max >= timestamp);
+                prop_assert_eq!(look_up(&index, &batches, timestamp), expected);
+            }
+            let largest = batches.iter().max().map(|max| {
+                let at = batches.iter().position(|one| one == max).unwrap();
+                (*max, Offset(at as u64))
+            });
+            prop_assert_eq!(index.largest(), largest);
         }
     }
 
     #[test]
-    fn its_size_is_bounded() {
-        let mut index = Times::default();
-        for at in 0..(TIME_INDEX_ENTRIES as u64 * 5) {
-            index.appended(Offset(at), i64::try_from(at).unwrap());
-            assert!(index.marks.len() <= TIME_INDEX_ENTRIES);
+    fn a_full_index_keeps_its_reach() {
+        let mut index = TimeIndex::new(8, 1);
+        for at in 0..1_000 {
+            index.push(Offset(at), Offset(at + 1), at.cast_signed());
         }
-        assert!(index.start_for(i64::MAX).unwrap().0 > TIME_INDEX_ENTRIES as u64 * 4);
+        let from = index.look_from(900).unwrap().0;
+        assert!(from > 600 && from <= 900, "{from}");
     }
 }

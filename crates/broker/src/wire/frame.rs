@@ -3,7 +3,8 @@
 
 use super::cursor::{Cursor, Malformed};
 use super::guard;
-use bytes::Bytes;
+use bytes::buf::Limit;
+use bytes::{BufMut, Bytes};
 use kafka_protocol::messages::ApiKey;
 use levee_base::limits::{FRAME_BYTES, RECEIVE_BUFFER_BYTES};
 use std::mem;
@@ -83,16 +84,18 @@ impl ReceiveBuffer {
         Bytes::from(bytes).slice(frame)
     }
 
-    /// The buffer to read into, with room for a whole frame of this length. The room is not empty as long as the
+    /// Where to read to: the rest of a frame of this length, or of as much as each connection may hold. Nothing is
+    /// read ahead beyond that, so what is left after a frame never makes the buffer large. Not empty as long as the
     /// frame is not complete.
-    pub fn room(&mut self, length: usize) -> &mut Vec<u8> {
+    pub fn room(&mut self, length: usize) -> Limit<&mut Vec<u8>> {
         let wanted = (LENGTH_BYTES + length).max(RECEIVE_BUFFER_BYTES);
-        if self.start + wanted > self.bytes.capacity() || self.bytes.len() == self.bytes.capacity() {
+        if self.start + wanted > self.bytes.capacity() {
             self.bytes.drain(..self.start);
             self.start = 0;
             self.bytes.reserve_exact(wanted.saturating_sub(self.bytes.len()));
         }
-        &mut self.bytes
+        let limit = wanted.saturating_sub(self.received().len());
+        (&mut self.bytes).limit(limit)
     }
 
     /// What it holds of memory, in bytes.
@@ -173,7 +176,7 @@ impl RequestHead {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use bytes::{BufMut, BytesMut};
+    use bytes::BytesMut;
     use kafka_protocol::messages::RequestHeader;
     use kafka_protocol::protocol::{Encodable, StrBytes};
 
@@ -231,9 +234,10 @@ mod tests {
         buffer.consume(2);
         assert_eq!(buffer.next_length(), Ok(Some(large)));
         assert!(buffer.frame(large).is_none());
-        let room = buffer.room(large);
-        assert_eq!(room.capacity(), large + LENGTH_BYTES, "no more than asked for");
+        let mut room = buffer.room(large);
+        assert_eq!(room.remaining_mut(), large, "nothing is read ahead of a large frame");
         room.put_bytes(1, large);
+        assert_eq!(buffer.allocated(), large + LENGTH_BYTES, "no more than asked for");
         assert_eq!(buffer.frame(large).unwrap().len(), large);
         buffer.consume(large);
         assert!(buffer.received().is_empty());
@@ -247,7 +251,7 @@ mod tests {
     fn a_frame_that_is_taken_leaves_what_follows_it() {
         for length in [3, RECEIVE_BUFFER_BYTES * 2] {
             let mut buffer = ReceiveBuffer::default();
-            let room = buffer.room(length + 100);
+            let mut room = buffer.room(length + 100);
             room.put_u32(0);
             room.put_u32(length as u32);
             room.put_bytes(9, length);

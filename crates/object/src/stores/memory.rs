@@ -38,7 +38,8 @@ impl Store for MemoryStore {
         match self.objects().entry(key.clone()) {
             Entry::Occupied(_) => Err(Error::already_exists(key)),
             Entry::Vacant(vacant) => {
-                vacant.insert(bytes);
+                // A copy, as on any store: the caller's buffer is its own again afterwards.
+                vacant.insert(Bytes::copy_from_slice(&bytes));
                 Ok(())
             }
         }

@@ -1,6 +1,6 @@
 //! Bounds what a request decodes to, before it is decoded.
 //!
-//! The kafka-protocol crate allocates an array by the length that the wire announces: a frame of twelve bytes
+//! The kafka-protocol crate allocates an array by the length that the wire announces: a body of twelve bytes
 //! (Produce 3 with a topic array of 0x7fffffff) asks for a hundred gigabytes and aborts the process. Small
 //! amplifications are as bad: an array element of two bytes may decode to a hundred, and one unknown tagged
 //! field of two bytes allocates a tree node of some 400.

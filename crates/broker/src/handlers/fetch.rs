@@ -1,0 +1,300 @@
+//! Fetch: reading batches, and waiting for them.
+//!
+//! A request is answered as soon as there are `min_bytes`, or an error, or when `max_wait_ms` is over. While it
+//! waits, the partitions' streams wake it; each time all of them are read again from the start, which is cheap
+//! as what is new lies in memory. It watches before it reads, so nothing comes in between unseen.
+//!
+//! Limits: `max_bytes` for all, `partition_max_bytes` for each, and whatever they are, the first batch of the first
+//! partition that has one. Only whole batches are returned. Nothing that is not durable is: the high watermark is
+//! the durable end, and as long as there are no transactions so is the last stable offset.
+
+use crate::errors::Code;
+use crate::fetch_session::{Asked, Context, FetchSessions, Key, SessionError, Told, TopicKey, Wanted};
+use crate::partition::log::{EpochError, FetchError};
+use crate::partition::stream::Watching;
+use crate::partition::{Partition, PartitionLog, PartitionTable, Streams};
+use crate::wire::fetch::{FetchResponse, FetchedPartition, FetchedTopic};
+use crate::wire::produce::Topic;
+use crate::wire::writer::Leader;
+use kafka_protocol::messages::FetchRequest;
+use levee_base::limits::FETCH_BYTES;
+use levee_base::{Clock, StreamId};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::Notify;
+
+/// From this version on topics are named by id (KIP-516).
+const IDS_FROM_VERSION: i16 = 13;
+/// From this version on answers name the leader where the client has another (KIP-951).
+const LEADERS_FROM_VERSION: i16 = 16;
+/// `isolation_level` of a reader that wants to know of aborted transactions.
+const READ_COMMITTED: i8 = 1;
+
+/// What answering takes.
+#[derive(Debug)]
+pub struct Fetcher {
+    table: Arc<PartitionTable>,
+    sessions: Mutex<FetchSessions>,
+    clock: Clock,
+    /// This broker, as it is named as a leader.
+    node_id: i32,
+}
+
+/// A partition of a request, found.
+struct Found {
+    wanted: Wanted,
+    place: Place,
+}
+
+enum Place {
+    Here(Arc<PartitionLog>),
+    Elsewhere(Option<Leader>),
+    Unknown(Code),
+}
+
+/// One pass over all partitions.
+struct Pass {
+    partitions: Vec<FetchedPartition>,
+    bytes: usize,
+    failed: bool,
+}
+
+impl Fetcher {
+    /// With sessions of its own.
+    #[must_use]
+    pub fn new(table: Arc<PartitionTable>, sessions: FetchSessions, clock: Clock, node_id: i32) -> Self {
+        Self { table, sessions: Mutex::new(sessions), clock, node_id }
+    }
+
+    /// The sessions, for metrics.
+    pub fn sessions(&self) -> MutexGuard<'_, FetchSessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a request.
+    pub async fn fetch(&self, request: FetchRequest, version: i16) -> FetchResponse {
+        let context = match self.begin(&request, version) {
+            Ok(context) => context,
+            Err(error) => return session_error(error, 0),
+        };
+        let found: Vec<_> = context
+            .partitions
+            .iter()
+            .map(|((topic, index), wanted)| Found { wanted: *wanted, place: self.find(topic, *index) })
+            .collect();
+        let partitions = self.read_or_wait(&request, version, &context, &found).await;
+        self.finish(&context, partitions)
+    }
+
+    fn begin(&self, request: &FetchRequest, version: i16) -> Result<Context, SessionError> {
+        let by_id = version >= IDS_FROM_VERSION;
+        let mut partitions = Vec::new();
+        for topic in &request.topics {
+            let key = topic_key(by_id, &topic.topic, topic.topic_id);
+            partitions.extend(topic.partitions.iter().map(|partition| {
+                let wanted = Wanted {
+                    fetch_offset: partition.fetch_offset,
+                    max_bytes: partition.partition_max_bytes,
+                    leader_epoch: partition.current_leader_epoch,
+                };
+                ((key.clone(), partition.partition), wanted)
+            }));
+        }
+        let mut forgotten: Vec<Key> = Vec::new();
+        for topic in &request.forgotten_topics_data {
+            let key = topic_key(by_id, &topic.topic, topic.topic_id);
+            forgotten.extend(topic.partitions.iter().map(|index| (key.clone(), *index)));
+        }
+        let asked = Asked { session_id: request.session_id, epoch: request.session_epoch, by_id };
+        self.sessions().begin(self.clock.now(), asked, partitions, &forgotten)
+    }
+
+    fn finish(&self, context: &Context, partitions: Vec<FetchedPartition>) -> FetchResponse {
+        let told: Vec<_> = partitions
+            .iter()
+            .map(|partition| Told {
+                high_watermark: partition.high_watermark,
+                log_start_offset: partition.log_start_offset,
+                records: !partition.records.is_empty(),
+                error: partition.error_code != 0,
+            })
+            .collect();
+        let finished = self.sessions().finish(self.clock.now(), context, &told);
+        let (session_id, keep) = match finished {
+            Ok(finished) => finished,
+            Err(error) => return session_error(error, context.session_id()),
+        };
+        let mut topics: Vec<FetchedTopic> = Vec::new();
+        let mut last = None;
+        for ((((topic, _), _), partition), keep) in context.partitions.iter().zip(partitions).zip(keep) {
+            if !keep {
+                continue;
+            }
+            match topics.last_mut() {
+                // A topic is named once for the partitions that follow each other.
+                Some(fetched) if last == Some(topic) => fetched.partitions.push(partition),
+                _ => topics.push(FetchedTopic { topic: named(topic), partitions: vec![partition] }),
+            }
+            last = Some(topic);
+        }
+        FetchResponse { session_id, topics, ..FetchResponse::default() }
+    }
+
+    fn find(&self, topic: &TopicKey, index: i32) -> Place {
+        let (known, unknown) = match topic {
+            TopicKey::Name(name) => (self.table.by_name(name), Code::UnknownTopicOrPartition),
+            TopicKey::Id(id) => (self.table.by_id(*id), Code::UnknownTopicId),
+        };
+        let Some(known) = known else { return Place::Unknown(unknown) };
+        match known.partition(index) {
+            None => Place::Unknown(Code::UnknownTopicOrPartition),
+            Some(Partition::Here(log)) => Place::Here(log.clone()),
+            Some(Partition::Elsewhere(leader)) => Place::Elsewhere(Some(*leader)),
+            Some(Partition::Unavailable) => Place::Elsewhere(None),
+        }
+    }
+
+    async fn read_or_wait(
+        &self,
+        request: &FetchRequest,
+        version: i16,
+        context: &Context,
+        found: &[Found],
+    ) -> Vec<FetchedPartition> {
+        let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES);
+        let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let deadline = self.clock.now() + wait;
+        // What is not known here can't come while the request waits, so as in Kafka it doesn't end the waiting.
+        let nothing_to_wait_for = !found.iter().any(|found| !matches!(found.place, Place::Unknown(_)));
+        let read = || self.pass(request, version, context, found, max_bytes);
+
+        let pass = read().await;
+        if pass.bytes >= min_bytes || pass.failed || wait.is_zero() || nothing_to_wait_for {
+            return pass.partitions;
+        }
+        let grown = Arc::new(Notify::new());
+        let _watching = watch(found, &grown);
+        loop {
+            let pass = read().await;
+            if pass.bytes >= min_bytes || pass.failed || self.clock.now() >= deadline {
+                return pass.partitions;
+            }
+            tokio::select! {
+                biased;
+                () = grown.notified() => {}
+                () = self.clock.sleep_until(deadline) => {}
+            }
+        }
+    }
+
+    async fn pass(
+        &self,
+        request: &FetchRequest,
+        version: i16,
+        context: &Context,
+        found: &[Found],
+        max_bytes: usize,
+    ) -> Pass {
+        let mut pass = Pass { partitions: Vec::with_capacity(found.len()), bytes: 0, failed: false };
+        for (found, ((_, index), _)) in found.iter().zip(&context.partitions) {
+            let fail = |code: Code, leader: Option<Leader>| {
+                let leader = leader.filter(|_| version >= LEADERS_FROM_VERSION);
+                FetchedPartition { current_leader: leader, ..FetchedPartition::error(*index, code.code()) }
+            };
+            let log = match &found.place {
+                Place::Here(log) => log,
+                Place::Unknown(code) => {
+                    pass.partitions.push(fail(*code, None));
+                    continue;
+                }
+                Place::Elsewhere(leader) => {
+                    pass.failed = true;
+                    pass.partitions.push(fail(Code::NotLeaderOrFollower, *leader));
+                    continue;
+                }
+            };
+            if let Err(error) = log.check_epoch(found.wanted.leader_epoch) {
+                let here = Leader { id: self.node_id, epoch: log.leader_epoch() };
+                pass.failed = true;
+                pass.partitions.push(match error {
+                    EpochError::Fenced => fail(Code::FencedLeaderEpoch, Some(here)),
+                    EpochError::Unknown => fail(Code::UnknownLeaderEpoch, None),
+                });
+                continue;
+            }
+            let left = max_bytes.saturating_sub(pass.bytes);
+            let limit = usize::try_from(found.wanted.max_bytes).unwrap_or(0).min(left);
+            match log.read(found.wanted.fetch_offset, limit, pass.bytes == 0).await {
+                Ok(fetched) => {
+                    let high_watermark = fetched.ends.durable.0.cast_signed();
+                    pass.bytes += fetched.runs.iter().map(|run| run.bytes.len()).sum::<usize>();
+                    pass.partitions.push(FetchedPartition {
+                        high_watermark,
+                        last_stable_offset: high_watermark,
+                        log_start_offset: fetched.ends.start.0.cast_signed(),
+                        aborted: (request.isolation_level == READ_COMMITTED).then(Vec::new),
+                        records: fetched.runs.into_iter().map(|run| run.bytes).collect(),
+                        ..FetchedPartition::error(*index, 0)
+                    });
+                }
+                Err(error) => {
+                    pass.failed = true;
+                    pass.partitions.push(fail(read_code(log.stream(), &error), None));
+                }
+            }
+        }
+        pass
+    }
+}
+
+/// The code for a read that failed. What the store can't give is logged here, and only here.
+pub(super) fn read_code(stream: StreamId, error: &FetchError) -> Code {
+    match error {
+        FetchError::OutOfRange { .. } => Code::OffsetOutOfRange,
+        FetchError::NotLeader => Code::NotLeaderOrFollower,
+        FetchError::Store(error) => {
+            tracing::error!(%stream, %error, "a partition can't be read");
+            Code::KafkaStorageError
+        }
+    }
+}
+
+/// Has `grown` notified when any of the partitions grows. They lie in one store, but for moments in which this
+/// broker changes from one to the next.
+fn watch(found: &[Found], grown: &Arc<Notify>) -> Vec<Watching> {
+    let mut by_store: Vec<(&Arc<dyn Streams>, Vec<StreamId>)> = Vec::new();
+    for found in found {
+        if let Place::Here(log) = &found.place {
+            match by_store.iter_mut().find(|(store, _)| Arc::ptr_eq(store, log.streams())) {
+                Some((_, streams)) => streams.push(log.stream()),
+                None => by_store.push((log.streams(), vec![log.stream()])),
+            }
+        }
+    }
+    by_store.into_iter().map(|(store, streams)| store.watch(&streams, grown)).collect()
+}
+
+fn topic_key(by_id: bool, name: &str, id: uuid::Uuid) -> TopicKey {
+    if by_id { TopicKey::Id(id) } else { TopicKey::Name(name.into()) }
+}
+
+fn named(topic: &TopicKey) -> Topic {
+    match topic {
+        TopicKey::Name(name) => Topic::Name(name.clone()),
+        TopicKey::Id(id) => Topic::Id(*id),
+    }
+}
+
+fn session_error(error: SessionError, session_id: i32) -> FetchResponse {
+    let code = match error {
+        SessionError::NotFound => Code::FetchSessionIdNotFound,
+        SessionError::Epoch => Code::InvalidFetchSessionEpoch,
+        SessionError::TopicIds => Code::FetchSessionTopicIdError,
+    };
+    FetchResponse { error_code: code.code(), session_id, ..FetchResponse::default() }
+}
+
+#[cfg(test)]
+#[path = "fetch_tests.rs"]
+mod tests;

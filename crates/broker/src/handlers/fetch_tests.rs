@@ -1,0 +1,234 @@
+//! Requests over streams that grow when the test says so.
+
+use super::*;
+use crate::batch::BatchView;
+use crate::batch::build::Build;
+use crate::partition::Topic as Known;
+use crate::partition::log::LogConfig;
+use crate::partition::simulated::Simulated;
+use futures::FutureExt;
+use kafka_protocol::messages::TopicName;
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
+use kafka_protocol::protocol::StrBytes;
+use levee_base::{Offset, Random};
+use uuid::Uuid;
+
+const NOW: i64 = 1_700_000_000_000;
+const NAMES: i16 = 12;
+const IDS: i16 = 16;
+const TOPIC: Uuid = Uuid::from_u128(5);
+
+struct Fixture {
+    streams: Arc<Simulated>,
+    logs: Vec<Arc<PartitionLog>>,
+    fetcher: Fetcher,
+    clock: Clock,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let (streams, clock) = (Simulated::new(), Clock::simulated(NOW));
+        let mut logs = Vec::new();
+        for stream in [StreamId(0), StreamId(1)] {
+            streams.open(stream, Offset::ZERO);
+            let streams: Arc<dyn Streams> = Arc::new(streams.clone());
+            let config = LogConfig::default();
+            logs.push(Arc::new(PartitionLog::open(streams, stream, 3, config, clock).await.unwrap()));
+        }
+        let mut partitions: Vec<_> = logs.iter().cloned().map(Partition::Here).collect();
+        partitions.push(Partition::Elsewhere(Leader { id: 8, epoch: 4 }));
+        let table = Arc::new(PartitionTable::default());
+        table.insert(Known { name: "t".into(), id: TOPIC, partitions });
+        let fetcher = Fetcher::new(table, FetchSessions::new(Random::seeded(3)), clock, 1);
+        Self { streams, logs, fetcher, clock }
+    }
+
+    /// Appends a batch of `count` records, and says how long it is.
+    fn append(&self, partition: usize, count: usize) -> usize {
+        let mut bytes = Build::records(count, NOW).bytes();
+        let log = &self.logs[partition];
+        log.append(&mut log.check(&mut bytes, 11).unwrap()).unwrap();
+        bytes.len()
+    }
+}
+
+fn partition(index: i32, offset: i64) -> FetchPartition {
+    FetchPartition::default()
+        .with_partition(index)
+        .with_fetch_offset(offset)
+        .with_current_leader_epoch(-1)
+        .with_partition_max_bytes(1 << 20)
+}
+
+fn request(partitions: Vec<FetchPartition>) -> FetchRequest {
+    let topic = FetchTopic::default()
+        .with_topic(TopicName(StrBytes::from_static_str("t")))
+        .with_topic_id(TOPIC)
+        .with_partitions(partitions);
+    FetchRequest::default()
+        .with_max_wait_ms(500)
+        .with_min_bytes(1)
+        .with_max_bytes(1 << 20)
+        .with_session_epoch(-1)
+        .with_topics(vec![topic])
+}
+
+fn one(response: &FetchResponse) -> &FetchedPartition {
+    assert_eq!((response.topics.len(), response.topics[0].partitions.len()), (1, 1));
+    &response.topics[0].partitions[0]
+}
+
+fn bytes(partition: &FetchedPartition) -> usize {
+    partition.records.iter().map(bytes::Bytes::len).sum()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_durable_is_answered_at_once() {
+    let f = Fixture::new().await;
+    let length = f.append(0, 3);
+    f.append(0, 2);
+    f.streams.flush(1);
+    let response = f.fetcher.fetch(request(vec![partition(0, 1)]), NAMES).now_or_never().unwrap();
+    let fetched = one(&response);
+    assert_eq!((fetched.error_code, fetched.high_watermark, fetched.last_stable_offset), (0, 3, 3));
+    assert_eq!((fetched.log_start_offset, &fetched.aborted), (0, &None));
+    assert_eq!(bytes(fetched), length, "all of the batch that holds the offset, and nothing pending");
+    let view = BatchView::first(&fetched.records[0]).unwrap();
+    assert_eq!((view.base_offset(), view.leader_epoch()), (0, 3));
+    let committed = request(vec![partition(0, 1)]).with_isolation_level(1);
+    assert_eq!(one(&f.fetcher.fetch(committed, NAMES).await).aborted, Some(vec![]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_waits_for_enough_bytes_and_no_longer_than_it_says() {
+    let f = Fixture::new().await;
+    let began = f.clock.now();
+    let idle = f.fetcher.fetch(request(vec![partition(0, 0)]), NAMES).await;
+    assert_eq!((one(&idle).error_code, bytes(one(&idle))), (0, 0));
+    assert_eq!(f.clock.now() - began, Duration::from_millis(500));
+
+    let began = f.clock.now();
+    let length = f.append(0, 2);
+    let two = i32::try_from(length + 1).unwrap();
+    let both = request(vec![partition(0, 0), partition(1, 0)]).with_min_bytes(two);
+    let (response, ()) = tokio::join!(f.fetcher.fetch(both, NAMES), async {
+        f.clock.sleep(Duration::from_millis(100)).await;
+        f.streams.flush_all();
+        f.clock.sleep(Duration::from_millis(100)).await;
+        f.append(1, 2);
+        f.streams.flush_all();
+    });
+    assert_eq!(f.clock.now() - began, Duration::from_millis(200));
+    let got: Vec<_> = response.topics[0].partitions.iter().map(bytes).collect();
+    assert_eq!(got, [length, length]);
+    assert_eq!(f.streams.watchers(), 0, "nobody is watching any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_gives_up_leaves_no_watcher() {
+    let f = Fixture::new().await;
+    let waiting = f.fetcher.fetch(request(vec![partition(0, 0)]), NAMES);
+    assert!(f.clock.timeout(Duration::from_millis(50), waiting).await.is_none());
+    assert_eq!(f.streams.watchers(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn errors_end_the_waiting_but_unknown_topics_do_not() {
+    let f = Fixture::new().await;
+    let now = |partitions, version| f.fetcher.fetch(request(partitions), version).now_or_never();
+    let beyond = now(vec![partition(0, 1)], NAMES).unwrap();
+    assert_eq!((one(&beyond).error_code, one(&beyond).high_watermark), (1, -1));
+    assert_eq!(one(&now(vec![partition(0, -1)], NAMES).unwrap()).error_code, 1);
+    assert_eq!(one(&now(vec![partition(9, 0)], NAMES).unwrap()).error_code, 3);
+    assert!(now(vec![partition(9, 0), partition(0, 0)], NAMES).is_none());
+    let elsewhere = now(vec![partition(2, 0), partition(0, 0)], IDS).unwrap();
+    let elsewhere = &elsewhere.topics[0].partitions[0];
+    assert_eq!((elsewhere.error_code, elsewhere.current_leader), (6, Some(Leader { id: 8, epoch: 4 })));
+    let mut unknown = request(vec![partition(0, 0)]);
+    unknown.topics[0].topic_id = Uuid::from_u128(6);
+    assert_eq!(one(&f.fetcher.fetch(unknown, IDS).await).error_code, 100);
+    // Appended and not durable is not out of range: it is waited for.
+    f.append(0, 2);
+    assert!(now(vec![partition(0, 2)], NAMES).is_none());
+    f.streams.flush_all();
+    f.streams.set_broken(true);
+    assert_eq!(one(&now(vec![partition(0, 0)], NAMES).unwrap()).error_code, 56);
+}
+
+#[tokio::test(start_paused = true)]
+async fn leader_epochs_are_compared() {
+    let f = Fixture::new().await;
+    let with = |epoch| request(vec![partition(0, 0).with_current_leader_epoch(epoch)]);
+    let fenced = f.fetcher.fetch(with(2), IDS).now_or_never().unwrap();
+    assert_eq!(one(&fenced).error_code, 74);
+    assert_eq!(one(&fenced).current_leader, Some(Leader { id: 1, epoch: 3 }));
+    assert_eq!(one(&f.fetcher.fetch(with(2), NAMES).now_or_never().unwrap()).current_leader, None);
+    assert_eq!(one(&f.fetcher.fetch(with(4), IDS).now_or_never().unwrap()).error_code, 75);
+    assert!(f.fetcher.fetch(with(3), IDS).now_or_never().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn limits_cut_between_batches_and_never_give_nothing() {
+    let f = Fixture::new().await;
+    let length = f.append(0, 2);
+    for _ in 0..3 {
+        f.append(0, 2);
+        f.append(1, 2);
+    }
+    f.streams.flush_all();
+    let limited = |all: usize, each: usize| {
+        let each = i32::try_from(each).unwrap();
+        let with = |index| partition(index, 0).with_partition_max_bytes(each);
+        let all = i32::try_from(all).unwrap();
+        let response = f.fetcher.fetch(request(vec![with(0), with(1)]).with_max_bytes(all), NAMES);
+        let response = response.now_or_never().unwrap();
+        response.topics[0].partitions.iter().map(|one| bytes(one) / length).collect::<Vec<_>>()
+    };
+    assert_eq!(limited(1 << 20, 1 << 20), [4, 3]);
+    assert_eq!(limited(1 << 20, 2 * length + 1), [2, 2]);
+    assert_eq!(limited(5 * length, 1 << 20), [4, 1]);
+    assert_eq!(limited(1, 1), [1, 0]);
+    assert_eq!(limited(0, 0), [1, 0]);
+    assert_eq!(limited(1 << 20, length - 1), [1, 0], "only the first of all is larger than its limit");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_is_told_what_is_new() {
+    let f = Fixture::new().await;
+    let full = request(vec![partition(0, 0), partition(1, 0)]).with_session_epoch(0);
+    let response = f.fetcher.fetch(full, IDS).await;
+    let id = response.session_id;
+    assert!(id > 0);
+    assert_eq!(response.topics[0].partitions.len(), 2);
+    assert_eq!(response.topics[0].topic, Topic::Id(TOPIC));
+    let next = |epoch| {
+        FetchRequest::default()
+            .with_max_wait_ms(500)
+            .with_min_bytes(1)
+            .with_max_bytes(1 << 20)
+            .with_session_id(id)
+            .with_session_epoch(epoch)
+    };
+    let idle = f.fetcher.fetch(next(1), IDS).await;
+    assert_eq!((idle.session_id, idle.topics.len()), (id, 0));
+    f.append(1, 2);
+    f.streams.flush_all();
+    let grown = f.fetcher.fetch(next(2), IDS).now_or_never().unwrap();
+    assert_eq!((one(&grown).index, one(&grown).high_watermark), (1, 2));
+    // By name it is another session's request, and with the wrong epoch nobody's.
+    assert_eq!(f.fetcher.fetch(next(3), NAMES).await.error_code, 106);
+    assert_eq!(f.fetcher.fetch(next(2), IDS).await.error_code, 71);
+    // The one moves on, the other is forgotten.
+    let mut moved = next(3);
+    moved.topics = request(vec![partition(1, 2)]).topics;
+    moved.forgotten_topics_data =
+        vec![ForgottenTopic::default().with_topic_id(TOPIC).with_partitions(vec![0])];
+    f.append(0, 1);
+    f.append(1, 1);
+    f.streams.flush_all();
+    let response = f.fetcher.fetch(moved, IDS).now_or_never().unwrap();
+    assert_eq!((one(&response).index, one(&response).high_watermark), (1, 3));
+    let gone = next(1).with_session_id(id ^ 1);
+    let gone = f.fetcher.fetch(gone, IDS).await;
+    assert_eq!((gone.error_code, gone.session_id), (70, 0));
+}

@@ -1,0 +1,58 @@
+//! The three APIs about records, over the partitions that this broker leads.
+
+use super::fetch::Fetcher;
+use super::records::Records;
+use super::{list_offsets, produce};
+use crate::fetch_session::FetchSessions;
+use crate::partition::PartitionTable;
+use crate::wire::fetch::FetchResponse;
+use crate::wire::produce::{ProduceRequest, ProduceResponse};
+use futures::future::BoxFuture;
+use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ListOffsetsResponse};
+use levee_base::{Clock, Random};
+use std::sync::Arc;
+
+/// Serves Produce, Fetch and ListOffsets for the partitions of a table.
+#[derive(Debug)]
+pub struct LedPartitions {
+    table: Arc<PartitionTable>,
+    fetcher: Fetcher,
+    clock: Clock,
+}
+
+impl LedPartitions {
+    /// For the broker `node_id`. Session ids are drawn from `random`.
+    #[must_use]
+    pub fn new(table: Arc<PartitionTable>, node_id: i32, clock: Clock, random: Random) -> Self {
+        let fetcher = Fetcher::new(table.clone(), FetchSessions::new(random), clock, node_id);
+        Self { table, fetcher, clock }
+    }
+
+    /// What answers Fetch, for the metrics of its sessions.
+    #[must_use]
+    pub fn fetcher(&self) -> &Fetcher {
+        &self.fetcher
+    }
+}
+
+impl Records for LedPartitions {
+    async fn produce(
+        &self,
+        request: ProduceRequest<'_>,
+        version: i16,
+    ) -> BoxFuture<'static, ProduceResponse> {
+        produce::enter(&self.table, self.clock, request, version).await
+    }
+
+    async fn fetch(&self, request: FetchRequest, version: i16) -> FetchResponse {
+        self.fetcher.fetch(request, version).await
+    }
+
+    async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+        list_offsets::list_offsets(&self.table, request, version).await
+    }
+}
+
+#[cfg(test)]
+#[path = "led_tests.rs"]
+mod tests;

@@ -1,0 +1,244 @@
+//! Produce: taking batches in, in order, and answering when they are durable.
+//!
+//! There are two halves. [`enter`] checks and appends; it copies the records, gives offsets, and waits for nothing
+//! but room. The future that it returns waits for durability, or for `timeout_ms`: the batch stays pending then,
+//! and the client's retry finds it. When the log stops, all that is not durable is answered with
+//! NOT_LEADER_OR_FOLLOWER. acks=1 is acks=all; acks=0 is answered at once, for its connection to see the errors.
+//!
+//! Where this differs from Kafka: refusals of batches carry a message that says why (Kafka sends one with record
+//! errors only), and a number that no codec has is UNSUPPORTED_COMPRESSION_TYPE (Kafka: UNKNOWN_SERVER_ERROR).
+
+use crate::batch::Invalid;
+use crate::errors::Code;
+use crate::partition::producers::SequenceError;
+use crate::partition::{AppendError, Appended, Partition, PartitionLog, PartitionTable, Topic as Known};
+use crate::wire::produce::{
+    PartitionResponse, ProducePartition, ProduceRequest, ProduceResponse, Topic, TopicRef, TopicResponse,
+};
+use futures::future::BoxFuture;
+use levee_base::{Clock, Slot};
+use levee_store::StoreStatus;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Takes the batches of a request in. What it returns ends when the request can be answered; dropping that takes
+/// nothing back.
+pub async fn enter(
+    table: &PartitionTable,
+    clock: Clock,
+    request: ProduceRequest<'_>,
+    version: i16,
+) -> BoxFuture<'static, ProduceResponse> {
+    let acks = request.acks;
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    let entering = Entering {
+        clock,
+        version,
+        acks,
+        // Without an answer nobody is waiting, so there is nothing to be late for.
+        deadline: (acks != 0).then(|| clock.now() + timeout),
+    };
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in request.topics {
+        let (known, unknown) = match topic.topic {
+            TopicRef::Name(name) => (table.by_name(name), Code::UnknownTopicOrPartition),
+            TopicRef::Id(id) => (table.by_id(id), Code::UnknownTopicId),
+        };
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in topic.partitions {
+            partitions.push(match &known {
+                Some(known) => entering.partition(known, partition).await,
+                None => Entered::failed(partition.index, unknown, None),
+            });
+        }
+        topics.push((Topic::from(topic.topic), partitions));
+    }
+    Box::pin(answer(clock, entering.deadline, topics))
+}
+
+/// A partition's part of a request that has entered.
+struct Entered {
+    response: PartitionResponse,
+    /// What has to be durable before the response is true.
+    pending: Option<Pending>,
+}
+
+struct Pending {
+    slot: Slot,
+    status: watch::Receiver<StoreStatus>,
+}
+
+impl Entered {
+    fn failed(index: i32, code: Code, message: Option<String>) -> Self {
+        Self { response: PartitionResponse::error(index, code.code(), message), pending: None }
+    }
+}
+
+struct Entering {
+    clock: Clock,
+    version: i16,
+    acks: i16,
+    deadline: Option<Instant>,
+}
+
+impl Entering {
+    async fn partition(&self, topic: &Arc<Known>, partition: ProducePartition<'_>) -> Entered {
+        let index = partition.index;
+        let Some(place) = topic.partition(index) else {
+            return Entered::failed(index, Code::UnknownTopicOrPartition, None);
+        };
+        if !(-1..=1).contains(&self.acks) {
+            return Entered::failed(index, Code::InvalidRequiredAcks, None);
+        }
+        let log = match place {
+            Partition::Here(log) => log,
+            Partition::Unavailable => return Entered::failed(index, Code::NotLeaderOrFollower, None),
+            Partition::Elsewhere(leader) => {
+                let mut entered = Entered::failed(index, Code::NotLeaderOrFollower, None);
+                entered.response.current_leader = Some(*leader);
+                return entered;
+            }
+        };
+        let records = partition.records.unwrap_or_default();
+        let mut checked = match log.check(records, self.version) {
+            Ok(checked) => checked,
+            Err(invalid) => return refused(index, log, invalid),
+        };
+        loop {
+            match log.append(&mut checked) {
+                Ok(appended) => return self.appended(index, log, appended),
+                Err(AppendError::Full) => {}
+                Err(error) => {
+                    let mut entered = Entered::failed(index, append_code(&error), Some(error.to_string()));
+                    if matches!(error, AppendError::Sequence(_)) {
+                        entered.response.log_start_offset = log_start(log);
+                    }
+                    return entered;
+                }
+            }
+            let room = log.streams().room();
+            let Some(deadline) = self.deadline else {
+                room.await;
+                continue;
+            };
+            tokio::select! {
+                biased;
+                () = room => {}
+                () = self.clock.sleep_until(deadline) => {
+                    // The batch was not appended, and its client may send it again.
+                    return Entered::failed(index, Code::RequestTimedOut, None);
+                }
+            }
+        }
+    }
+
+    fn appended(&self, index: i32, log: &PartitionLog, appended: Appended) -> Entered {
+        let response = PartitionResponse {
+            base_offset: appended.base.0.cast_signed(),
+            log_append_time_ms: appended.log_append_time_ms.unwrap_or(-1),
+            log_start_offset: appended.log_start.0.cast_signed(),
+            ..PartitionResponse::error(index, 0, None)
+        };
+        let slot = appended.slot.filter(|_| self.acks != 0);
+        Entered { response, pending: slot.map(|slot| Pending { slot, status: log.status() }) }
+    }
+}
+
+async fn answer(
+    clock: Clock,
+    deadline: Option<Instant>,
+    topics: Vec<(Topic, Vec<Entered>)>,
+) -> ProduceResponse {
+    let mut answered = Vec::with_capacity(topics.len());
+    for (topic, entered) in topics {
+        let mut partitions = Vec::with_capacity(entered.len());
+        for Entered { mut response, pending } in entered {
+            if let Some(pending) = pending
+                && let Err(code) = durable(clock, deadline, pending).await
+            {
+                response.error_code = code.code();
+                if code == Code::NotLeaderOrFollower {
+                    response = PartitionResponse::error(response.index, code.code(), None);
+                }
+            }
+            partitions.push(response);
+        }
+        answered.push(TopicResponse { topic, partitions });
+    }
+    ProduceResponse { topics: answered, throttle_ms: 0, endpoints: Vec::new() }
+}
+
+/// Waits until a slot is durable.
+async fn durable(clock: Clock, deadline: Option<Instant>, mut pending: Pending) -> Result<(), Code> {
+    let slot = pending.slot;
+    let settled = pending.status.wait_for(|status| slot < status.durable || status.stopped.is_some());
+    let settled = async { settled.await.map(|status| slot < status.durable) };
+    let settled = match deadline {
+        None => settled.await,
+        Some(deadline) => tokio::select! {
+            biased;
+            settled = settled => settled,
+            () = clock.sleep_until(deadline) => return Err(Code::RequestTimedOut),
+        },
+    };
+    // What was durable before the log stopped is; the rest is lost, as it is when the store itself is gone.
+    if settled.unwrap_or(false) { Ok(()) } else { Err(Code::NotLeaderOrFollower) }
+}
+
+fn log_start(log: &PartitionLog) -> i64 {
+    log.ends().map_or(-1, |ends| ends.start.0.cast_signed())
+}
+
+fn refused(index: i32, log: &PartitionLog, invalid: Invalid) -> Entered {
+    let (code, names_start) = invalid_code(&invalid);
+    let mut entered = Entered::failed(index, code, Some(invalid.to_string()));
+    if names_start {
+        entered.response.log_start_offset = log_start(log);
+    }
+    if let Invalid::Timestamps { records } | Invalid::Keys { records } = invalid {
+        entered.response.record_errors =
+            records.into_iter().map(|error| (error.index, Some(error.message))).collect();
+    }
+    entered
+}
+
+/// The code for a refused batch, and whether Kafka's answer names the log's start: it does where its validator
+/// threw, and doesn't where the request was refused before or the batch is too large or corrupt.
+fn invalid_code(invalid: &Invalid) -> (Code, bool) {
+    match invalid {
+        Invalid::NoBatch | Invalid::SeveralBatches | Invalid::OldFormat { .. } => {
+            (Code::InvalidRecord, false)
+        }
+        Invalid::ZstdTooEarly { .. } | Invalid::UnknownCodec => (Code::UnsupportedCompressionType, false),
+        Invalid::Length { .. } | Invalid::Short { .. } | Invalid::MagicByte { .. } | Invalid::Crc { .. } => {
+            (Code::CorruptMessage, false)
+        }
+        Invalid::TooLarge { .. } => (Code::MessageTooLarge, false),
+        Invalid::BaseOffset { .. }
+        | Invalid::OffsetRange { .. }
+        | Invalid::Count { .. }
+        | Invalid::Inconsistent { .. }
+        | Invalid::Control
+        | Invalid::Sequence { .. }
+        | Invalid::Unreadable { .. }
+        | Invalid::Keys { .. } => (Code::InvalidRecord, true),
+        Invalid::Timestamps { .. } => (Code::InvalidTimestamp, true),
+        Invalid::NoTransaction => (Code::InvalidTxnState, true),
+    }
+}
+
+fn append_code(error: &AppendError) -> Code {
+    match error {
+        AppendError::NotLeader => Code::NotLeaderOrFollower,
+        AppendError::TooLarge => Code::MessageTooLarge,
+        AppendError::Sequence(SequenceError::OldEpoch { .. }) => Code::InvalidProducerEpoch,
+        AppendError::Sequence(SequenceError::OutOfOrder { .. }) => Code::OutOfOrderSequenceNumber,
+        AppendError::Full => Code::RequestTimedOut,
+    }
+}
+
+#[cfg(test)]
+#[path = "produce_tests.rs"]
+mod tests;

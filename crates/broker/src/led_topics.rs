@@ -1,0 +1,269 @@
+//! A registered broker: keeps the table of partitions in step with the metadata, opening streams and partition
+//! logs as topics come, and closing them as they go.
+//!
+//! A partition that can't be opened (its objects can't be read now) is in the table as unavailable, so that
+//! clients try again, and is tried again from time to time.
+
+use crate::batch::{Rules, TimestampType};
+use crate::handlers::backend::BackendError;
+use crate::handlers::led::LedPartitions;
+use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
+use futures::{StreamExt, stream};
+use levee_base::limits::PARTITIONS_OPENING;
+use levee_base::{BrokerEpoch, Clock, NodeId, Random, StreamId};
+use levee_meta::{Answer, Command, Metadata, TopicId};
+use levee_store::{Extent, ObjectRef, StreamStore};
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Producer ids that are fetched from the metadata at once, as Kafka does.
+const PRODUCER_ID_BLOCK: u32 = 1_000;
+/// How often partitions that could not be opened are tried again.
+const OPEN_AGAIN: Duration = Duration::from_secs(5);
+/// How often long silent producers are forgotten (Kafka's `producer.id.expiration.check.interval.ms`).
+const EXPIRE_EVERY: Duration = Duration::from_secs(600);
+
+/// A registration with everything that is led under it.
+#[derive(Debug)]
+pub struct LedTopics {
+    /// The registration.
+    pub epoch: BrokerEpoch,
+    /// The cluster's metadata.
+    pub metadata: Metadata,
+    /// The records.
+    pub store: Arc<StreamStore>,
+    /// Answers the requests that are about records.
+    pub records: LedPartitions,
+    table: Arc<PartitionTable>,
+    clock: Clock,
+    random: Random,
+    producer_ids: Mutex<Range<u64>>,
+    /// One change of the table at a time.
+    changing: tokio::sync::Mutex<()>,
+}
+
+/// What the metadata says of a partition.
+struct Found {
+    stream: StreamId,
+    leader: Option<BrokerEpoch>,
+    leader_epoch: u32,
+    start: levee_base::Offset,
+    /// `None` when an object is missing from the metadata.
+    extents: Option<Vec<Extent>>,
+}
+
+impl LedTopics {
+    /// For a registration whose streams it leads by now. Opens nothing yet.
+    #[must_use]
+    pub fn new(
+        node: NodeId,
+        epoch: BrokerEpoch,
+        metadata: Metadata,
+        store: Arc<StreamStore>,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
+        let table = Arc::new(PartitionTable::default());
+        let node = i32::try_from(node.0).unwrap_or(i32::MAX);
+        let records = LedPartitions::new(table.clone(), node, clock, random.clone());
+        Self {
+            epoch,
+            metadata,
+            store,
+            records,
+            table,
+            clock,
+            random,
+            producer_ids: Mutex::default(),
+            changing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Opens every topic there is.
+    pub async fn open_all(&self) {
+        let ids: Vec<TopicId> = self.metadata.view(|state| state.topics().map(|(id, _)| id).collect());
+        for id in ids {
+            self.open(id).await;
+        }
+    }
+
+    /// Opens what is not open of a topic, and enters it into the table.
+    async fn open(&self, id: TopicId) {
+        let _one = self.changing.lock().await;
+        let Some((name, configs, partitions)) = self.found(id) else { return };
+        let config = log_config(&configs);
+        let before = self.table.by_id(id.0);
+        let opened = stream::iter(partitions.into_iter().enumerate())
+            .map(|(index, found)| {
+                let before = before.as_ref().and_then(|topic| topic.partitions.get(index));
+                let here = match before {
+                    Some(Partition::Here(log)) => Some(log.clone()),
+                    _ => None,
+                };
+                async move {
+                    match here {
+                        Some(log) => Partition::Here(log),
+                        None => self.open_partition(found, config).await,
+                    }
+                }
+            })
+            .buffered(PARTITIONS_OPENING)
+            .collect()
+            .await;
+        self.table.insert(Topic { name: name.into(), id: id.0, partitions: opened });
+    }
+
+    fn found(&self, id: TopicId) -> Option<(String, BTreeMap<String, String>, Vec<Found>)> {
+        self.metadata.view(|state| {
+            let topic = state.topic(id)?;
+            let partitions = topic.streams.iter().filter_map(|&stream| {
+                let found = state.stream(stream)?;
+                let extents = found.extents().map(|extent| {
+                    let object = state.object(extent.object)?;
+                    let (total_bytes, index) = (object.total_bytes, object.index.clone());
+                    let object = ObjectRef { key: object.name.key(), total_bytes, index };
+                    Some(Extent { range: extent.range, object })
+                });
+                Some(Found {
+                    stream,
+                    leader: found.leader,
+                    leader_epoch: found.leader_epoch,
+                    start: found.start,
+                    extents: extents.collect(),
+                })
+            });
+            Some((topic.name.clone(), topic.configs.clone(), partitions.collect()))
+        })
+    }
+
+    async fn open_partition(&self, found: Found, config: LogConfig) -> Partition {
+        let Found { stream, leader, leader_epoch, start, extents } = found;
+        if leader != Some(self.epoch) {
+            return Partition::Unavailable;
+        }
+        let Some(extents) = extents else {
+            tracing::error!(%stream, "the metadata lacks an object of this stream; please report this");
+            return Partition::Unavailable;
+        };
+        self.store.open_stream(stream, leader_epoch, start, extents);
+        let epoch = i32::try_from(leader_epoch).unwrap_or(i32::MAX);
+        match PartitionLog::open(self.store.clone(), stream, epoch, config, self.clock).await {
+            Ok(log) => Partition::Here(Arc::new(log)),
+            Err(error) => {
+                self.store.close_stream(stream);
+                tracing::error!(%stream, %error, "can't open a partition; trying again");
+                Partition::Unavailable
+            }
+        }
+    }
+
+    /// Looks after the table until dropped: opens what could not be opened, and forgets silent producers.
+    pub async fn maintain(&self) {
+        let mut expire_at = self.clock.now() + EXPIRE_EVERY;
+        loop {
+            self.clock.sleep(OPEN_AGAIN).await;
+            let expire = self.clock.now() >= expire_at;
+            if expire {
+                expire_at = self.clock.now() + EXPIRE_EVERY;
+            }
+            for topic in self.table.all() {
+                if topic.partitions.iter().any(|partition| matches!(partition, Partition::Unavailable)) {
+                    self.open(TopicId(topic.id)).await;
+                }
+                for partition in topic.partitions.iter().filter(|_| expire) {
+                    if let Partition::Here(log) = partition {
+                        log.expire_producers();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Creates a topic; it is open when this returns.
+    ///
+    /// # Errors
+    /// When it exists, or the metadata can't be changed now.
+    pub async fn create(
+        &self,
+        name: String,
+        partitions: u32,
+        configs: BTreeMap<String, String>,
+    ) -> Result<TopicId, BackendError> {
+        let topic = TopicId(self.random.uuid());
+        let leader = self.epoch;
+        self.commit(Command::CreateTopic { name, topic, partitions, configs, leader }).await?;
+        self.open(topic).await;
+        Ok(topic)
+    }
+
+    /// Deletes a topic.
+    ///
+    /// # Errors
+    /// When there is none, or the metadata can't be changed now.
+    pub async fn delete(&self, id: Uuid) -> Result<(), BackendError> {
+        self.commit(Command::DeleteTopic { topic: TopicId(id) }).await?;
+        let _one = self.changing.lock().await;
+        let Some(topic) = self.table.by_id(id) else { return Ok(()) };
+        self.table.remove(id);
+        for partition in &topic.partitions {
+            if let Partition::Here(log) = partition {
+                self.store.close_stream(log.stream());
+            }
+        }
+        Ok(())
+    }
+
+    /// A producer id that nobody has had.
+    ///
+    /// # Errors
+    /// When the metadata can't give any now.
+    pub async fn producer_id(&self) -> Result<i64, BackendError> {
+        let ids = || self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = ids().next();
+        let id = match next {
+            Some(id) => id,
+            None => {
+                let answer = self.commit(Command::AllocateProducerIds { count: PRODUCER_ID_BLOCK }).await?;
+                let Answer::ProducerIds { first } = answer else {
+                    return Err(BackendError::Unavailable(format!("the metadata answered {answer:?}")));
+                };
+                // A block that another request fetched meanwhile is dropped: ids are plenty, and never used twice.
+                *ids() = first + 1..first + u64::from(PRODUCER_ID_BLOCK);
+                first
+            }
+        };
+        i64::try_from(id).map_err(|error| BackendError::Unavailable(error.to_string()))
+    }
+
+    async fn commit(&self, command: Command) -> Result<Answer, BackendError> {
+        match self.metadata.commit(command).await {
+            Ok(Answer::Refused(refusal)) => Err(refusal.into()),
+            Ok(answer) => Ok(answer),
+            Err(error) => Err(BackendError::Unavailable(error.to_string())),
+        }
+    }
+}
+
+/// What a topic's settings mean for its logs. They were checked when they were made.
+fn log_config(configs: &BTreeMap<String, String>) -> LogConfig {
+    let mut config = LogConfig::default();
+    let rules: &mut Rules = &mut config.rules;
+    let number = |name: &str| configs.get(name).and_then(|value| value.parse::<i64>().ok());
+    if let Some(bytes) = number("max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok()) {
+        rules.max_message_bytes = bytes;
+    }
+    if let Some(ms) = number("message.timestamp.before.max.ms") {
+        rules.timestamp_before_max_ms = ms;
+    }
+    if let Some(ms) = number("message.timestamp.after.max.ms") {
+        rules.timestamp_after_max_ms = ms;
+    }
+    if configs.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime") {
+        rules.timestamp_type = TimestampType::LogAppendTime;
+    }
+    rules.compacted = configs.get("cleanup.policy").is_some_and(|policy| policy.contains("compact"));
+    config
+}

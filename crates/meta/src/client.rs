@@ -195,6 +195,12 @@ impl Metadata {
         self.0.role.clone()
     }
 
+    /// Whoever commits this process's commands: for serving those of others.
+    #[must_use]
+    pub fn controller(&self) -> &Arc<dyn Controller> {
+        &self.0.controller
+    }
+
     /// Commits a command, and returns its answer once that is durable.
     ///
     /// `Register`, `Out` and `UseVersion` are sent by this process: they may come before or after a broker

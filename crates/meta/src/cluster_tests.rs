@@ -3,7 +3,7 @@
 //! What must come out, whatever happens: every command that was answered is in the state that a newcomer reads,
 //! with that answer, and was applied once.
 
-use crate::command::{Command, Register};
+use crate::command::{Command, Envelope, Register, Sender};
 use crate::ids::TopicId;
 use crate::snapshots::Snapshots;
 use crate::state::invariants::check_succession;
@@ -294,6 +294,34 @@ async fn replay(store: &MemoryStore) -> (State, usize) {
         }
         at = at.next();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_sent_again_to_the_next_controller_gets_the_first_answer() {
+    let world = World::new(9);
+    let (ctx, _gate) = world.link(0.0);
+    let one = Metadata::start(ctx, options(1_000)).await.unwrap();
+    let Ok(Answer::Registered { epoch }) = one.commit(register(1, &one)).await else {
+        panic!("the first to come is not refused")
+    };
+    let command = Command::AllocateProducerIds { count: 7 };
+    let envelope = Envelope { sender: Sender::Broker(epoch), number: 0, command };
+    let first = one.controller().commit(envelope.clone()).await.unwrap();
+    assert_eq!(first, Answer::ProducerIds { first: 0 });
+
+    let (ctx, _gate) = world.link(0.0);
+    let two = Metadata::start(ctx, options(1_000)).await.unwrap();
+    let before = journal_slots(&world.store).await;
+    for controller in [two.controller(), one.controller(), two.controller()] {
+        assert_eq!(controller.commit(envelope.clone()).await.unwrap(), first);
+    }
+    let (state, _) = replay(&world.store).await;
+    assert_eq!(state.next_producer_id(), 7, "applied once");
+    let after = journal_slots(&world.store).await;
+    let fences =
+        |keys: &[Key]| keys.iter().map(|key| key.as_str()[..28].to_owned()).collect::<BTreeSet<_>>().len();
+    let taken_over = fences(&after) - fences(&before);
+    assert!(after.len() - before.len() <= taken_over + 1, "a repeat takes no room in the journal");
 }
 
 #[test]

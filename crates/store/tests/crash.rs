@@ -194,7 +194,7 @@ async fn live(
             ends.durable < ends.appended
         }));
         drop(store);
-        // Nobody trims any more: what a dropped store asked for last has happened or never will.
+        // A trim of the store that was dropped may still be committed until the epoch is closed.
         let recovered = recover_until_read(&ctx, epoch, meta.trim_point()).await;
         meta.close(epoch, &recovered);
         indexes = Some(recovered.indexes);

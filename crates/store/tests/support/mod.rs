@@ -66,8 +66,12 @@ impl Meta {
         let mut meta = self.0.lock().unwrap();
         let (open, trim_point) = meta.open.take().expect("an epoch is open");
         assert!(open == epoch && trim_point <= recovered.fence, "the fence's check");
-        assert_eq!(trim_point.0 + recovered.objects.len() as u64, recovered.fence.0, "every slot is there");
-        meta.register(epoch, trim_point, &recovered.objects);
+        // The old owner's last trim may have come between reading the trim point and this: what it registered is
+        // not registered twice.
+        let registered = recovered.objects.iter().take_while(|object| object.slot < trim_point).count();
+        let objects = &recovered.objects[registered..];
+        assert_eq!(trim_point.0 + objects.len() as u64, recovered.fence.0, "every slot is there");
+        meta.register(epoch, trim_point, objects);
     }
 }
 

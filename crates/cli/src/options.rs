@@ -1,9 +1,12 @@
 //! The options of `levee serve`: the command line wins over the environment, which wins over the file,
 //! which wins over the defaults. `docs/options.md` and `docs/levee.toml` are made from this file.
 
-use clap::{Args, CommandFactory, ValueEnum};
+#[cfg(test)]
+use clap::CommandFactory;
+use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use std::error::Error;
+#[cfg(test)]
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +54,7 @@ macro_rules! options {
             }
         }
 
+        #[cfg(test)]
         impl Options {
             /// Each option's name and default, as the file would have it, in the order of their definition.
             fn defaults() -> Vec<(&'static str, String)> {
@@ -61,7 +65,8 @@ macro_rules! options {
     };
 }
 
-/// `Debug` of the types used here is TOML already, but for `Option` and enums.
+/// `Debug` of the types used here is TOML already, but for enums.
+#[cfg(test)]
 fn toml_value(debug: &str) -> String {
     match debug {
         "Text" => "\"text\"".to_owned(),
@@ -158,8 +163,8 @@ fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
 }
 
 /// The reference page of the options.
-#[must_use]
-pub fn reference_page() -> String {
+#[cfg(test)]
+fn reference_page() -> String {
     let mut page = "# Options of `levee serve`\n\n\
         The command line wins over the environment, which wins over the file that `--config` names, which wins over\n\
         the defaults. An unknown name in the file is refused. Made from `crates/cli/src/options.rs`.\n"
@@ -176,8 +181,8 @@ pub fn reference_page() -> String {
 }
 
 /// A config file with every option at its default, commented out.
-#[must_use]
-pub fn sample_file() -> String {
+#[cfg(test)]
+fn sample_file() -> String {
     let mut file =
         "# A config file for `levee serve --config FILE`, every option at its default.\n".to_owned();
     for (name, default, help) in described() {
@@ -187,6 +192,7 @@ pub fn sample_file() -> String {
     file
 }
 
+#[cfg(test)]
 fn described() -> Vec<(&'static str, String, String)> {
     let command = crate::args::Cli::command();
     let serve = command.find_subcommand("serve").expect("there is a command `serve`");

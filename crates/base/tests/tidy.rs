@@ -1,5 +1,7 @@
 //! The invariants of `ARCHITECTURE.md` that can be seen in the text of the code: what is absent, and where.
 
+#![allow(clippy::unwrap_used, reason = "a test whose helpers are outside of test functions")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -64,7 +64,7 @@ def folder(pid, store, epochs):
         return None
     for task in os.listdir(f"/proc/{pid}/task"):
         words = text(f"/proc/{pid}/task/{task}/syscall").split()
-        call, argument = CALLS[platform.machine()].get(int(words[0]) if words[0] != "running" else -1, (None, 0))
+        call, argument = CALLS.get(platform.machine(), {}).get(int(words[0]) if words[0] != "running" else -1, (None, 0))
         if call and (path := paths.get(int(words[1 + argument], 16))):
             return f"{call} of wal/{path}"
     return f"between two calls, with wal/{next(iter(staged.values()))}"

@@ -71,6 +71,7 @@ def main(broker, topic, name, how, path, stop):
                         break
                     except BufferError:
                         producer.poll(0.02)
+                        ledger.flush()
                 number += 1
             producer.poll(0)
             ledger.flush()

@@ -8,8 +8,8 @@ or the store is still doing for it then can't have been followed by an answer to
 On a folder a flush is in flight when the broker holds a file open that it staged in the log's directory: it is closed
 only after it has been linked and the directory synced, and the answer comes after that. The system call that a thread
 is inside with such a file, or with its directory, is named if there is one (/proc/PID/task/*/syscall). On S3 it is when
-the server (versitygw) holds an upload open that has no name yet and whose first bytes are the header of an object of
-the log (docs/format.md). A flush that has not reached the disk or the server is not seen, so the count is too low rather
+the server (versitygw) holds an upload open, which it closes before it answers, whose first bytes are the header of an
+object of the log (docs/format.md). A flush that has not reached the disk or the server is not seen, so the count is too low rather
 than too high.
 
 EPOCHS is a file with the names of the log's epochs that were there before this broker started. What is done below those

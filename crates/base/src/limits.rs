@@ -145,6 +145,9 @@ pub const PIPELINE_REQUESTS: usize = 128;
 pub const REQUEST_BYTES: usize = 256 * MIB;
 /// The most that one Fetch answers with, whatever it asks for (Kafka's `fetch.max.bytes` of the broker).
 pub const FETCH_BYTES: usize = 55 * MIB;
+/// The longest that a Fetch waits for data, whatever it asks for: it holds its share of [`REQUEST_BYTES`]
+/// meanwhile. More than any client library can be set to.
+pub const FETCH_WAIT: Duration = Duration::from_secs(300);
 /// Fetch sessions kept (Kafka's `max.incremental.fetch.session.cache.slots`).
 pub const FETCH_SESSIONS: usize = 1_000;
 /// Partitions that all fetch sessions together may remember. Kafka bounds the sessions only; a session that

@@ -17,7 +17,7 @@ use crate::wire::fetch::{FetchResponse, FetchedPartition, FetchedTopic};
 use crate::wire::produce::Topic;
 use crate::wire::writer::Leader;
 use kafka_protocol::messages::FetchRequest;
-use levee_base::limits::FETCH_BYTES;
+use levee_base::limits::{FETCH_BYTES, FETCH_WAIT};
 use levee_base::{Clock, StreamId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -163,7 +163,7 @@ impl Fetcher {
     ) -> Vec<FetchedPartition> {
         let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES);
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
-        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(FETCH_WAIT);
         let deadline = self.clock.now() + wait;
         // What is not known here can't come while the request waits, so as in Kafka it doesn't end the waiting.
         let nothing_to_wait_for = !found.iter().any(|found| !matches!(found.place, Place::Unknown(_)));
@@ -205,7 +205,8 @@ impl Fetcher {
             let log = match &found.place {
                 Place::Here(log) => log,
                 Place::Unknown(code) => {
-                    pass.partitions.push(fail(*code, None));
+                    // As Kafka has it: no list where a partition is known, an empty one where it isn't.
+                    pass.partitions.push(FetchedPartition { aborted: Some(Vec::new()), ..fail(*code, None) });
                     continue;
                 }
                 Place::Elsewhere(leader) => {

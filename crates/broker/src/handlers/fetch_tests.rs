@@ -125,6 +125,15 @@ async fn a_request_waits_for_enough_bytes_and_no_longer_than_it_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_request_waits_for_longer_than_the_bound() {
+    let f = Fixture::new().await;
+    let began = f.clock.now();
+    let endless = request(vec![partition(0, 0)]).with_max_wait_ms(i32::MAX);
+    f.fetcher.fetch(endless, NAMES).await;
+    assert_eq!(f.clock.now() - began, FETCH_WAIT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_gives_up_leaves_no_watcher() {
     let f = Fixture::new().await;
     let waiting = f.fetcher.fetch(request(vec![partition(0, 0)]), NAMES);

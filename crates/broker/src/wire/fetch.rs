@@ -6,12 +6,13 @@ use super::produce::Topic;
 use super::response::Response;
 use super::writer::{Endpoint, Leader};
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The versions served.
 pub const VERSIONS: std::ops::RangeInclusive<i16> = 4..=18;
 
 /// The answer to a Fetch request.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct FetchResponse {
     /// How long the client was slowed, in milliseconds.
     pub throttle_ms: i32,
@@ -23,6 +24,8 @@ pub struct FetchResponse {
     pub topics: Vec<FetchedTopic>,
     /// Where the leaders named in `topics` listen (version 16 and up).
     pub endpoints: Vec<Endpoint>,
+    /// What the records count for of the memory for answers, until the last byte is written.
+    pub memory: Option<OwnedSemaphorePermit>,
 }
 
 /// The answer for one topic.

@@ -15,7 +15,11 @@ fuzz_target!(|input: (u8, u8, Vec<u8>)| {
     let (version, options, mut bytes) = input;
     let rules = Rules {
         max_message_bytes: if options & 1 == 0 { UNPACKED_BYTES / 64 } else { 1 << 20 },
-        timestamp_type: if options & 2 == 0 { TimestampType::CreateTime } else { TimestampType::LogAppendTime },
+        timestamp_type: if options & 2 == 0 {
+            TimestampType::CreateTime
+        } else {
+            TimestampType::LogAppendTime
+        },
         timestamp_before_max_ms: if options & 4 == 0 { i64::MAX } else { 1_000 },
         compacted: options & 8 != 0,
         ..Rules::default()

@@ -1,7 +1,7 @@
 //! Accepts connections, up to a limit, and lets them finish on shutdown.
 
-use super::{connection, descriptors};
 use super::service::Service;
+use super::{connection, descriptors};
 use levee_base::Clock;
 use levee_base::limits::REQUEST_BYTES;
 use std::io;

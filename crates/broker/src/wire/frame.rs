@@ -23,7 +23,9 @@ pub enum BadLength {
     #[error("this is a TLS handshake, and this listener speaks plain Kafka: set security.protocol=PLAINTEXT")]
     Tls,
     /// The first bytes of an HTTP request.
-    #[error("this is an HTTP request, and this is the port for Kafka clients: metrics and health are at --http")]
+    #[error(
+        "this is an HTTP request, and this is the port for Kafka clients: metrics and health are at --http"
+    )]
     Http,
     /// More than [`FRAME_BYTES`].
     #[error("a frame of {0} bytes is announced, more than the {FRAME_BYTES} allowed: send smaller requests")]
@@ -53,7 +55,9 @@ impl ReceiveBuffer {
             Ok(length) if length > FRAME_BYTES => Err(match &head {
                 // A record of type handshake, version 3.x (RFC 8446, 5.1).
                 [0x16, 0x03, ..] => BadLength::Tls,
-                b"GET " | b"HEAD" | b"POST" | b"PUT " | b"OPTI" | b"DELE" | b"CONN" | b"PRI " => BadLength::Http,
+                b"GET " | b"HEAD" | b"POST" | b"PUT " | b"OPTI" | b"DELE" | b"CONN" | b"PRI " => {
+                    BadLength::Http
+                }
                 _ => BadLength::TooLarge(length),
             }),
             Ok(length) => Ok(Some(length)),

@@ -7,6 +7,7 @@ root=$(cd "$e2e/.." && pwd)
 LEVEE=${LEVEE:-$root/target/release/levee}
 E2E_DIR=${E2E_DIR:-$root/target/e2e}
 PORT=${PORT:-19092}
+HTTP=${HTTP:-} # the address for metrics; none
 broker=127.0.0.1:$PORT
 broker_pid=
 
@@ -26,7 +27,7 @@ scratch() { # NAME: an empty folder, refused on a RAM disk, which would prove no
 start_broker() { # STORE LOG [OPTIONS...]: returns when it serves
     local store=$1 log=$2 i
     shift 2
-    "$LEVEE" serve --store "$store" --listen "$broker" --http '' "$@" 2>>"$log" &
+    "$LEVEE" serve --store "$store" --listen "$broker" --http "${HTTP:-}" "$@" 2>>"$log" &
     broker_pid=$!
     for ((i = 0; i < 300; i++)); do
         (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && return

@@ -101,7 +101,7 @@ fn s3_url() -> String {
 }
 
 #[tokio::test]
-#[ignore = "needs an S3 server: LEVEE_TEST_S3_URL and AWS_*"]
+#[ignore = "needs an S3 server: e2e/s3-tests starts one and runs this; CI does so too"]
 async fn s3_conformance() {
     let opened = open(&s3_url(), Clock::system(), &Random::from_entropy()).unwrap();
     conformance::run(opened.store, &below()).await;
@@ -109,7 +109,7 @@ async fn s3_conformance() {
 }
 
 #[tokio::test]
-#[ignore = "needs an S3 server: LEVEE_TEST_S3_URL and AWS_*"]
+#[ignore = "needs an S3 server: e2e/s3-tests starts one and runs this; CI does so too"]
 async fn s3_check() {
     let random = Random::from_entropy();
     let report =

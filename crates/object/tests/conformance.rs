@@ -11,8 +11,8 @@ use levee_object::stores::memory::MemoryStore;
 use levee_object::stores::metered::{Metered, Operation};
 use levee_object::stores::probe::{Fitness, probe};
 use levee_object::stores::resilient::{Resilient, RetryPolicy};
-use levee_object::stores::{Kind, open};
-use levee_object::{ErrorKind, Key, Purpose, Store, conformance};
+use levee_object::stores::{Kind, open, open_to_read};
+use levee_object::{ErrorKind, Key, Page, Purpose, Store, conformance};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -52,6 +52,47 @@ async fn a_folder_outlives_its_process_and_is_held_by_one() {
     drop(first);
     let second = FolderStore::open(folder.path()).unwrap();
     assert_eq!(second.get(&key, None, Purpose::Recovery).await.unwrap(), "kept");
+}
+
+/// What `levee inspect` does beside a broker.
+#[tokio::test]
+async fn a_folder_that_is_held_can_be_read_and_not_written_by_others() {
+    let folder = folder();
+    let (clock, random) = (Clock::system(), Random::seeded(1));
+    let (url, keys) =
+        (folder.path().display().to_string(), ["a/b/1", "a/b/2", "c"].map(|k| Key::new(k).unwrap()));
+    let missing = open_to_read(&format!("{url}/missing"), clock, &random).unwrap_err();
+    assert_eq!(missing.kind, ErrorKind::NotFound, "{missing}");
+    assert!(!folder.path().join("missing").exists(), "looking makes nothing");
+
+    let holder = FolderStore::open(folder.path()).unwrap();
+    let reader = open_to_read(&url, clock, &random).unwrap().store;
+    for key in &keys {
+        holder.create(key, key.to_string().into(), Purpose::Wal).await.unwrap();
+        assert_eq!(reader.get(key, None, Purpose::Inspect).await.unwrap(), key.to_string());
+    }
+    assert_eq!(reader.get(&keys[0], Some(2..3), Purpose::Inspect).await.unwrap(), "b");
+    let listed = |page: Page| page.objects.into_iter().map(|object| object.key).collect::<Vec<_>>();
+    let first = reader.list("", None, 2, Purpose::Inspect).await.unwrap();
+    assert!(first.more);
+    assert_eq!(listed(first), keys[..2]);
+    assert_eq!(listed(reader.list("a/b/", Some(&keys[0]), 9, Purpose::Inspect).await.unwrap()), keys[1..2]);
+
+    let new = Key::new("new").unwrap();
+    let refused = [
+        reader.create(&new, "".into(), Purpose::Inspect).await.unwrap_err(),
+        reader.create_parts(&new, vec!["".into()], Purpose::Inspect).await.unwrap_err(),
+        reader.delete(&keys[0], Purpose::Inspect).await.unwrap_err(),
+    ];
+    for error in refused {
+        assert!(error.kind == ErrorKind::Unsupported && error.reason.contains("read only"), "{error}");
+    }
+    assert!(holder.get(&keys[0], None, Purpose::Wal).await.is_ok(), "nothing was deleted");
+    holder.delete(&keys[0], Purpose::Collect).await.unwrap();
+    for key in [&keys[0], &new, &Key::new("a/b").unwrap(), &Key::new("c/d").unwrap()] {
+        let missing = reader.get(key, None, Purpose::Inspect).await.unwrap_err();
+        assert_eq!(missing.kind, ErrorKind::NotFound, "{missing}");
+    }
 }
 
 /// What a broker puts around a store, over one that is slow and fails what can be repeated.

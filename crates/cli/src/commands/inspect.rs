@@ -148,13 +148,13 @@ async fn object(store: &dyn Store, key: &str, format: OutputFormat) -> Outcome {
     let key = Key::new(key)?;
     let bytes = store.get(&key, None, Purpose::Inspect).await?;
     if LogHeader::decode(&bytes).is_ok_and(|header| header.kind == Kind::Fence) {
-        println!("{key} is a fence: the epoch ends before it");
+        output::line(&format!("{key} is a fence: the epoch ends before it"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let header =
         ObjectHeader::decode(&bytes).map_err(|error| format!("{key} has no valid header: {error}"))?;
     if format == OutputFormat::Table {
-        println!(
+        output::line(&format!(
             "{key}: {:?}, cluster {}, writer {}, {} bytes, index at {}..{}",
             header.kind,
             header.cluster,
@@ -162,7 +162,7 @@ async fn object(store: &dyn Store, key: &str, format: OutputFormat) -> Outcome {
             header.total_bytes,
             header.index.start,
             header.index.end
-        );
+        ))?;
     }
     let range = usize::try_from(header.index.start)?..usize::try_from(header.index.end)?;
     if range.end > bytes.len() {

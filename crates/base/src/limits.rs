@@ -67,6 +67,12 @@ pub const COMMANDS_WAITING: usize = 1_000;
 pub const JOURNAL_TAKE_OVER_AFTER: Duration = Duration::from_secs(2);
 /// Deletes at once when the journal is collected.
 pub const JOURNAL_COLLECT_AT_ONCE: usize = 8;
+/// Objects that nothing refers to any more, deleted and then forgotten by one command,
+pub const COLLECT_OBJECTS: usize = 1_000;
+/// so many of them at once.
+pub const COLLECT_AT_ONCE: usize = 8;
+/// How often a broker looks for them.
+pub const COLLECT_EVERY: Duration = Duration::from_secs(1);
 /// One command, encoded.
 pub const COMMAND_BYTES: usize = 64 * MIB;
 /// A snapshot is due after as many journal entries,

@@ -137,26 +137,57 @@ async fn opened_by_url() {
 }
 
 /// The URL of a bucket, or a prefix of one, that tests may use.
-fn s3_url() -> String {
-    std::env::var("LEVEE_TEST_S3_URL").expect("LEVEE_TEST_S3_URL names the bucket, s3://bucket/prefix")
+fn url_from(variable: &str) -> String {
+    std::env::var(variable).unwrap_or_else(|_| panic!("{variable} names the bucket: scheme://bucket/prefix"))
+}
+
+async fn cloud_conformance(url: &str) {
+    let opened = open(url, Clock::system(), &Random::from_entropy()).unwrap();
+    conformance::run(opened.store, &below()).await;
+    assert!(opened.metrics.usage().iter().all(|row| row.unanswered == 0));
+}
+
+async fn cloud_check(url: &str) {
+    let random = Random::from_entropy();
+    let report = check::check_url(url, CheckOptions::default(), Clock::system(), &random).await.unwrap();
+    eprintln!("{report}");
+    assert_eq!(report.verdict, Verdict::Fit, "{report}");
+    let opened = open(url, Clock::system(), &random).unwrap();
+    assert!(matches!(probe(&*opened.store, &random).await, Fitness::Fit));
 }
 
 #[tokio::test]
 #[ignore = "needs an S3 server: e2e/s3-tests starts one and runs this; CI does so too"]
 async fn s3_conformance() {
-    let opened = open(&s3_url(), Clock::system(), &Random::from_entropy()).unwrap();
-    conformance::run(opened.store, &below()).await;
-    assert!(opened.metrics.usage().iter().all(|row| row.unanswered == 0));
+    cloud_conformance(&url_from("LEVEE_TEST_S3_URL")).await;
 }
 
 #[tokio::test]
 #[ignore = "needs an S3 server: e2e/s3-tests starts one and runs this; CI does so too"]
 async fn s3_check() {
-    let random = Random::from_entropy();
-    let report =
-        check::check_url(&s3_url(), CheckOptions::default(), Clock::system(), &random).await.unwrap();
-    eprintln!("{report}");
-    assert_eq!(report.verdict, Verdict::Fit, "{report}");
-    let opened = open(&s3_url(), Clock::system(), &random).unwrap();
-    assert!(matches!(probe(&*opened.store, &random).await, Fitness::Fit));
+    cloud_check(&url_from("LEVEE_TEST_S3_URL")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs an Azure Blob emulator: e2e/cloud-tests starts one and runs this"]
+async fn azure_conformance() {
+    cloud_conformance(&url_from("LEVEE_TEST_AZURE_URL")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs an Azure Blob emulator: e2e/cloud-tests starts one and runs this"]
+async fn azure_check() {
+    cloud_check(&url_from("LEVEE_TEST_AZURE_URL")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Google Cloud Storage emulator: e2e/cloud-tests starts one and runs this"]
+async fn gcs_conformance() {
+    cloud_conformance(&url_from("LEVEE_TEST_GCS_URL")).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a Google Cloud Storage emulator: e2e/cloud-tests starts one and runs this"]
+async fn gcs_check() {
+    cloud_check(&url_from("LEVEE_TEST_GCS_URL")).await;
 }

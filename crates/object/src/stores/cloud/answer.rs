@@ -38,6 +38,18 @@ pub(super) struct Answer {
     pub(super) version: Option<String>,
 }
 
+impl Answer {
+    /// Whether the server says that all is well.
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self.ended, Ended::Status(200..=299))
+    }
+
+    /// Whether the server says that there is nothing.
+    pub(super) fn is_missing(&self) -> bool {
+        self.ended == Ended::Status(404)
+    }
+}
+
 tokio::task_local! {
     static ANSWER: RefCell<Answer>;
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::registration::Registrant;
-use levee_base::{BrokerEpoch, NodeId, Offset, Random, Slot, StreamId};
+use levee_base::{NodeId, Offset, Random, Slot, StreamId};
 use levee_meta::{ControllerOptions, MetadataContext, NewExtent, Registration, TopicId, wal_prefix};
 use levee_object::stores::faulty::{FaultPlan, Faulty};
 use levee_object::stores::memory::MemoryStore;
@@ -44,7 +44,7 @@ async fn cluster(store: &Arc<dyn Store>) -> (Metadata, [TopicId; 2], Vec<Key>) {
     for (slot, extents) in held.into_iter().enumerate() {
         let slot = Slot(slot as u64);
         objects.push(Registration { slot, total_bytes: 8_192, index: 4_096..8_192, extents });
-        keys.push(wal_prefix(node).join_number(BrokerEpoch::from(epoch).0).join_number(slot.0));
+        keys.push(wal_prefix(node).join_number(epoch.0).join_number(slot.0));
         store.create(keys.last().unwrap(), "an object".into(), Purpose::Wal).await.unwrap();
     }
     commit(Command::TrimWal { epoch, to: Slot(3), objects }).await;

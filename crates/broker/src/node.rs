@@ -6,6 +6,7 @@
 //! itself fenced it registers again in the same process. Going down: stop reading requests and let their answers
 //! leave, make durable what is pending, close the log, sign off.
 
+use crate::collector::collect;
 use crate::current::{Config, Current};
 use crate::handlers::Handlers;
 use crate::handlers::backend::{Broker, Defaults};
@@ -306,6 +307,7 @@ impl Parts {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 () = broker.maintain() => continue,
+                () = collect(&broker.metadata, &*self.registrant.store, self.clock) => continue,
                 stopped = status.wait_for(|status| status.stopped.is_some()) => {
                     stopped.ok().and_then(|status| status.stopped.clone())
                 }

@@ -14,7 +14,6 @@ mod controller;
 pub mod error;
 pub mod ids;
 pub mod inspect;
-mod retry;
 mod snapshots;
 pub mod state;
 mod tail;

@@ -19,6 +19,7 @@ mod entry;
 mod fence;
 mod header;
 mod hedge;
+mod patience;
 mod reader;
 mod rules;
 mod takeover;
@@ -35,6 +36,7 @@ pub use entry::Entry;
 pub use fence::EpochEnd;
 pub use header::{HeaderError, Kind, LogHeader, Stamp};
 pub use hedge::HedgeOptions;
+pub use patience::patiently;
 pub use reader::read_epoch;
 pub use takeover::{
     ChainItem, Fence, Followed, Genesis, TakeOver, TrimPoint, fence_epoch, follow, follow_checked, genesis,

@@ -13,6 +13,9 @@
 //! starts that while anew when it sees another's fence, so that several of them don't storm. Until there is a
 //! controller that serves other brokers, every process needs to be it now and then.
 //!
+//! Shutting down: what waits is answered first, for at most `JOURNAL_SHUTDOWN_WAIT`; then it is given up, which
+//! is a crash as far as the journal is concerned.
+//!
 //! Cancellation: a command whose caller went away before it was sent is dropped; one that was sent stays.
 
 use crate::answer::Answer;
@@ -28,10 +31,10 @@ use crate::tail::Tail;
 use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::limits::{
-    COMMAND_BYTES, COMMANDS_WAITING, JOURNAL_ENTRY_BYTES, JOURNAL_ENTRY_COMMANDS, JOURNAL_TAKE_OVER_AFTER,
-    LOG_LOOK_EVERY, SNAPSHOT_EVERY_BYTES, SNAPSHOT_EVERY_ENTRIES,
+    COMMAND_BYTES, COMMANDS_WAITING, JOURNAL_ENTRY_BYTES, JOURNAL_ENTRY_COMMANDS, JOURNAL_SHUTDOWN_WAIT,
+    JOURNAL_TAKE_OVER_AFTER, LOG_LOOK_EVERY, SNAPSHOT_EVERY_BYTES, SNAPSHOT_EVERY_ENTRIES,
 };
-use levee_base::{Epoch, LogPosition, Slot, WriterId};
+use levee_base::{Clock, Epoch, LogPosition, Slot, WriterId};
 use levee_object::Purpose;
 use levee_object::log::{LogStatus, LogWriter, Stopped, WriterOptions};
 use std::collections::{BTreeMap, VecDeque};
@@ -155,7 +158,15 @@ struct Task {
 
 impl Task {
     async fn run(mut self, won: Option<Won>) {
-        let result = self.serve(won).await;
+        let (down, clock) = (self.shutdown.clone(), self.tail.ctx().clock);
+        let result = tokio::select! {
+            biased;
+            result = self.serve(won) => result,
+            () = overdue(down, clock) => {
+                tracing::warn!("the store does not confirm the last metadata commands; giving them up to stop");
+                Ok(())
+            }
+        };
         let role = match result {
             Ok(()) => Role::Stopped,
             Err(error) => {
@@ -309,6 +320,15 @@ impl Task {
         let more = self.tail.ctx().random.below(u64::try_from(least.as_micros()).unwrap_or(u64::MAX));
         least + Duration::from_micros(more)
     }
+}
+
+/// Until the shutdown has taken too long.
+async fn overdue(mut shutdown: watch::Receiver<bool>, clock: Clock) {
+    if shutdown.wait_for(|&down| down).await.is_err() {
+        // Nobody is left to ask for one.
+        std::future::pending::<()>().await;
+    }
+    clock.sleep(JOURNAL_SHUTDOWN_WAIT).await;
 }
 
 async fn stopped(status: &mut watch::Receiver<LogStatus>) -> Stopped {

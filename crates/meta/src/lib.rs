@@ -20,6 +20,8 @@ mod tail;
 
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod takeover_tests;
 
 pub use answer::{Answer, Refusal};
 pub use client::{CommitError, Controller, Metadata, MetadataContext, Role};

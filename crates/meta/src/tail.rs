@@ -131,7 +131,7 @@ impl Tail {
     }
 
     /// Reads on and takes the journal over: the epoch and under which id to write it, or `None` when another
-    /// was first.
+    /// was first, whom it has then followed to the journal's end.
     pub(crate) async fn take_over(&mut self) -> Result<Option<(Epoch, WriterId, Slot)>, MetaError> {
         loop {
             let mut read = Vec::new();
@@ -141,8 +141,17 @@ impl Tail {
                     self.take_all(read)?;
                     return Ok(Some((epoch, writer, first)));
                 }
-                TakeOver::Lost { .. } => {
-                    self.take_all(read)?;
+                TakeOver::Lost { next } => {
+                    // What was read is the log up to the winner's fence. More may have been answered since, by
+                    // the winner: none of it is shown before that is read too.
+                    let each = |at, item| read.push((at, item));
+                    match follow_checked(&self.ctx, next, &self.snapshots, each).await? {
+                        Followed::To(_) => self.take_all(read)?,
+                        Followed::Void => {
+                            self.load().await?;
+                            self.catch_up().await?;
+                        }
+                    }
                     return Ok(None);
                 }
                 TakeOver::Void => self.load().await?,

@@ -22,6 +22,8 @@ mod tail;
 mod cluster_tests;
 #[cfg(test)]
 mod takeover_tests;
+#[cfg(test)]
+mod wal_model;
 
 pub use answer::{Answer, Refusal};
 pub use client::{CommitError, Controller, Metadata, MetadataContext, Role};

@@ -13,6 +13,7 @@ mod producers;
 pub mod rules;
 pub(crate) mod streams;
 pub(crate) mod topics;
+pub(crate) mod wal_rules;
 pub(crate) mod wals;
 
 #[cfg(test)]
@@ -35,9 +36,10 @@ use answers::{Answers, Seen};
 use levee_base::{BrokerEpoch, StreamId};
 use rules::Rules;
 use std::collections::BTreeMap;
+use wal_rules::{Broken, WalRules};
 
 /// All that a cluster knows about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct State {
     /// By which rules commands are applied; 0 before the journal says it.
     pub(crate) version: u32,
@@ -55,6 +57,8 @@ pub struct State {
     pub(crate) next_object: ObjectId,
     pub(crate) next_producer_id: u64,
     pub(crate) answers: Answers,
+    /// All of them, outside tests.
+    pub(crate) wal_rules: WalRules,
 }
 
 impl State {
@@ -86,6 +90,7 @@ impl State {
         let Envelope { sender, number, command } = envelope;
         if let Sender::Broker(epoch) = *sender
             && !self.brokers.contains_key(&epoch)
+            && !(matches!(command, Command::TrimWal { .. }) && self.wal_rules.breaks(Broken::TrimOnceOut))
         {
             return Answer::Refused(Refusal::EpochOut { epoch });
         }

@@ -7,11 +7,12 @@ use crate::answer::{Answer, Refusal};
 use crate::command::NewExtent;
 use crate::ids::{ObjectId, TopicId};
 use crate::state::State;
+use crate::state::wal_rules::Broken;
 use levee_base::{BrokerEpoch, Offset, StreamId};
 use std::ops::Range;
 
 /// A stream: a topic's partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stream {
     /// Whose partition it is.
     pub topic: TopicId,
@@ -29,7 +30,7 @@ pub struct Stream {
 }
 
 /// Where an extent begins and what holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Extent {
     pub(crate) base: Offset,
     pub(crate) bytes: u64,
@@ -37,7 +38,7 @@ pub(crate) struct Extent {
 }
 
 /// An extent as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StreamExtent {
     /// Which offsets.
     pub range: Range<Offset>,
@@ -94,13 +95,18 @@ impl State {
             if stream >= self.next_stream {
                 return Err(Refusal::UnknownStream { stream });
             }
-            if let Some(leader) = self.streams.get(&stream).and_then(|known| known.leader) {
+            let vacant = |leader: &BrokerEpoch| {
+                self.wal_rules.breaks(Broken::LeadBeforeClose) && !self.brokers.contains_key(leader)
+            };
+            if let Some(leader) = self.streams.get(&stream).and_then(|known| known.leader)
+                && !vacant(&leader)
+            {
                 return Err(Refusal::HasLeader { stream, leader });
             }
         }
         for stream in streams {
             if let Some(stream) = self.streams.get_mut(stream)
-                && stream.leader.is_none()
+                && (stream.leader.is_none() || self.wal_rules.breaks(Broken::LeadBeforeClose))
             {
                 stream.set_leader(leader);
             }

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 const NAME_BYTES: usize = 249;
 
 /// A topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Topic {
     /// Its name.
     pub name: String,

@@ -31,6 +31,22 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+/// The pure state machines, for the models of other crates. A rule of theirs can be broken there.
+#[cfg(feature = "model")]
+pub mod machines {
+    pub use super::append::{Appender, CreateAnswer, Fenced, Request};
+    pub use super::fence::{Seen, Walk, WalkAsk, WalkStep};
+    pub use super::rules::{Broken, Rules};
+    use super::trim::Trimmer;
+    use levee_base::LogPosition;
+
+    /// A [`Trimmer`] of which a rule may be broken.
+    #[must_use]
+    pub fn trimmer(committed: LogPosition, rules: Rules) -> Trimmer {
+        Trimmer::with_rules(committed, rules)
+    }
+}
+
 pub use context::{LogContext, ReadError, SlotRead};
 pub use entry::Entry;
 pub use fence::EpochEnd;

@@ -5,11 +5,10 @@
 //! read, it is thrown away and the newest snapshot takes its place.
 
 use crate::answer::Answer;
-use crate::codec::{self, SnapshotHead};
+use crate::codec::{self, Snapshot, SnapshotHead};
 use crate::command::Envelope;
 use crate::error::MetaError;
 use crate::snapshots::Snapshots;
-use bytes::Bytes;
 use levee_base::{Epoch, LogPosition, Slot, WriterId};
 use levee_object::log::{ChainItem, Followed, LogContext, TakeOver, follow_checked, take_over};
 use std::collections::BTreeMap;
@@ -195,10 +194,12 @@ impl Tail {
     }
 
     /// A snapshot of all that was applied, by the writer of the epoch that the tail is in.
-    pub(crate) fn snapshot(&mut self, writer: WriterId) -> (LogPosition, Bytes) {
+    ///
+    /// It is a copy, which shares the large tables with the state (`state::shared`): encoding it is for another
+    /// thread.
+    pub(crate) fn snapshot(&mut self, writer: WriterId) -> Snapshot {
         let head = SnapshotHead { cluster: self.ctx.cluster, at: self.next, writer };
-        let bytes = self.published.view(|state| codec::encode_snapshot(&head, &self.fences, state));
         (self.entries, self.bytes) = (0, 0);
-        (self.next, bytes)
+        Snapshot { head, fences: self.fences.clone(), state: self.published.view(crate::State::clone) }
     }
 }

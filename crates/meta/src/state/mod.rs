@@ -11,6 +11,7 @@ pub mod invariants;
 pub(crate) mod objects;
 mod producers;
 pub mod rules;
+pub(crate) mod shared;
 pub(crate) mod streams;
 pub(crate) mod topics;
 pub(crate) mod wal_rules;
@@ -35,6 +36,7 @@ use crate::ids::{ObjectId, TopicId};
 use answers::{Answers, Seen};
 use levee_base::{BrokerEpoch, StreamId};
 use rules::Rules;
+use shared::ById;
 use std::collections::BTreeMap;
 use wal_rules::{Broken, WalRules};
 
@@ -51,8 +53,8 @@ pub struct State {
     /// Topics by `topics::collision_key`. Follows from `topics`.
     pub(crate) names: BTreeMap<String, TopicId>,
     pub(crate) streams: BTreeMap<StreamId, Stream>,
-    pub(crate) objects: BTreeMap<ObjectId, Object>,
-    pub(crate) garbage: BTreeMap<ObjectId, Garbage>,
+    pub(crate) objects: ById<Object>,
+    pub(crate) garbage: ById<Garbage>,
     pub(crate) next_stream: StreamId,
     pub(crate) next_object: ObjectId,
     pub(crate) next_producer_id: u64,

@@ -7,6 +7,7 @@ use crate::answer::{Answer, Refusal};
 use crate::command::NewExtent;
 use crate::ids::{ObjectId, TopicId};
 use crate::state::State;
+use crate::state::shared::Chunked;
 use crate::state::wal_rules::Broken;
 use levee_base::{BrokerEpoch, Offset, StreamId};
 use std::ops::Range;
@@ -26,7 +27,7 @@ pub struct Stream {
     pub start: Offset,
     /// Where the registered offsets end. The leader's write-ahead log may hold more.
     pub end: Offset,
-    pub(crate) extents: Vec<Extent>,
+    pub(crate) extents: Chunked<Extent>,
 }
 
 /// Where an extent begins and what holds it.
@@ -52,7 +53,7 @@ impl Stream {
     /// The extents in the order of their offsets.
     pub fn extents(&self) -> impl ExactSizeIterator<Item = StreamExtent> {
         (0..self.extents.len()).map(|i| {
-            let Extent { base, bytes, object } = self.extents[i];
+            let &Extent { base, bytes, object } = self.extents.get(i).expect("it is below the length");
             let end = self.extents.get(i + 1).map_or(self.end, |next| next.base);
             StreamExtent { range: base..end, bytes, object }
         })

@@ -100,8 +100,7 @@ async fn race(snapshot_every_entries: u64) -> Role {
     let (loser, shown) = loser.await.unwrap();
     winner.view(|won| assert_eq!(&shown, won, "the loser shows what the winner has answered"));
     assert_eq!(shown.next_producer_id(), 42);
-    let role = loser.role().borrow().clone();
-    role
+    loser.role().borrow().clone()
 }
 
 #[tokio::test(start_paused = true)]

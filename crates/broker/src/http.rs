@@ -125,6 +125,20 @@ fn requests(out: &mut String, store: &StoreMetrics) {
             row.requests,
         );
     }
+    metric(
+        out,
+        "levee_store_unanswered_total",
+        "counter",
+        "Requests whose caller gave up, or needed the answer no more.",
+    );
+    for row in &usage {
+        sample(
+            out,
+            "levee_store_unanswered_total",
+            &labels(row.operation.name(), row.purpose.name()),
+            row.unanswered,
+        );
+    }
     metric(out, "levee_store_errors_total", "counter", "Requests that failed.");
     for row in &usage {
         for (kind, count) in &row.errors {

@@ -65,6 +65,9 @@ pub const JOURNAL_ENTRY_BYTES: usize = 4 * MIB;
 pub const COMMANDS_WAITING: usize = 1_000;
 /// How long, at least, a deposed controller watches the journal before it takes it over again.
 pub const JOURNAL_TAKE_OVER_AFTER: Duration = Duration::from_secs(2);
+/// How long a controller that shuts down waits for the store to confirm what is in flight. What it then gives up
+/// is in doubt, as in a crash: the next one finds it in the journal or not.
+pub const JOURNAL_SHUTDOWN_WAIT: Duration = Duration::from_secs(10);
 /// Deletes at once when the journal is collected.
 pub const JOURNAL_COLLECT_AT_ONCE: usize = 8;
 /// Objects that nothing refers to any more, deleted and then forgotten by one command,

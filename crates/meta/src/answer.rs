@@ -5,7 +5,7 @@ use crate::ids::{ProcessId, TopicId};
 use levee_base::{BrokerEpoch, Offset, Slot, StreamId};
 
 /// The answer to a command.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// It is done, or was already so.
     Done,
@@ -34,7 +34,7 @@ pub enum Answer {
 }
 
 /// Why a command was refused.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Refusal {
     /// The journal doesn't say yet by which rules it goes.
     #[error("the journal has no version yet")]

@@ -261,6 +261,8 @@ impl Metadata {
     }
 
     /// Ends: takes no more commands, answers those that wait if this process writes the journal, and stops.
+    /// Where the store does not answer, it gives up after [`levee_base::limits::JOURNAL_SHUTDOWN_WAIT`]: the
+    /// commands that wait then end with [`CommitError::Stopped`].
     pub async fn shutdown(&self) {
         self.0.shutdown.send_replace(true);
         let task = self.0.task.lock().unwrap_or_else(PoisonError::into_inner).take();

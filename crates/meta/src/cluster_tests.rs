@@ -7,9 +7,12 @@ use crate::command::{Command, Envelope, Register, Sender};
 use crate::ids::TopicId;
 use crate::snapshots::Snapshots;
 use crate::state::invariants::check_succession;
-use crate::{Answer, ControllerOptions, MetaError, Metadata, MetadataContext, Refusal, Role, State};
+use crate::{
+    Answer, CommitError, ControllerOptions, MetaError, Metadata, MetadataContext, Refusal, Role, State,
+};
 use async_trait::async_trait;
 use bytes::Bytes;
+use levee_base::limits::JOURNAL_SHUTDOWN_WAIT;
 use levee_base::{BrokerEpoch, Clock, LogPosition, NodeId, Random, StreamId};
 use levee_object::log::{Kind, LogHeader};
 use levee_object::stores::memory::MemoryStore;
@@ -512,6 +515,34 @@ async fn a_shutdown_answers_what_waits_and_refuses_the_rest() {
     }
     assert!(metadata.commit(Command::AllocateProducerIds { count: 1 }).await.is_err());
     assert!(matches!(&*metadata.role().borrow(), Role::Stopped));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_gives_up_on_a_store_that_is_gone() {
+    let world = World::new(10);
+    let (ctx, gate) = world.link(0.0);
+    let metadata = Metadata::start(ctx, options(9)).await.unwrap();
+    metadata.commit(register(1, &metadata)).await.unwrap();
+    gate.send_replace(false);
+    let asked = {
+        let metadata = metadata.clone();
+        tokio::spawn(async move { metadata.commit(Command::AllocateProducerIds { count: 1 }).await })
+    };
+    world.sleep(1_000, 1).await;
+    let clock = Clock::system();
+    let began = clock.now();
+    metadata.shutdown().await;
+    let took = clock.now() - began;
+    assert!((JOURNAL_SHUTDOWN_WAIT..JOURNAL_SHUTDOWN_WAIT * 2).contains(&took), "{took:?}");
+    assert!(matches!(asked.await.unwrap(), Err(CommitError::Stopped)));
+    assert!(matches!(&*metadata.role().borrow(), Role::Stopped));
+
+    // A store that is there costs nothing.
+    let (ctx, _gate) = world.link(0.0);
+    let next = Metadata::start(ctx, options(9)).await.unwrap();
+    let began = clock.now();
+    next.shutdown().await;
+    assert!(clock.now() - began < Duration::from_secs(1));
 }
 
 #[tokio::test(start_paused = true)]

@@ -7,8 +7,7 @@
 //! Crash and cancellation: whatever is left is found again by the next listing. Two that collect at once are
 //! harmless.
 
-use crate::retry::patiently;
-use crate::snapshots::{Snapshots, journal_prefix, position};
+use crate::snapshots::{self, Snapshots, journal_prefix, position};
 use futures::StreamExt;
 use levee_base::limits::JOURNAL_COLLECT_AT_ONCE;
 use levee_base::{Epoch, LogPosition, Slot};
@@ -21,7 +20,8 @@ const PAGE: usize = 1_000;
 
 /// Deletes what lies below the older of the two newest snapshots. Returns how many objects that were.
 pub(crate) async fn collect(snapshots: &Snapshots, fences: &BTreeMap<Epoch, Slot>) -> Result<usize> {
-    let listed = snapshots.patiently("listing metadata snapshots", || snapshots.list()).await?;
+    let listed =
+        snapshots.patiently("listing metadata snapshots", &snapshots::prefix(), || snapshots.list()).await?;
     let [older_ones @ .., (older, _), _] = listed.as_slice() else { return Ok(0) };
     let stale = older_ones.iter().map(|&(at, _)| Snapshots::key(at)).collect();
     let mut deleted = delete(snapshots, stale).await?;
@@ -34,7 +34,7 @@ pub(crate) async fn collect(snapshots: &Snapshots, fences: &BTreeMap<Epoch, Slot
     let mut after = None;
     loop {
         let list = || snapshots.store.list(&prefix, after.as_ref(), PAGE, Purpose::Collect);
-        let page = snapshots.patiently("listing the journal", list).await?;
+        let page = snapshots.patiently("listing the journal", &journal_prefix(), list).await?;
         let positions = || page.objects.iter().filter_map(|o| Some((position(&prefix, &o.key)?, &o.key)));
         let garbage = positions().filter(|&(at, _)| trimmer.may_delete(at)).map(|(_, key)| key.clone());
         deleted += delete(snapshots, garbage.collect()).await?;
@@ -50,7 +50,7 @@ async fn delete(snapshots: &Snapshots, keys: Vec<Key>) -> Result<usize> {
     let count = keys.len();
     let deletes = keys.into_iter().map(|key| async move {
         let delete = || snapshots.store.delete(&key, Purpose::Collect);
-        patiently(snapshots.clock, &snapshots.random, "deleting old metadata", delete).await
+        snapshots.patiently("deleting old metadata", &key, delete).await
     });
     let results: Vec<Result<()>> =
         futures::stream::iter(deletes).buffer_unordered(JOURNAL_COLLECT_AT_ONCE).collect().await;

@@ -13,11 +13,18 @@
 //! starts that while anew when it sees another's fence, so that several of them don't storm. Until there is a
 //! controller that serves other brokers, every process needs to be it now and then.
 //!
+//! Snapshots: what the state is after an entry is copied, which shares its large tables and so takes no time to
+//! speak of; the copy is encoded on another thread and written while commands go on. A command pays for it by
+//! copying the chunks that it changes, of a thousand rows each, while the copy is held.
+//!
+//! Shutting down: what waits is answered first, for at most `JOURNAL_SHUTDOWN_WAIT`; then it is given up, which
+//! is a crash as far as the journal is concerned.
+//!
 //! Cancellation: a command whose caller went away before it was sent is dropped; one that was sent stays.
 
 use crate::answer::Answer;
 use crate::client::{CommitError, Controller, Role};
-use crate::codec;
+use crate::codec::{self, Snapshot};
 use crate::collect::collect;
 use crate::command::{Command, Envelope, Sender};
 use crate::error::MetaError;
@@ -28,13 +35,13 @@ use crate::tail::Tail;
 use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::limits::{
-    COMMAND_BYTES, COMMANDS_WAITING, JOURNAL_ENTRY_BYTES, JOURNAL_ENTRY_COMMANDS, JOURNAL_TAKE_OVER_AFTER,
-    LOG_LOOK_EVERY, SNAPSHOT_EVERY_BYTES, SNAPSHOT_EVERY_ENTRIES,
+    COMMAND_BYTES, COMMANDS_WAITING, JOURNAL_ENTRY_BYTES, JOURNAL_ENTRY_COMMANDS, JOURNAL_SHUTDOWN_WAIT,
+    JOURNAL_TAKE_OVER_AFTER, LOG_LOOK_EVERY, SNAPSHOT_EVERY_BYTES, SNAPSHOT_EVERY_ENTRIES,
 };
-use levee_base::{Epoch, LogPosition, Slot, WriterId};
+use levee_base::{Clock, Epoch, LogPosition, Slot, WriterId};
 use levee_object::Purpose;
 use levee_object::log::{LogStatus, LogWriter, Stopped, WriterOptions};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
@@ -155,7 +162,15 @@ struct Task {
 
 impl Task {
     async fn run(mut self, won: Option<Won>) {
-        let result = self.serve(won).await;
+        let (down, clock) = (self.shutdown.clone(), self.tail.ctx().clock);
+        let result = tokio::select! {
+            biased;
+            result = self.serve(won) => result,
+            () = overdue(down, clock) => {
+                tracing::warn!("the store does not confirm the last metadata commands; giving them up to stop");
+                Ok(())
+            }
+        };
         let role = match result {
             Ok(()) => Role::Stopped,
             Err(error) => {
@@ -311,6 +326,15 @@ impl Task {
     }
 }
 
+/// Until the shutdown has taken too long.
+async fn overdue(mut shutdown: watch::Receiver<bool>, clock: Clock) {
+    if shutdown.wait_for(|&down| down).await.is_err() {
+        // Nobody is left to ask for one.
+        std::future::pending::<()>().await;
+    }
+    clock.sleep(JOURNAL_SHUTDOWN_WAIT).await;
+}
+
 async fn stopped(status: &mut watch::Receiver<LogStatus>) -> Stopped {
     let reached = status.wait_for(|now| now.stopped.is_some()).await;
     reached.ok().and_then(|now| now.stopped.clone()).unwrap_or(Stopped::Closed)
@@ -344,8 +368,8 @@ impl Maintenance {
         if !due || self.0.as_ref().is_some_and(|running| !running.is_finished()) {
             return;
         }
-        let (at, bytes) = tail.snapshot(writer);
-        self.0 = Some(tokio::spawn(maintain(tail.snapshots().clone(), at, bytes, tail.fences().clone())));
+        let snapshot = tail.snapshot(writer);
+        self.0 = Some(tokio::spawn(maintain(tail.snapshots().clone(), snapshot)));
     }
 }
 
@@ -358,7 +382,21 @@ impl Drop for Maintenance {
     }
 }
 
-async fn maintain(snapshots: Snapshots, at: LogPosition, bytes: Bytes, fences: BTreeMap<Epoch, Slot>) {
+async fn maintain(snapshots: Snapshots, snapshot: Snapshot) {
+    let Snapshot { head, fences, state } = snapshot;
+    let at = head.at;
+    // On a thread that may block: a large state takes a second, and commands are committed meanwhile.
+    let encoded = tokio::task::spawn_blocking(move || {
+        let bytes = codec::encode_snapshot(&head, &fences, &state);
+        (bytes, fences)
+    });
+    let (bytes, fences) = match encoded.await {
+        Ok(encoded) => encoded,
+        Err(error) => {
+            tracing::error!(%error, "a metadata snapshot can't be encoded; starts take longer until one can");
+            return;
+        }
+    };
     let length = bytes.len();
     if let Err(error) = snapshots.create(at, bytes).await {
         tracing::error!(%error, "a metadata snapshot can't be written; starts take longer until one can");

@@ -14,13 +14,16 @@ mod controller;
 pub mod error;
 pub mod ids;
 pub mod inspect;
-mod retry;
 mod snapshots;
 pub mod state;
 mod tail;
 
 #[cfg(test)]
 mod cluster_tests;
+#[cfg(test)]
+mod takeover_tests;
+#[cfg(test)]
+mod wal_model;
 
 pub use answer::{Answer, Refusal};
 pub use client::{CommitError, Controller, Metadata, MetadataContext, Role};

@@ -16,11 +16,10 @@
 
 use crate::codec::{self, CodecError, Snapshot};
 use crate::error::MetaError;
-use crate::retry::patiently;
 use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::{Clock, ClusterId, Epoch, LogPosition, Random, Slot};
-use levee_object::log::TrimPoint;
+use levee_object::log::{TrimPoint, patiently};
 use levee_object::{ErrorKind, Key, Purpose, Result as StoreResult, Store};
 use std::sync::Arc;
 
@@ -59,11 +58,11 @@ impl Snapshots {
     /// The newest one, checked; `None` before there is one.
     pub(crate) async fn newest(&self, cluster: ClusterId) -> Result<Option<Snapshot>, MetaError> {
         loop {
-            let listed = self.patiently("listing metadata snapshots", || self.list()).await?;
+            let listed = self.patiently("listing metadata snapshots", &prefix(), || self.list()).await?;
             let Some(&(at, _)) = listed.last() else { return Ok(None) };
             let key = Self::key(at);
             let get = || self.store.get(&key, None, self.purpose);
-            let bytes = match self.patiently("reading a metadata snapshot", get).await {
+            let bytes = match self.patiently("reading a metadata snapshot", &key, get).await {
                 Ok(bytes) => bytes,
                 // Collected since it was listed, so there are newer ones.
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
@@ -96,7 +95,7 @@ impl Snapshots {
     pub(crate) async fn create(&self, at: LogPosition, bytes: Bytes) -> StoreResult<()> {
         let key = Self::key(at);
         let create = || self.store.create(&key, bytes.clone(), self.purpose);
-        match self.patiently("writing a metadata snapshot", create).await {
+        match self.patiently("writing a metadata snapshot", &key, create).await {
             Err(error) if error.kind == ErrorKind::AlreadyExists => Ok(()),
             other => other,
         }
@@ -105,9 +104,10 @@ impl Snapshots {
     pub(crate) async fn patiently<T, F: Future<Output = StoreResult<T>>>(
         &self,
         doing: &'static str,
+        subject: &Key,
         request: impl FnMut() -> F,
     ) -> StoreResult<T> {
-        patiently(self.clock, &self.random, doing, request).await
+        patiently(self.clock, &self.random, doing, subject, request).await
     }
 }
 
@@ -127,7 +127,7 @@ pub fn journal_prefix() -> Key {
     Key::new("journal").expect("it is a key")
 }
 
-fn prefix() -> Key {
+pub(crate) fn prefix() -> Key {
     journal_prefix().join("snapshots")
 }
 

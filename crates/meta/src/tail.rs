@@ -5,11 +5,10 @@
 //! read, it is thrown away and the newest snapshot takes its place.
 
 use crate::answer::Answer;
-use crate::codec::{self, SnapshotHead};
+use crate::codec::{self, Snapshot, SnapshotHead};
 use crate::command::Envelope;
 use crate::error::MetaError;
 use crate::snapshots::Snapshots;
-use bytes::Bytes;
 use levee_base::{Epoch, LogPosition, Slot, WriterId};
 use levee_object::log::{ChainItem, Followed, LogContext, TakeOver, follow_checked, take_over};
 use std::collections::BTreeMap;
@@ -131,7 +130,7 @@ impl Tail {
     }
 
     /// Reads on and takes the journal over: the epoch and under which id to write it, or `None` when another
-    /// was first.
+    /// was first, whom it has then followed to the journal's end.
     pub(crate) async fn take_over(&mut self) -> Result<Option<(Epoch, WriterId, Slot)>, MetaError> {
         loop {
             let mut read = Vec::new();
@@ -141,8 +140,17 @@ impl Tail {
                     self.take_all(read)?;
                     return Ok(Some((epoch, writer, first)));
                 }
-                TakeOver::Lost { .. } => {
-                    self.take_all(read)?;
+                TakeOver::Lost { next } => {
+                    // What was read is the log up to the winner's fence. More may have been answered since, by
+                    // the winner: none of it is shown before that is read too.
+                    let each = |at, item| read.push((at, item));
+                    match follow_checked(&self.ctx, next, &self.snapshots, each).await? {
+                        Followed::To(_) => self.take_all(read)?,
+                        Followed::Void => {
+                            self.load().await?;
+                            self.catch_up().await?;
+                        }
+                    }
                     return Ok(None);
                 }
                 TakeOver::Void => self.load().await?,
@@ -186,10 +194,12 @@ impl Tail {
     }
 
     /// A snapshot of all that was applied, by the writer of the epoch that the tail is in.
-    pub(crate) fn snapshot(&mut self, writer: WriterId) -> (LogPosition, Bytes) {
+    ///
+    /// It is a copy, which shares the large tables with the state (`state::shared`): encoding it is for another
+    /// thread.
+    pub(crate) fn snapshot(&mut self, writer: WriterId) -> Snapshot {
         let head = SnapshotHead { cluster: self.ctx.cluster, at: self.next, writer };
-        let bytes = self.published.view(|state| codec::encode_snapshot(&head, &self.fences, state));
         (self.entries, self.bytes) = (0, 0);
-        (self.next, bytes)
+        Snapshot { head, fences: self.fences.clone(), state: self.published.view(crate::State::clone) }
     }
 }

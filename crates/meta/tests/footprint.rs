@@ -144,3 +144,23 @@ fn metadata_stays_small() {
     println!("10,000 partitions of 100 topics, no extents: snapshot {snapshot} bytes, memory {memory} bytes");
     assert!(snapshot < 1_000_000 && memory < 4_000_000);
 }
+
+/// What a snapshot of a large state costs the controller, and what costs only the thread that encodes it.
+#[test]
+#[ignore = "takes a gigabyte; run it with --release to see what a snapshot of a million objects costs"]
+fn a_million_objects() {
+    let clock = levee_base::Clock::system();
+    let mut cluster = Cluster::new();
+    cluster.topic("flights", 1, 12);
+    cluster.register(1_000_000);
+    let before = HELD.load(Ordering::Relaxed);
+    let started = clock.now();
+    let copy = cluster.state.clone();
+    println!("cloned in {:?}, {} bytes", started.elapsed(), HELD.load(Ordering::Relaxed) - before);
+    let started = clock.now();
+    let snapshot = cluster.snapshot();
+    println!("encoded in {:?}, {} bytes", started.elapsed(), snapshot.len());
+    let started = clock.now();
+    drop(copy);
+    println!("dropped in {:?}", started.elapsed());
+}

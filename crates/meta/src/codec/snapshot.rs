@@ -11,6 +11,7 @@ use crate::command::Register;
 use crate::ids::{ObjectId, ObjectName, TopicId};
 use crate::state::answers::Window;
 use crate::state::rules::NEWEST_VERSION;
+use crate::state::shared::{ById, Chunked};
 use crate::state::streams::{Extent, Stream};
 use crate::state::topics::collision_key;
 use crate::state::{Broker, Garbage, Object, State, Topic, Wal};
@@ -216,7 +217,7 @@ fn stream_to(id: StreamId, stream: &Stream) -> wire::Stream {
         leader: stream.leader.map(|leader| leader.0),
         leader_epoch: stream.leader_epoch,
         start: stream.start.0,
-        base: stream.extents.first().map_or(stream.end, |first| first.base).0,
+        base: stream.extents.get(0).map_or(stream.end, |first| first.base).0,
         counts: stream.extents().map(|extent| extent.range.end.0 - extent.range.start.0).collect(),
         bytes: stream.extents.iter().map(|extent| extent.bytes).collect(),
         objects: differences(stream.extents.iter().map(|extent| extent.object.0)).collect(),
@@ -230,7 +231,7 @@ fn stream_from(
     stream: wire::Stream,
 ) -> Result<(StreamId, Stream), CodecError> {
     let rows = rows([stream.counts.len(), stream.bytes.len(), stream.objects.len()])?;
-    let mut extents = Vec::with_capacity(rows);
+    let mut extents = Chunked::default();
     let (mut base, mut object) = (stream.base, 0u64);
     for i in 0..rows {
         object = object.wrapping_add_signed(stream.objects[i]);
@@ -247,7 +248,7 @@ fn stream_from(
     Ok((StreamId(stream.id), Stream { topic, partition, leader, leader_epoch, start, end, extents }))
 }
 
-fn objects_to(objects: &BTreeMap<ObjectId, Object>) -> wire::WalObjects {
+fn objects_to(objects: &ById<Object>) -> wire::WalObjects {
     let wal = |object: &Object| wal_name(&object.name);
     wire::WalObjects {
         ids: differences(objects.keys().map(|id| id.0)).collect(),
@@ -270,7 +271,7 @@ fn objects_from(state: &mut State, objects: &wire::WalObjects) -> Result<(), Cod
     Ok(())
 }
 
-fn garbage_to(garbage: &BTreeMap<ObjectId, Garbage>) -> wire::WalObjects {
+fn garbage_to(garbage: &ById<Garbage>) -> wire::WalObjects {
     wire::WalObjects {
         ids: differences(garbage.keys().map(|id| id.0)).collect(),
         epochs: differences(garbage.values().map(|g| wal_name(&g.name).0)).collect(),

@@ -11,13 +11,13 @@ use levee_base::BrokerEpoch;
 use std::collections::BTreeMap;
 
 /// The latest answers, by sender.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Answers {
     pub(crate) by_sender: BTreeMap<Sender, Window>,
 }
 
 /// The latest answers to one sender.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Hash)]
 pub struct Window {
     /// Where in the journal, in commands, the sender was heard last.
     pub(crate) heard: u64,

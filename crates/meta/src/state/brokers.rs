@@ -8,7 +8,7 @@ use crate::state::wals::Wal;
 use levee_base::{BrokerEpoch, NodeId, Slot};
 
 /// A live broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Broker {
     /// Its number in the cluster.
     pub node: NodeId,

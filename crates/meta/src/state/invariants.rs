@@ -118,10 +118,10 @@ fn extents_are_contiguous(state: &State) -> Check {
 
 fn references_are_exact(state: &State) -> Check {
     let mut references: BTreeMap<ObjectId, u32> = BTreeMap::new();
-    for extent in state.streams.values().flat_map(|stream| &stream.extents) {
+    for extent in state.streams.values().flat_map(|stream| stream.extents.iter()) {
         *references.entry(extent.object).or_default() += 1;
     }
-    for (id, object) in &state.objects {
+    for (id, object) in state.objects.iter() {
         let found = references.remove(id).unwrap_or(0);
         ensure!(
             "references_are_exact",

@@ -11,8 +11,10 @@ pub mod invariants;
 pub(crate) mod objects;
 mod producers;
 pub mod rules;
+pub(crate) mod shared;
 pub(crate) mod streams;
 pub(crate) mod topics;
+pub(crate) mod wal_rules;
 pub(crate) mod wals;
 
 #[cfg(test)]
@@ -34,10 +36,12 @@ use crate::ids::{ObjectId, TopicId};
 use answers::{Answers, Seen};
 use levee_base::{BrokerEpoch, StreamId};
 use rules::Rules;
+use shared::ById;
 use std::collections::BTreeMap;
+use wal_rules::{Broken, WalRules};
 
 /// All that a cluster knows about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct State {
     /// By which rules commands are applied; 0 before the journal says it.
     pub(crate) version: u32,
@@ -49,12 +53,14 @@ pub struct State {
     /// Topics by `topics::collision_key`. Follows from `topics`.
     pub(crate) names: BTreeMap<String, TopicId>,
     pub(crate) streams: BTreeMap<StreamId, Stream>,
-    pub(crate) objects: BTreeMap<ObjectId, Object>,
-    pub(crate) garbage: BTreeMap<ObjectId, Garbage>,
+    pub(crate) objects: ById<Object>,
+    pub(crate) garbage: ById<Garbage>,
     pub(crate) next_stream: StreamId,
     pub(crate) next_object: ObjectId,
     pub(crate) next_producer_id: u64,
     pub(crate) answers: Answers,
+    /// All of them, outside tests.
+    pub(crate) wal_rules: WalRules,
 }
 
 impl State {
@@ -86,6 +92,7 @@ impl State {
         let Envelope { sender, number, command } = envelope;
         if let Sender::Broker(epoch) = *sender
             && !self.brokers.contains_key(&epoch)
+            && !(matches!(command, Command::TrimWal { .. }) && self.wal_rules.breaks(Broken::TrimOnceOut))
         {
             return Answer::Refused(Refusal::EpochOut { epoch });
         }

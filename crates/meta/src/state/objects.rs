@@ -5,7 +5,7 @@ use crate::state::State;
 use std::ops::Range;
 
 /// An object that extents refer to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Object {
     /// Which it is; its key follows from it.
     pub name: ObjectName,
@@ -18,7 +18,7 @@ pub struct Object {
 }
 
 /// An object that nothing refers to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Garbage {
     /// Which it is.
     pub name: ObjectName,

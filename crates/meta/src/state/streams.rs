@@ -7,11 +7,13 @@ use crate::answer::{Answer, Refusal};
 use crate::command::NewExtent;
 use crate::ids::{ObjectId, TopicId};
 use crate::state::State;
+use crate::state::shared::Chunked;
+use crate::state::wal_rules::Broken;
 use levee_base::{BrokerEpoch, Offset, StreamId};
 use std::ops::Range;
 
 /// A stream: a topic's partition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Stream {
     /// Whose partition it is.
     pub topic: TopicId,
@@ -25,11 +27,11 @@ pub struct Stream {
     pub start: Offset,
     /// Where the registered offsets end. The leader's write-ahead log may hold more.
     pub end: Offset,
-    pub(crate) extents: Vec<Extent>,
+    pub(crate) extents: Chunked<Extent>,
 }
 
 /// Where an extent begins and what holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Extent {
     pub(crate) base: Offset,
     pub(crate) bytes: u64,
@@ -37,7 +39,7 @@ pub(crate) struct Extent {
 }
 
 /// An extent as it is shown.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StreamExtent {
     /// Which offsets.
     pub range: Range<Offset>,
@@ -51,7 +53,7 @@ impl Stream {
     /// The extents in the order of their offsets.
     pub fn extents(&self) -> impl ExactSizeIterator<Item = StreamExtent> {
         (0..self.extents.len()).map(|i| {
-            let Extent { base, bytes, object } = self.extents[i];
+            let &Extent { base, bytes, object } = self.extents.get(i).expect("it is below the length");
             let end = self.extents.get(i + 1).map_or(self.end, |next| next.base);
             StreamExtent { range: base..end, bytes, object }
         })
@@ -94,13 +96,18 @@ impl State {
             if stream >= self.next_stream {
                 return Err(Refusal::UnknownStream { stream });
             }
-            if let Some(leader) = self.streams.get(&stream).and_then(|known| known.leader) {
+            let vacant = |leader: &BrokerEpoch| {
+                self.wal_rules.breaks(Broken::LeadBeforeClose) && !self.brokers.contains_key(leader)
+            };
+            if let Some(leader) = self.streams.get(&stream).and_then(|known| known.leader)
+                && !vacant(&leader)
+            {
                 return Err(Refusal::HasLeader { stream, leader });
             }
         }
         for stream in streams {
             if let Some(stream) = self.streams.get_mut(stream)
-                && stream.leader.is_none()
+                && (stream.leader.is_none() || self.wal_rules.breaks(Broken::LeadBeforeClose))
             {
                 stream.set_leader(leader);
             }

@@ -7,6 +7,7 @@ use crate::answer::{Answer, Refusal};
 use crate::ids::TopicId;
 use crate::state::State;
 use crate::state::rules::Rules;
+use crate::state::shared::Chunked;
 use crate::state::streams::Stream;
 use levee_base::{BrokerEpoch, Offset, StreamId};
 use std::collections::BTreeMap;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 const NAME_BYTES: usize = 249;
 
 /// A topic.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Topic {
     /// Its name.
     pub name: String,
@@ -104,7 +105,7 @@ impl State {
                 leader_epoch: 0,
                 start: Offset::ZERO,
                 end: Offset::ZERO,
-                extents: Vec::new(),
+                extents: Chunked::default(),
             };
             self.streams.insert(stream, new);
         }
@@ -118,7 +119,7 @@ impl State {
         self.names.remove(&collision_key(&topic.name));
         for stream in topic.streams {
             let Some(stream) = self.streams.remove(&stream) else { continue };
-            for extent in stream.extents {
+            for extent in stream.extents.iter() {
                 self.release(extent.object);
             }
         }

@@ -14,7 +14,7 @@ use std::collections::VecDeque;
 
 /// What a store said to a create.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum CreateAnswer {
+pub enum CreateAnswer {
     /// It was created by this request.
     Created,
     /// The key is taken, perhaps by an earlier try of ours.
@@ -25,7 +25,7 @@ pub(crate) enum CreateAnswer {
 
 /// What the writer asks of the store.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Request<P> {
+pub enum Request<P> {
     /// Create this slot with these bytes.
     Create(Slot, P),
     /// Read who holds this slot.
@@ -34,11 +34,11 @@ pub(crate) enum Request<P> {
 
 /// Why an epoch is over for its writer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Fenced {
+pub struct Fenced {
     /// The slot that turned out to be another's.
-    pub(crate) at: Slot,
+    pub at: Slot,
     /// Whose it is.
-    pub(crate) by: WriterId,
+    pub by: WriterId,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -60,7 +60,7 @@ struct Flight<P> {
 
 /// The state of one epoch's writer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Appender<P> {
+pub struct Appender<P> {
     writer: WriterId,
     in_flight: usize,
     /// The first slot not known durable; that of `flights`' first element.
@@ -72,44 +72,44 @@ pub(crate) struct Appender<P> {
 
 impl<P: Clone> Appender<P> {
     /// A writer of an epoch whose slots below `first` are not its own to write.
-    pub(crate) fn new(writer: WriterId, first: Slot, in_flight: usize, rules: Rules) -> Self {
+    pub fn new(writer: WriterId, first: Slot, in_flight: usize, rules: Rules) -> Self {
         assert!(in_flight > 0, "a writer needs room for one entry");
         Self { writer, in_flight, durable: first, flights: VecDeque::new(), fenced: None, rules }
     }
 
     /// Who writes.
-    #[cfg(test)]
-    pub(crate) fn writer(&self) -> WriterId {
+    #[cfg(any(test, feature = "model"))]
+    pub fn writer(&self) -> WriterId {
         self.writer
     }
 
     /// The first slot not known durable.
-    pub(crate) fn durable(&self) -> Slot {
+    pub fn durable(&self) -> Slot {
         self.durable
     }
 
     /// The slot of the next entry.
-    pub(crate) fn next(&self) -> Slot {
+    pub fn next(&self) -> Slot {
         Slot(self.durable.0 + self.flights.len() as u64)
     }
 
     /// Why this writer has stopped, once it has.
-    pub(crate) fn fenced(&self) -> Option<Fenced> {
+    pub fn fenced(&self) -> Option<Fenced> {
         self.fenced
     }
 
     /// Whether an entry may be sent now.
-    pub(crate) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         self.fenced.is_none() && self.flights.len() < self.in_flight
     }
 
     /// Whether nothing is in flight.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         self.flights.is_empty()
     }
 
     /// Fixes an entry's bytes and sends them. The caller has asked `has_room`.
-    pub(crate) fn append(&mut self, payload: P) -> Request<P> {
+    pub fn append(&mut self, payload: P) -> Request<P> {
         assert!(self.has_room(), "an entry may only be sent when there is room");
         let slot = self.next();
         self.flights.push_back(Flight { payload: payload.clone(), fate: Fate::Sent, hedged: false });
@@ -117,7 +117,7 @@ impl<P: Clone> Appender<P> {
     }
 
     /// A create of `slot` was answered. Answers to hedges and to earlier tries may come at any time.
-    pub(crate) fn answered(&mut self, slot: Slot, answer: CreateAnswer) -> Option<Request<P>> {
+    pub fn answered(&mut self, slot: Slot, answer: CreateAnswer) -> Option<Request<P>> {
         let trusted = answer == CreateAnswer::Exists && self.rules.breaks(Broken::EntryExistsIsSuccess);
         if answer == CreateAnswer::Created || trusted {
             self.created(slot);
@@ -134,7 +134,7 @@ impl<P: Clone> Appender<P> {
     }
 
     /// A slot in doubt was read: it belongs to `holder`, or to nobody yet.
-    pub(crate) fn read(&mut self, slot: Slot, holder: Option<WriterId>) -> Option<Request<P>> {
+    pub fn read(&mut self, slot: Slot, holder: Option<WriterId>) -> Option<Request<P>> {
         match holder {
             Some(by) => {
                 self.held(slot, by);
@@ -155,19 +155,19 @@ impl<P: Clone> Appender<P> {
     }
 
     /// The bytes of a slot whose create is slow, to be sent once more. At most once a try.
-    pub(crate) fn hedge(&mut self, slot: Slot) -> Option<Request<P>> {
+    pub fn hedge(&mut self, slot: Slot) -> Option<Request<P>> {
         let flight = self.flight(slot).filter(|flight| flight.fate == Fate::Sent && !flight.hedged)?;
         flight.hedged = true;
         Some(Request::Create(slot, flight.payload.clone()))
     }
 
     /// The slot that an idle writer looks at, to learn that it has been fenced.
-    pub(crate) fn look(&self) -> Option<Request<P>> {
+    pub fn look(&self) -> Option<Request<P>> {
         (self.fenced.is_none() && self.is_idle()).then(|| Request::Read(self.next()))
     }
 
     /// What a look found. Entries may have been sent since, so that our own may be found there too.
-    pub(crate) fn looked(&mut self, slot: Slot, holder: Option<WriterId>) {
+    pub fn looked(&mut self, slot: Slot, holder: Option<WriterId>) {
         if let Some(by) = holder {
             self.held(slot, by);
         }
@@ -210,14 +210,14 @@ impl<P: Clone> Appender<P> {
     }
 
     /// The payloads in flight with their slots, for the model's account of what was acknowledged.
-    #[cfg(test)]
-    pub(crate) fn flights(&self) -> impl Iterator<Item = (Slot, &P)> {
+    #[cfg(any(test, feature = "model"))]
+    pub fn flights(&self) -> impl Iterator<Item = (Slot, &P)> {
         (self.durable.0..).map(Slot).zip(self.flights.iter().map(|flight| &flight.payload))
     }
 
     /// Whether reading this slot is what the writer waits for.
-    #[cfg(test)]
-    pub(crate) fn in_doubt(&self, slot: Slot) -> bool {
+    #[cfg(any(test, feature = "model"))]
+    pub fn in_doubt(&self, slot: Slot) -> bool {
         let index = slot.0.checked_sub(self.durable.0).and_then(|index| usize::try_from(index).ok());
         self.fenced.is_none()
             && index

@@ -6,12 +6,12 @@
 use super::append::CreateAnswer;
 use super::fence::Seen;
 use super::header::{HeaderError, Kind, LogHeader, Stamp};
+use super::patience::Patience;
 use crate::{Error, ErrorKind, Key, Purpose, Store};
 use bytes::Bytes;
-use levee_base::limits::{LOG_BACKOFF_MAX, LOG_BACKOFF_MIN, LOG_DECODE_TRIES, LOG_HEADER_BYTES};
+use levee_base::limits::{LOG_BACKOFF_MIN, LOG_DECODE_TRIES, LOG_HEADER_BYTES};
 use levee_base::{Clock, ClusterId, Epoch, LogPosition, Random, Slot, WriterId};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// Which log, and what it takes to read and write it.
 #[derive(Debug, Clone)]
@@ -99,6 +99,10 @@ impl LogContext {
         self.prefix.join_number(at.epoch.0).join_number(at.slot.0)
     }
 
+    pub(super) async fn wait(&self, patience: &mut Patience, subject: &Key, error: &Error) {
+        patience.wait(self.clock, &self.random, subject, error).await;
+    }
+
     pub(super) fn stamp(&self, epoch: Epoch, slot: Slot, writer: WriterId) -> Stamp {
         Stamp { cluster: self.cluster, epoch, slot, writer }
     }
@@ -133,7 +137,7 @@ impl LogContext {
                 // Without a byte at 0 the object is empty.
                 Err(error) if error.kind == ErrorKind::OutOfRange => HeaderError::TooShort(0).to_string(),
                 Err(error) if error.kind.is_transient() => {
-                    patience.wait(self, &key, &error).await;
+                    self.wait(&mut patience, &key, &error).await;
                     continue;
                 }
                 Err(error) => return Err(error.into()),
@@ -196,7 +200,7 @@ impl LogContext {
             }
             Err(error) if error.kind == ErrorKind::AlreadyExists => Ok(CreateAnswer::Exists),
             Err(error) if error.kind.is_transient() => {
-                patience.wait(self, &key, &error).await;
+                self.wait(patience, &key, &error).await;
                 Ok(CreateAnswer::Unknown)
             }
             Err(error) => Err(error.into()),
@@ -207,41 +211,4 @@ impl LogContext {
 enum Decoded {
     Content(Content),
     Not(String),
-}
-
-/// The wait before a request is tried again: it doubles from one to the next, and is spread so that many who
-/// wait for the same store do not come back at the same time. Logs an episode once.
-#[derive(Debug)]
-pub(super) struct Patience {
-    what: &'static str,
-    waits: u32,
-}
-
-impl Patience {
-    pub(super) const fn new(what: &'static str) -> Self {
-        Self { what, waits: 0 }
-    }
-
-    pub(super) async fn wait(&mut self, ctx: &LogContext, key: &Key, error: &Error) {
-        if self.waits == 0 {
-            tracing::warn!(%key, %error, "{} failed; trying until the store answers", self.what);
-        }
-        let delay = backoff(self.waits, &ctx.random);
-        self.waits = self.waits.saturating_add(1);
-        ctx.clock.sleep(delay).await;
-    }
-
-    pub(super) fn over(&mut self, key: &Key) {
-        if self.waits > 0 {
-            tracing::info!(%key, tries = self.waits + 1, "{} succeeded again", self.what);
-            self.waits = 0;
-        }
-    }
-}
-
-/// The wait after `waits` earlier ones: between half and all of a delay that doubles.
-pub(super) fn backoff(waits: u32, random: &Random) -> Duration {
-    let full = LOG_BACKOFF_MIN.saturating_mul(1 << waits.min(16)).min(LOG_BACKOFF_MAX);
-    let micros = u64::try_from(full.as_micros()).unwrap_or(u64::MAX);
-    Duration::from_micros(micros / 2 + random.below(micros / 2 + 1))
 }

@@ -14,7 +14,7 @@ use levee_base::{Slot, WriterId};
 
 /// What a slot was seen to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Seen {
+pub enum Seen {
     /// Nothing.
     Missing,
     /// An entry, by whom.
@@ -42,7 +42,7 @@ pub enum EpochEnd {
 
 /// What the walk asks for next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum WalkAsk {
+pub enum WalkAsk {
     /// Read this slot.
     Get(Slot),
     /// Create the fence in this slot.
@@ -51,11 +51,13 @@ pub(crate) enum WalkAsk {
     Done(EpochEnd),
 }
 
-/// One step: whether the slot just read is an entry of the log, and what comes next.
+/// One step of a walk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct WalkStep {
-    pub(crate) entry: bool,
-    pub(crate) ask: WalkAsk,
+pub struct WalkStep {
+    /// Whether the slot is an entry of the log.
+    pub entry: bool,
+    /// What comes next.
+    pub ask: WalkAsk,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,7 +72,7 @@ enum Phase {
 
 /// A walk up one epoch: to read it, or to fence it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Walk {
+pub struct Walk {
     /// Whose fence is to end the epoch; none for a reader.
     fence_by: Option<WriterId>,
     at: Slot,
@@ -82,12 +84,12 @@ pub(crate) struct Walk {
 
 impl Walk {
     /// A walk from `from` on. With `fence_by`, it ends the epoch for that writer.
-    pub(crate) fn new(from: Slot, fence_by: Option<WriterId>, rules: Rules) -> Self {
+    pub fn new(from: Slot, fence_by: Option<WriterId>, rules: Rules) -> Self {
         Self { fence_by, at: from, phase: Phase::Reading, tried: false, rules }
     }
 
     /// What is asked for now.
-    pub(crate) fn ask(&self) -> WalkAsk {
+    pub fn ask(&self) -> WalkAsk {
         match self.phase {
             Phase::Reading | Phase::Beyond(_) | Phase::Doubt => WalkAsk::Get(self.at),
             Phase::Sent => WalkAsk::Create(self.at),
@@ -96,12 +98,12 @@ impl Walk {
     }
 
     /// Whether a fence was sent.
-    pub(crate) fn tried(&self) -> bool {
+    pub fn tried(&self) -> bool {
         self.tried
     }
 
     /// The create of the fence was answered.
-    pub(crate) fn answered(&mut self, answer: CreateAnswer) -> WalkAsk {
+    pub fn answered(&mut self, answer: CreateAnswer) -> WalkAsk {
         debug_assert_eq!(self.phase, Phase::Sent, "only a fence that was sent is answered");
         let trusted = answer == CreateAnswer::Exists && self.rules.breaks(Broken::FenceExistsIsSuccess);
         match self.fence_by {
@@ -114,7 +116,7 @@ impl Walk {
     }
 
     /// The slot that was asked for was read.
-    pub(crate) fn read(&mut self, seen: Seen) -> WalkStep {
+    pub fn read(&mut self, seen: Seen) -> WalkStep {
         let mut entry = false;
         match (self.phase, seen) {
             (Phase::Done(_) | Phase::Sent, _) => debug_assert!(false, "no slot was asked for"),

@@ -19,6 +19,7 @@ mod entry;
 mod fence;
 mod header;
 mod hedge;
+mod patience;
 mod reader;
 mod rules;
 mod takeover;
@@ -30,11 +31,28 @@ mod model;
 #[cfg(test)]
 mod tests;
 
+/// The pure state machines, for the models of other crates. A rule of theirs can be broken there.
+#[cfg(feature = "model")]
+pub mod machines {
+    pub use super::append::{Appender, CreateAnswer, Fenced, Request};
+    pub use super::fence::{Seen, Walk, WalkAsk, WalkStep};
+    pub use super::rules::{Broken, Rules};
+    use super::trim::Trimmer;
+    use levee_base::LogPosition;
+
+    /// A [`Trimmer`] of which a rule may be broken.
+    #[must_use]
+    pub fn trimmer(committed: LogPosition, rules: Rules) -> Trimmer {
+        Trimmer::with_rules(committed, rules)
+    }
+}
+
 pub use context::{LogContext, ReadError, SlotRead};
 pub use entry::Entry;
 pub use fence::EpochEnd;
 pub use header::{HeaderError, Kind, LogHeader, Stamp};
 pub use hedge::HedgeOptions;
+pub use patience::patiently;
 pub use reader::read_epoch;
 pub use takeover::{
     ChainItem, Fence, Followed, Genesis, TakeOver, TrimPoint, fence_epoch, follow, follow_checked, genesis,

@@ -5,9 +5,12 @@
 //! find the loss that follows. That proves that the model can see each loss, and that each rule is needed.
 
 /// One rule of the log that can be broken.
-#[cfg_attr(not(test), expect(dead_code, reason = "some are only broken in code for tests"))]
+#[cfg_attr(
+    not(any(test, feature = "model")),
+    expect(dead_code, reason = "some are only broken in code for tests")
+)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Broken {
+pub enum Broken {
     /// The trim point is not read again once the fence stands.
     NoCheck,
     /// The check covers the successor's own fence, but not those it followed.
@@ -44,28 +47,28 @@ pub(crate) enum Broken {
 
 /// Which rules hold: all of them, but for one that a test may break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub(crate) struct Rules {
-    #[cfg(test)]
+pub struct Rules {
+    #[cfg(any(test, feature = "model"))]
     broken: Option<Broken>,
 }
 
 impl Rules {
     /// All rules but one.
-    #[cfg(test)]
-    pub(crate) const fn without(broken: Option<Broken>) -> Self {
+    #[cfg(any(test, feature = "model"))]
+    pub const fn without(broken: Option<Broken>) -> Self {
         Self { broken }
     }
 
     /// Whether this rule is broken: never, outside tests.
-    #[cfg(not(test))]
+    #[cfg(not(any(test, feature = "model")))]
     #[expect(clippy::unused_self, reason = "the same call as in tests")]
-    pub(crate) const fn breaks(self, _rule: Broken) -> bool {
+    pub const fn breaks(self, _rule: Broken) -> bool {
         false
     }
 
     /// Whether this rule is broken: never, outside tests.
-    #[cfg(test)]
-    pub(crate) fn breaks(self, rule: Broken) -> bool {
+    #[cfg(any(test, feature = "model"))]
+    pub fn breaks(self, rule: Broken) -> bool {
         self.broken == Some(rule)
     }
 }

@@ -9,8 +9,9 @@
 
 use super::append::CreateAnswer;
 use super::chain::{Chain, ChainAsk, Outcome, Took, writer_id};
-use super::context::{Content, LogContext, Patience, ReadError, SlotRead};
+use super::context::{Content, LogContext, ReadError, SlotRead};
 use super::fence::{EpochEnd, Walk, WalkAsk};
+use super::patience::Patience;
 use super::reader::Window;
 use super::rules::Rules;
 use crate::{Key, Purpose, Result as StoreResult, Store};
@@ -270,7 +271,7 @@ async fn drive(
                         chain.trimmed(point);
                     }
                     Err(error) if error.kind.is_transient() => {
-                        patience.wait(ctx, &ctx.prefix, &error).await;
+                        ctx.wait(&mut patience, &ctx.prefix, &error).await;
                     }
                     Err(error) => return Err(error.into()),
                 }

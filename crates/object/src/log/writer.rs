@@ -13,10 +13,11 @@
 //! what is in flight, as a crash would; `drain` first for an orderly end.
 
 use super::append::{Appender, CreateAnswer, Request};
-use super::context::{LogContext, ReadError, backoff};
+use super::context::{LogContext, ReadError};
 use super::entry::Entry;
 use super::header::Stamp;
 use super::hedge::{HedgeOptions, Latencies};
+use super::patience::backoff;
 use super::rules::Rules;
 use crate::{Error, ErrorKind, Purpose};
 use bytes::Bytes;

@@ -111,6 +111,22 @@ pub const STORE_BACKOFF: Duration = Duration::from_millis(50);
 /// up to this.
 pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(2);
 
+/// How long the last holder of a node id may stay silent before it counts as gone (Kafka's
+/// `broker.session.timeout.ms`).
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long one question to the last holder of a node id may take.
+pub const IDENTITY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait before it is asked again.
+pub const IDENTITY_AGAIN: Duration = Duration::from_millis(250);
+/// The longest answer to it that is read.
+pub const IDENTITY_BYTES: usize = 4 * KIB;
+/// How long answers may take to leave when the broker stops.
+pub const STOP_CONNECTIONS: Duration = Duration::from_secs(10);
+/// How long the store may take after that, until what is pending is durable and the broker has signed off.
+pub const STOP_STORE: Duration = Duration::from_secs(15);
+/// How long the HTTP endpoint may take after that.
+pub const STOP_HTTP: Duration = Duration::from_secs(1);
+
 /// The largest frame that a connection may send (Kafka's `socket.request.max.bytes`).
 pub const FRAME_BYTES: usize = 100 * MIB;
 /// What the arrays of one decoded request may take in memory.
@@ -187,6 +203,9 @@ const _: () = assert!(WAL_OBJECT_BYTES_MAX * WAL_IN_FLIGHT_MAX < WAL_UNTRIMMED_B
 const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
+const _: () = assert!(IDENTITY_TIMEOUT.as_millis() < SESSION_TIMEOUT.as_millis());
+// Kubernetes kills after 30 s.
+const _: () = assert!(STOP_CONNECTIONS.as_secs() + STOP_STORE.as_secs() + STOP_HTTP.as_secs() < 30);
 const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());
 const _: () = assert!(FRAME_BYTES * 2 <= REQUEST_BYTES);

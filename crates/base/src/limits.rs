@@ -51,6 +51,10 @@ pub const OBJECT_HEAD_BYTES: usize = 64 * KIB;
 pub const READ_GAP_BYTES: u64 = 64 * KIB as u64;
 /// Objects that one read, replay or recovery asks for at once.
 pub const READ_OBJECTS: usize = 16;
+/// Objects whose indexes a recovery asks for at once.
+pub const RECOVERY_INDEXES: usize = 64;
+/// Write-ahead logs that a broker recovers at once.
+pub const LOGS_RECOVERING: usize = 4;
 /// Decoded indexes of objects that are not in memory.
 pub const INDEX_CACHE_BYTES: usize = 64 * MIB;
 /// Opaque bytes that a caller may keep with a batch in an object's index.
@@ -76,6 +80,9 @@ pub const SNAPSHOT_EVERY_BYTES: usize = 16 * MIB;
 
 /// Slots that a reader of a log asks for at once.
 pub const LOG_READ_WINDOW: usize = 64;
+/// Slots that a recovery asks for at once. It reads heads, of so many times [`OBJECT_HEAD_BYTES`] together; what it
+/// asks for beyond the end costs as many requests.
+pub const LOG_RECOVERY_WINDOW: usize = 256;
 /// How often an idle writer looks at its next slot.
 pub const LOG_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Slots that a reader asks for at once when it may well be at the end already.
@@ -193,6 +200,7 @@ pub const PARTITIONS_OPENING: usize = 64;
 pub const TOPIC_PARTITIONS: usize = 10_000;
 
 const _: () = assert!(LOG_HEADER_BYTES < OBJECT_HEADER_BYTES);
+const _: () = assert!(LOG_RECOVERY_WINDOW * OBJECT_HEAD_BYTES <= 16 * MIB);
 const _: () = assert!(LOG_READ_WINDOW_FIRST <= LOG_READ_WINDOW);
 const _: () = assert!(LOG_HEDGE_SAMPLES_MIN <= LOG_HEDGE_SAMPLES);
 const _: () = assert!(OBJECT_HEADER_BYTES.is_multiple_of(PAGE));

@@ -10,10 +10,11 @@ use hyper::client::conn::http1;
 use hyper::{Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use levee_base::Clock;
-use levee_base::limits::{IDENTITY_BYTES, IDENTITY_TIMEOUT};
+use levee_base::limits::IDENTITY_BYTES;
 use levee_meta::ProcessId;
 use serde::{Deserialize, Serialize};
 use std::io;
+use std::time::Duration;
 use tokio::net::TcpStream;
 
 /// The path of the document that [`ask`] reads.
@@ -81,13 +82,13 @@ pub fn judge(asked: &Asked, holder: ProcessId, own: ProcessId, newcomer: Newcome
     }
 }
 
-/// Asks once who is at `address` (`host:port`).
-pub async fn ask(clock: Clock, address: &str) -> Asked {
-    match clock.timeout(IDENTITY_TIMEOUT, get(address)).await {
+/// Asks once who is at `address` (`host:port`), and waits for the answer as long as `limit`.
+pub async fn ask(clock: Clock, address: &str, limit: Duration) -> Asked {
+    match clock.timeout(limit, get(address)).await {
         Some(Ok(identity)) => Asked::Answered(identity),
         Some(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Asked::Refused,
         Some(Err(error)) => Asked::Nothing(error.to_string()),
-        None => Asked::Nothing(format!("no answer within {IDENTITY_TIMEOUT:?}")),
+        None => Asked::Nothing(format!("no answer within {limit:?}")),
     }
 }
 
@@ -120,6 +121,7 @@ mod tests {
     use uuid::Uuid;
 
     const HOLDER: ProcessId = ProcessId(Uuid::from_u128(1));
+    const LIMIT: Duration = Duration::from_millis(300);
     const OWN: ProcessId = ProcessId(Uuid::from_u128(2));
 
     fn answered(process: Option<ProcessId>) -> Asked {
@@ -157,7 +159,7 @@ mod tests {
             assert!(request[..read].starts_with(b"GET /identity HTTP/1.1\r\n"));
             socket.write_all(answer.as_bytes()).await.unwrap();
         });
-        let asked = ask(Clock::system(), &address).await;
+        let asked = ask(Clock::system(), &address, LIMIT).await;
         says.await.unwrap();
         asked
     }
@@ -188,9 +190,9 @@ mod tests {
     async fn a_port_that_nobody_listens_on_refuses_and_one_that_never_answers_is_silent() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let asked = ask(Clock::system(), &address).await;
+        let asked = ask(Clock::system(), &address, LIMIT).await;
         assert!(matches!(asked, Asked::Nothing(_)), "{asked:?}");
         drop(listener);
-        assert_eq!(ask(Clock::system(), &address).await, Asked::Refused);
+        assert_eq!(ask(Clock::system(), &address, LIMIT).await, Asked::Refused);
     }
 }

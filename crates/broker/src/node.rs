@@ -23,7 +23,7 @@ use levee_base::limits::{STOP_CONNECTIONS, STOP_HTTP, STOP_STORE};
 use levee_base::{Clock, NodeId, Random};
 use levee_meta::{ControllerOptions, MetaError, Metadata, MetadataContext};
 use levee_object::Store;
-use levee_object::stores::probe::{Fitness, probe};
+use levee_object::stores::probe::{Fitness, clean_up, probe};
 use levee_object::stores::{self, Kind, Opened};
 use levee_store::{StreamStore, WalOptions};
 use std::io;
@@ -367,7 +367,10 @@ fn internal_address(
 /// Waits until the store answers, and refuses it when it is proven unfit.
 async fn fit(store: &Arc<dyn Store>, shown: &Shown, clock: Clock, random: &Random) -> Result<(), StartError> {
     loop {
-        match probe(&**store, random).await {
+        let (fitness, key) = probe(&**store, random).await;
+        let cleaned = store.clone();
+        tokio::spawn(async move { clean_up(&*cleaned, &key).await });
+        match fitness {
             Fitness::Fit => return Ok(()),
             Fitness::Unfit(reason) => return Err(StartError::Unfit { location: store.location(), reason }),
             Fitness::Unknown(error) => {

@@ -11,10 +11,11 @@
 
 use crate::holder::{self, Newcomer, Verdict};
 use async_trait::async_trait;
-use levee_base::limits::IDENTITY_AGAIN;
+use futures::{StreamExt, TryStreamExt, stream};
+use levee_base::limits::{IDENTITY_AGAIN, IDENTITY_TIMEOUT, LOGS_RECOVERING};
 use levee_base::{BrokerEpoch, Clock, ClusterId, NodeId, Random, Slot, StreamId};
 use levee_meta::{
-    Answer, Command, CommitError, Metadata, NewExtent, ProcessId, Refusal, Register, wal_prefix,
+    Answer, Command, CommitError, Metadata, NewExtent, ProcessId, Refusal, Register, State, wal_prefix,
 };
 use levee_object::Store;
 use levee_object::log::LogContext;
@@ -140,23 +141,39 @@ impl Registrant {
         if let Some((node, epoch)) = other {
             return Err(RegistrationError::Another { node, epoch });
         }
+        let register = Command::Register(Register {
+            node: self.node,
+            address: self.address.clone(),
+            internal: self.internal.clone(),
+            process: self.metadata.process(),
+        });
+        let live = |state: &State| {
+            state.live(self.node).map(|(epoch, broker)| (epoch, broker.internal.clone(), broker.process))
+        };
+        let mut holder = self.metadata.view(live);
         let epoch = loop {
-            let register = Register {
-                node: self.node,
-                address: self.address.clone(),
-                internal: self.internal.clone(),
-                process: self.metadata.process(),
-            };
-            match self.metadata.commit(Command::Register(register)).await? {
-                Answer::Registered { epoch } => break epoch,
-                Answer::Refused(Refusal::NodeLive { epoch, internal, process }) => {
+            let answer = match holder.take() {
+                None => self.metadata.commit(register.clone()).await?,
+                Some((epoch, internal, process)) => {
                     let why = self.wait_for_holder(epoch, &internal, process, newcomer).await?;
                     tracing::info!(
                         %epoch,
                         why,
                         "the last holder of this node id did not sign off; taking over from it"
                     );
-                    self.commit(Command::Out { epoch }).await?;
+                    // Sent together, as one entry of the journal takes both.
+                    let register = self.metadata.commit(register.clone());
+                    let (out, answer) =
+                        futures::future::join(self.commit(Command::Out { epoch }), register).await;
+                    out?;
+                    answer?
+                }
+            };
+            match answer {
+                Answer::Registered { epoch } => break epoch,
+                // What is seen here may be older than what is durable.
+                Answer::Refused(Refusal::NodeLive { epoch, internal, process }) => {
+                    holder = Some((epoch, internal, process));
                 }
                 Answer::Refused(refusal) => return Err(refusal.into()),
                 answer => return Err(RegistrationError::Answer(answer)),
@@ -165,10 +182,11 @@ impl Registrant {
         let waiting: Vec<(BrokerEpoch, NodeId, Slot)> = self
             .metadata
             .view(|state| state.orphans().map(|(epoch, wal)| (epoch, wal.node, wal.trim)).collect());
-        let mut indexes = Vec::new();
-        for (orphan, node, trim) in waiting {
-            indexes.push(self.close(orphan, node, trim, Some(epoch)).await?);
-        }
+        let indexes = stream::iter(waiting)
+            .map(|(orphan, node, trim)| self.close(orphan, node, trim, Some(epoch)))
+            .buffered(LOGS_RECOVERING)
+            .try_collect()
+            .await?;
         let streams: Vec<StreamId> =
             self.metadata.view(|state| state.leaderless().map(|(stream, _)| stream).collect());
         if !streams.is_empty() {
@@ -199,7 +217,9 @@ impl Registrant {
             let verdict = if internal.is_empty() {
                 Verdict::Unknown("it registered no internal address".to_owned())
             } else {
-                holder::judge(&holder::ask(self.clock, internal).await, holder, own, newcomer)
+                let left = until.saturating_duration_since(self.clock.now());
+                let asked = holder::ask(self.clock, internal, left.min(IDENTITY_TIMEOUT)).await;
+                holder::judge(&asked, holder, own, newcomer)
             };
             match verdict {
                 Verdict::Gone(why) => return Ok(why),
@@ -209,7 +229,9 @@ impl Registrant {
                     let address = address.unwrap_or_default();
                     return Err(RegistrationError::Held { node, epoch, address, internal, reason });
                 }
-                Verdict::Unknown(why) if self.clock.now() >= until => return Ok(why),
+                Verdict::Unknown(_) if self.clock.now() >= until => {
+                    return Ok(format!("it was silent for {:?}", self.session_timeout));
+                }
                 Verdict::Unknown(why) => {
                     if !told {
                         let (seconds, asked) = (self.session_timeout.as_secs_f64(), internal);

@@ -117,5 +117,5 @@ async fn s3_check() {
     eprintln!("{report}");
     assert_eq!(report.verdict, Verdict::Fit, "{report}");
     let opened = open(&s3_url(), Clock::system(), &random).unwrap();
-    assert!(matches!(probe(&*opened.store, &random).await, Fitness::Fit));
+    assert!(matches!(probe(&*opened.store, &random).await.0, Fitness::Fit));
 }

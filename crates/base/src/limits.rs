@@ -210,6 +210,8 @@ const _: () = assert!(MESSAGE_BYTES + OBJECT_HEADER_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(WAL_OBJECT_BYTES_MAX * WAL_IN_FLIGHT_MAX < WAL_UNTRIMMED_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
+// A topic may allow batches as long as a frame: there is memory for one beside a full write-ahead log.
+const _: () = assert!(WAL_UNTRIMMED_BYTES + FRAME_BYTES <= WAL_BUFFER_BYTES);
 const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
 const _: () = assert!(IDENTITY_TIMEOUT.as_millis() < SESSION_TIMEOUT.as_millis());
 // Kubernetes kills after 30 s.

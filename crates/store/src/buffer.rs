@@ -46,6 +46,10 @@ impl Memory {
         let start = NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout));
         Self { start, bytes }
     }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
 }
 
 impl Drop for Memory {
@@ -199,8 +203,8 @@ mod tests {
     #[test]
     fn a_buffer_is_held_until_its_last_bytes_are_gone_and_is_then_used_again() {
         let pool = pool(4, 1);
-        let mut first = pool.take().unwrap();
-        assert!(pool.take().is_none(), "the limit counts buffers");
+        let mut first = pool.take(1).unwrap();
+        assert!(pool.take(1).is_none(), "the limit counts buffers");
         first.extend(b"one");
         let mut second = first.split_off(3).unwrap();
         assert_eq!((first.room(), second.room()), (0, 3 * PAGE));
@@ -211,18 +215,34 @@ mod tests {
         assert!(first.as_ptr().addr().is_multiple_of(PAGE) && second.as_ptr().addr().is_multiple_of(PAGE));
         let slice = second.slice(5..6);
         drop((first, second));
-        assert!(pool.take().is_none(), "a slice holds it still");
+        assert!(pool.take(1).is_none(), "a slice holds it still");
         assert_eq!((pool.held(), pool.released()), (1, 0));
         drop(slice);
         assert_eq!((pool.held(), pool.released()), (0, 1));
-        let again = pool.take().unwrap();
+        let again = pool.take(1).unwrap();
         assert_eq!((again.pointer(), again.len()), (start, 0), "memory is used again, and begins empty");
+    }
+
+    #[test]
+    fn what_is_longer_than_a_buffer_counts_for_several_and_is_not_kept() {
+        let pool = pool(4, 3);
+        assert!(pool.can_hold(12 * PAGE) && !pool.can_hold(12 * PAGE + 1));
+        let small = pool.take(4 * PAGE).unwrap();
+        assert!(pool.take(8 * PAGE + 1).is_none(), "three are not left");
+        let mut large = pool.take(4 * PAGE + 1).unwrap();
+        assert_eq!((large.room(), pool.held()), (5 * PAGE, 3));
+        large.extend(&[1; 4 * PAGE + 1]);
+        let rest = large.split_off(4 * PAGE + 1);
+        assert!(rest.is_none(), "there is no page left");
+        drop((small, large.freeze()));
+        assert_eq!(pool.held(), 0);
+        assert_eq!(pool.take(1).unwrap().room(), 4 * PAGE, "the large piece was not kept for small ones");
     }
 
     #[test]
     fn regions_of_a_buffer_are_written_and_read_on_different_threads() {
         let pool = pool(8, 1);
-        let mut regions = vec![pool.take().unwrap()];
+        let mut regions = vec![pool.take(1).unwrap()];
         for _ in 0..7 {
             let rest = regions.last_mut().unwrap().split_off(PAGE).unwrap();
             regions.push(rest);
@@ -246,7 +266,7 @@ mod tests {
         fn copying_and_hashing_is_copying_and_hashing(parts in prop::collection::vec(
             prop::collection::vec(any::<u8>(), 0..3 * STEP), 0..4))
         {
-            let mut region = pool(32, 1).take().unwrap();
+            let mut region = pool(32, 1).take(1).unwrap();
             let mut crc = 0;
             for part in &parts {
                 crc = region.extend_hashed(part, crc);

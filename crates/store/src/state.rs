@@ -168,7 +168,7 @@ impl State {
             assert!(batch.note.len() <= BATCH_NOTE_BYTES, "a note has at most {BATCH_NOTE_BYTES} bytes");
         }
         let needed = OpenObject::bytes_for(batches);
-        if needed > self.pool.buffer_bytes() {
+        if !self.pool.can_hold(needed) {
             return Err(AppendError::TooLarge);
         }
         if self.at_limit() {
@@ -241,7 +241,7 @@ impl State {
             return Some(rest);
         }
         loop {
-            if let Some(region) = self.pool.take() {
+            if let Some(region) = self.pool.take(needed) {
                 self.rest = None;
                 self.starved = None;
                 return Some(region);

@@ -101,8 +101,11 @@ fn an_append_that_does_not_fit_begins_the_next_object_and_a_full_one_waits_for_n
     rig.flush();
     assert_eq!(rig.state.waiting(), Waiting::Nothing, "the second was full by itself");
     assert_eq!(rig.read(0), Some(0..2));
-    assert_eq!(rig.append(17 * PAGE), Err(AppendError::TooLarge));
+    assert_eq!(rig.append(options().buffer_bytes), Err(AppendError::TooLarge));
     assert_eq!(rig.state.ends(STREAM).unwrap().appended, Offset(2));
+    assert_eq!(rig.append(17 * PAGE), Ok(Slot(2)), "what is longer than a buffer has memory of its own");
+    rig.flush();
+    assert_eq!(rig.read(2), Some(2..3));
 }
 
 #[test]

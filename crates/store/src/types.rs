@@ -186,8 +186,8 @@ pub enum AppendError {
     /// The epoch has ended or the store was shut down; see its status.
     #[error("the stream store has stopped")]
     Stopped,
-    /// It is larger than an object can be.
-    #[error("the batches are larger than an object may be")]
+    /// It is larger than all the memory for objects.
+    #[error("the batches are larger than all the memory for objects")]
     TooLarge,
     /// The stream is not open here.
     #[error("the stream is not open here")]

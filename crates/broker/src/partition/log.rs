@@ -64,8 +64,8 @@ pub enum AppendError {
     /// This broker leads the partition no more.
     #[error("this broker does not lead the partition")]
     NotLeader,
-    /// No object can hold it. The rules for batches are far below that.
-    #[error("the batch is larger than an object may be")]
+    /// It is larger than all the memory for objects.
+    #[error("the batch is larger than all the memory for objects")]
     TooLarge,
     /// The producer's epoch or sequence number is wrong.
     #[error(transparent)]

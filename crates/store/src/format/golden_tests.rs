@@ -25,7 +25,7 @@ fn check(bytes: &[u8], expect: &Expect) {
 #[test]
 fn a_small_object_is_what_it_always_was() {
     let pool = Pool::new(4 * PAGE, 1, Arc::default());
-    let mut object = OpenObject::begin(Slot(3), pool.take().unwrap());
+    let mut object = OpenObject::begin(Slot(3), pool.take(1).unwrap());
     let batch = |bytes: &'static [u8], count, note: &'static [u8]| NewBatch { bytes, count, note };
     object.add(StreamId(1), 5, Offset(100), &batch(b"first", 2, b"n1"));
     object.add(StreamId(1), 5, Offset(102), &batch(b"second", 1, b""));

@@ -1,5 +1,6 @@
 # Shared by the end-to-end scripts: a broker that is started, killed and started again. Source it.
 #   LEVEE        the binary                         default: target/release/levee
+#   HTTP         where the broker serves /metrics   default: nowhere
 #   E2E_DIR      scratch space, on a real disk      default: target/e2e
 set -euo pipefail
 e2e=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -24,10 +25,10 @@ scratch() { # NAME: an empty folder, refused on a RAM disk, which would prove no
 }
 
 start_broker() { # STORE LOG [OPTIONS...]: returns when it serves
-    local store=$1 log=$2 http='' i
+    local store=$1 log=$2 http=${HTTP:-} i
     shift 2
     # A broker on a bucket is asked there by its successor whether it is alive.
-    [[ $store != *://* ]] || http=127.0.0.1:$((PORT + 1))
+    [[ -n $http || $store != *://* ]] || http=127.0.0.1:$((PORT + 1))
     "$LEVEE" serve --store "$store" --listen "$broker" --http "$http" "$@" 2>>"$log" &
     broker_pid=$!
     for ((i = 0; i < 300; i++)); do
@@ -42,6 +43,18 @@ kill_broker() { # -9 or -TERM
     kill "$1" "$broker_pid"
     wait "$broker_pid" 2>/dev/null || true
     broker_pid=
+}
+
+traced() { # TRACE: prints a script that runs levee with its calls that matter for durability traced into TRACE
+    local calls=openat,creat,read,pread64,preadv,write,writev,pwrite64,pwritev,pwritev2,ftruncate,fsync,fdatasync
+    calls+=,sync_file_range,mkdir,mkdirat,link,linkat,rename,renameat,renameat2,unlink,unlinkat,getdents64,sendto,sendmsg,sendmmsg
+    calls+=,sendfile,copy_file_range,io_uring_setup,io_uring_enter
+    : > "$1.script"
+    chmod +x "$1.script"
+    # -D: the process that is started is the broker, and strace its detached child.
+    printf '#!/bin/sh\nexec strace -D -f -yy -q -s 16 --seccomp-bpf -e signal=none -e trace=%s -o %q %q "$@"\n' \
+        "$calls" "$1" "$LEVEE" > "$1.script"
+    echo "$1.script"
 }
 
 stop_all() { [[ -z $broker_pid ]] || kill -9 "$broker_pid" 2>/dev/null || true; }

@@ -160,14 +160,22 @@ pub const WRITE_STALL: Duration = Duration::from_secs(600);
 pub const WRITE_PARTS: usize = 256;
 /// The largest record batch (Kafka's `max.message.bytes`).
 pub const MESSAGE_BYTES: usize = MIB + 12;
-/// Connections at once.
+/// Connections at once, file descriptors permitting.
 pub const CONNECTIONS: usize = 10_000;
+/// File descriptors that connections leave to the store, the listeners and the logs.
+pub const DESCRIPTORS_RESERVED: usize = 256;
 /// Requests of one connection that wait for their answers.
 pub const PIPELINE_REQUESTS: usize = 128;
 /// Request bytes held by all connections together.
 pub const REQUEST_BYTES: usize = 256 * MIB;
 /// The most that one Fetch answers with, whatever it asks for (Kafka's `fetch.max.bytes` of the broker).
 pub const FETCH_BYTES: usize = 55 * MIB;
+/// Records in all answers to Fetch that are being made or written. Each request gets half of what is free of it at
+/// most, but for its first batch.
+pub const FETCH_ANSWERS_BYTES: usize = 256 * MIB;
+/// The longest that a Fetch waits for data, whatever it asks for: it holds its share of [`REQUEST_BYTES`]
+/// meanwhile. More than any client library can be set to.
+pub const FETCH_WAIT: Duration = Duration::from_secs(300);
 /// Fetch sessions kept (Kafka's `max.incremental.fetch.session.cache.slots`).
 pub const FETCH_SESSIONS: usize = 1_000;
 /// Partitions that all fetch sessions together may remember. Kafka bounds the sessions only; a session that
@@ -224,3 +232,4 @@ const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis(
 const _: () = assert!(FRAME_BYTES + PAGE <= REQUEST_BYTES);
 const _: () = assert!(DECODED_REQUEST_BYTES <= DECODED_BYTES);
 const _: () = assert!(WRITE_PARTS <= 1_024);
+const _: () = assert!(FETCH_BYTES <= FETCH_ANSWERS_BYTES / 2);

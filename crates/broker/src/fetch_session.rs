@@ -319,7 +319,7 @@ impl FetchSessions {
 
     fn create(&mut self, now: Instant, by_id: bool, context: &Context, told: &[Told]) -> i32 {
         let size = context.partitions.len();
-        if size == 0 || self.partitions + size > self.partitions_limit {
+        if self.partitions + size > self.partitions_limit {
             return NO_SESSION;
         }
         if self.sessions.len() >= self.limit && !self.evict(now, size) {

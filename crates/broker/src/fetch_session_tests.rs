@@ -51,6 +51,15 @@ impl Fixture {
 }
 
 #[test]
+fn an_empty_request_makes_a_session_that_ends_when_it_stays_empty() {
+    let mut f = Fixture::new(10, 100);
+    let id = f.create("a", 0);
+    assert_ne!(id, NO_SESSION);
+    let context = f.sessions.begin(f.now, asked(id, 1), Vec::new(), &[]).unwrap();
+    assert_eq!((context.session_id(), f.sessions.len()), (NO_SESSION, 0));
+}
+
+#[test]
 fn only_what_is_new_is_told() {
     let mut f = Fixture::new(10, 100);
     let id = f.create("a", 2);

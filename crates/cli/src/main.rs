@@ -22,10 +22,16 @@ fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("levee: {error}");
+            let mut said = error.to_string();
+            eprintln!("levee: {said}");
             let mut source = error.source();
             while let Some(cause) = source {
-                eprintln!("  because: {cause}");
+                // Many errors have their cause in their own words already.
+                let words = cause.to_string();
+                if !said.contains(&words) {
+                    eprintln!("  because: {words}");
+                    said = words;
+                }
                 source = cause.source();
             }
             ExitCode::FAILURE

@@ -7,6 +7,7 @@ use crate::errors::{Code, Failure};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
 use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
 use levee_base::Clock;
 use levee_base::limits::TOPIC_PARTITIONS;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,10 @@ use uuid::Uuid;
 
 /// The first version whose answer tells partitions, replication factor and configs (KIP-525).
 const DETAILS_FROM: i16 = 5;
-/// Where a config comes from, in an answer: `DYNAMIC_TOPIC_CONFIG`.
+/// Where a config comes from, in an answer: `DYNAMIC_TOPIC_CONFIG`,
 const SOURCE_TOPIC: i8 = 1;
+/// or `DEFAULT_CONFIG`.
+const SOURCE_DEFAULT: i8 = 5;
 
 struct Checked {
     new: NewTopic,
@@ -74,7 +77,8 @@ pub async fn handle<B: Backend>(
 fn check<B: Backend>(backend: &B, topic: CreatableTopic, partitions: &mut usize) -> Result<Checked, Failure> {
     let name: &str = &topic.name;
     if name == topic_name::CLUSTER_METADATA {
-        return Err(Failure::new(Code::TopicAuthorizationFailed, "Authorization failed."));
+        let message = format!("Creation of internal topic {name} is prohibited.");
+        return Err(Failure::new(Code::InvalidRequest, message));
     }
     topic_name::check(name).map_err(|wrong| Failure::new(Code::InvalidTopicException, wrong))?;
     if backend.topic(name).is_some() {
@@ -197,20 +201,21 @@ fn failed(name: TopicName, failure: Failure) -> CreatableTopicResult {
 }
 
 fn created(name: TopicName, id: Uuid, checked: &Checked, version: i16) -> CreatableTopicResult {
-    let result = CreatableTopicResult::default().with_name(name).with_topic_id(id);
+    // The crate's default is an empty message; Kafka has none, and clients may take any for a failure.
+    let result = CreatableTopicResult::default().with_name(name).with_topic_id(id).with_error_message(None);
     if version < DETAILS_FROM {
         return result;
     }
-    let config = |(name, value): (&String, &String)| {
+    let config = |config: topic_configs::Effective<'_>| {
         CreatableTopicConfigs::default()
-            .with_name(name.clone().into())
-            .with_value(Some(value.clone().into()))
-            .with_config_source(SOURCE_TOPIC)
+            .with_name(StrBytes::from_static_str(config.name))
+            .with_value(Some(config.value.to_owned().into()))
+            .with_config_source(if config.own { SOURCE_TOPIC } else { SOURCE_DEFAULT })
     };
     result
         .with_num_partitions(i32::try_from(checked.new.partitions).unwrap_or(i32::MAX))
         .with_replication_factor(checked.replication_factor)
-        .with_configs(Some(checked.new.configs.iter().map(config).collect()))
+        .with_configs(Some(topic_configs::effective(&checked.new.configs).map(config).collect()))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{DeleteTopicsRequest, DeleteTopicsResponse, TopicName};
 use levee_base::Clock;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -34,8 +34,25 @@ pub async fn handle<B: Backend>(
     for topic in &asked {
         *times.entry((topic.name.clone(), topic.topic_id)).or_insert(0_usize) += 1;
     }
-    let mut results = Vec::new();
+    // A topic that is named and also meant by its id is answered once, under both.
+    let by_name = asked.iter().filter(|topic| topic.topic_id.is_nil());
+    let named: BTreeSet<TopicName> = by_name.filter_map(|topic| topic.name.clone()).collect();
+    let doubly: BTreeMap<Uuid, TopicName> = asked
+        .iter()
+        .filter(|topic| topic.name.is_none())
+        .filter_map(|topic| backend.topic_by_id(topic.topic_id))
+        .map(|topic| (topic.id, TopicName(topic.name.to_string().into())))
+        .filter(|(_, name)| named.contains(name))
+        .collect();
+    let mut results: Vec<_> = doubly.iter().map(|(id, name)| twice(name, *id)).collect();
     for DeleteTopicState { name, topic_id, .. } in asked {
+        let skip = match &name {
+            Some(name) => topic_id.is_nil() && doubly.values().any(|other| other == name),
+            None => doubly.contains_key(&topic_id),
+        };
+        if skip {
+            continue;
+        }
         let key = (name.clone(), topic_id);
         // A repeated topic is answered once, when it is met first.
         let Some(count) = times.remove(&key) else { continue };
@@ -62,6 +79,14 @@ pub async fn handle<B: Backend>(
         });
     }
     DeleteTopicsResponse::default().with_responses(results)
+}
+
+fn twice(name: &TopicName, id: Uuid) -> DeletableTopicResult {
+    DeletableTopicResult::default()
+        .with_name(Some(name.clone()))
+        .with_topic_id(id)
+        .with_error_code(Code::InvalidRequest.code())
+        .with_error_message(Some("The topic is given by its name and by its id.".into()))
 }
 
 fn find<B: Backend>(backend: &B, name: Option<&TopicName>, id: Uuid, times: usize) -> Result<Topic, Failure> {
@@ -128,6 +153,18 @@ mod tests {
         let invalid = Code::InvalidRequest.code();
         assert_eq!(send(&backend, request, 6).await, [0, 0, Code::UnknownTopicId.code(), invalid, invalid]);
         assert!(backend.topics().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_topic_given_by_name_and_by_id_is_refused_once() {
+        let backend = Memory::default().with("a", 1).await;
+        let id = backend.topic("a").unwrap().id;
+        let request = DeleteTopicsRequest::default().with_topics(vec![
+            DeleteTopicState::default().with_name(Some(TopicName("a".into()))),
+            DeleteTopicState::default().with_name(None).with_topic_id(id),
+        ]);
+        assert_eq!(send(&backend, request, 6).await, [Code::InvalidRequest.code()]);
+        assert!(backend.topic("a").is_some());
     }
 
     #[tokio::test]

@@ -7,6 +7,10 @@
 //! Limits: `max_bytes` for all, `partition_max_bytes` for each, and whatever they are, the first batch of the first
 //! partition that has one. Only whole batches are returned. Nothing that is not durable is: the high watermark is
 //! the durable end, and as long as there are no transactions so is the last stable offset.
+//!
+//! Memory: the records of all answers that are being made or written share `FETCH_ANSWERS_BYTES`. A request gets
+//! half of what is free at most, so clients that take no answers make those of others smaller, down to one batch
+//! each, and never keep them waiting.
 
 use crate::errors::Code;
 use crate::fetch_session::{Asked, Context, FetchSessions, Key, SessionError, Told, TopicKey, Wanted};
@@ -17,11 +21,11 @@ use crate::wire::fetch::{FetchResponse, FetchedPartition, FetchedTopic};
 use crate::wire::produce::Topic;
 use crate::wire::writer::Leader;
 use kafka_protocol::messages::FetchRequest;
-use levee_base::limits::FETCH_BYTES;
+use levee_base::limits::{FETCH_ANSWERS_BYTES, FETCH_BYTES, FETCH_WAIT};
 use levee_base::{Clock, StreamId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// From this version on topics are named by id (KIP-516).
 const IDS_FROM_VERSION: i16 = 13;
@@ -38,6 +42,8 @@ pub struct Fetcher {
     clock: Clock,
     /// This broker, as it is named as a leader.
     node_id: i32,
+    /// Bytes of records that answers may yet hold.
+    memory: Arc<Semaphore>,
 }
 
 /// A partition of a request, found.
@@ -56,14 +62,19 @@ enum Place {
 struct Pass {
     partitions: Vec<FetchedPartition>,
     bytes: usize,
+    /// Whether these are as many bytes as the request waits for.
+    enough: bool,
     failed: bool,
+    /// What the bytes count for.
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Fetcher {
     /// With sessions of its own.
     #[must_use]
     pub fn new(table: Arc<PartitionTable>, sessions: FetchSessions, clock: Clock, node_id: i32) -> Self {
-        Self { table, sessions: Mutex::new(sessions), clock, node_id }
+        let memory = Arc::new(Semaphore::new(FETCH_ANSWERS_BYTES));
+        Self { table, sessions: Mutex::new(sessions), clock, node_id, memory }
     }
 
     /// The sessions, for metrics.
@@ -82,8 +93,8 @@ impl Fetcher {
             .iter()
             .map(|((topic, index), wanted)| Found { wanted: *wanted, place: self.find(topic, *index) })
             .collect();
-        let partitions = self.read_or_wait(&request, version, &context, &found).await;
-        self.finish(&context, partitions)
+        let Pass { partitions, memory, .. } = self.read_or_wait(&request, version, &context, &found).await;
+        FetchResponse { memory, ..self.finish(&context, partitions) }
     }
 
     fn begin(&self, request: &FetchRequest, version: i16) -> Result<Context, SessionError> {
@@ -160,31 +171,52 @@ impl Fetcher {
         version: i16,
         context: &Context,
         found: &[Found],
-    ) -> Vec<FetchedPartition> {
+    ) -> Pass {
         let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES);
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
-        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0));
+        let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(FETCH_WAIT);
         let deadline = self.clock.now() + wait;
         // What is not known here can't come while the request waits, so as in Kafka it doesn't end the waiting.
         let nothing_to_wait_for = !found.iter().any(|found| !matches!(found.place, Place::Unknown(_)));
-        let read = || self.pass(request, version, context, found, max_bytes);
+        // The least that ends the waiting is never more than there was memory for.
+        let read = || async {
+            let (most, memory) = self.memory_for(max_bytes);
+            let mut pass = self.pass(request, version, context, found, most).await;
+            pass.enough = pass.bytes >= min_bytes.min(most);
+            pass.memory = memory.and_then(|mut memory| memory.split(pass.bytes.min(most)));
+            pass
+        };
 
         let pass = read().await;
-        if pass.bytes >= min_bytes || pass.failed || wait.is_zero() || nothing_to_wait_for {
-            return pass.partitions;
+        if pass.enough || pass.failed || wait.is_zero() || nothing_to_wait_for {
+            return pass;
         }
+        drop(pass);
         let grown = Arc::new(Notify::new());
         let _watching = watch(found, &grown);
         loop {
             let pass = read().await;
-            if pass.bytes >= min_bytes || pass.failed || self.clock.now() >= deadline {
-                return pass.partitions;
+            if pass.enough || pass.failed || self.clock.now() >= deadline {
+                return pass;
             }
+            drop(pass);
             tokio::select! {
                 biased;
                 () = grown.notified() => {}
                 () = self.clock.sleep_until(deadline) => {}
             }
+        }
+    }
+
+    /// How many of `wanted` bytes a request may read now, and the right to it. A first batch is read whatever this
+    /// says.
+    fn memory_for(&self, wanted: usize) -> (usize, Option<OwnedSemaphorePermit>) {
+        let most = wanted.min(self.memory.available_permits() / 2);
+        let permits = u32::try_from(most).unwrap_or(u32::MAX);
+        match self.memory.clone().try_acquire_many_owned(permits) {
+            Ok(memory) => (most, Some(memory)),
+            // Others were faster, and little is left.
+            Err(_) => (0, None),
         }
     }
 
@@ -196,7 +228,13 @@ impl Fetcher {
         found: &[Found],
         max_bytes: usize,
     ) -> Pass {
-        let mut pass = Pass { partitions: Vec::with_capacity(found.len()), bytes: 0, failed: false };
+        let mut pass = Pass {
+            partitions: Vec::with_capacity(found.len()),
+            bytes: 0,
+            enough: false,
+            failed: false,
+            memory: None,
+        };
         for (found, ((_, index), _)) in found.iter().zip(&context.partitions) {
             let fail = |code: Code, leader: Option<Leader>| {
                 let leader = leader.filter(|_| version >= LEADERS_FROM_VERSION);
@@ -205,7 +243,8 @@ impl Fetcher {
             let log = match &found.place {
                 Place::Here(log) => log,
                 Place::Unknown(code) => {
-                    pass.partitions.push(fail(*code, None));
+                    // As Kafka has it: no list where a partition is known, an empty one where it isn't.
+                    pass.partitions.push(FetchedPartition { aborted: Some(Vec::new()), ..fail(*code, None) });
                     continue;
                 }
                 Place::Elsewhere(leader) => {

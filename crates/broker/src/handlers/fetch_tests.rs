@@ -125,6 +125,34 @@ async fn a_request_waits_for_enough_bytes_and_no_longer_than_it_says() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn answers_that_nobody_takes_make_others_smaller_and_keep_none_waiting() {
+    let f = Fixture::new().await;
+    let lengths = [f.append(0, 1), f.append(0, 1)];
+    f.streams.flush_all();
+    let ask = || request(vec![partition(0, 0)]).with_min_bytes(1_000_000);
+    let all = u32::try_from(FETCH_ANSWERS_BYTES).unwrap();
+    let held = f.fetcher.memory.clone().try_acquire_many_owned(all).unwrap();
+    let response = f.fetcher.fetch(ask(), NAMES).now_or_never().unwrap();
+    assert_eq!(bytes(one(&response)), lengths[0], "the first batch, at once");
+    drop(held);
+    let response = f.fetcher.fetch(request(vec![partition(0, 0)]), NAMES).now_or_never().unwrap();
+    assert_eq!(bytes(one(&response)), lengths[0] + lengths[1]);
+    let counted = FETCH_ANSWERS_BYTES - f.fetcher.memory.available_permits();
+    assert_eq!(counted, lengths[0] + lengths[1], "what is answered counts until it is written");
+    drop(response);
+    assert_eq!(f.fetcher.memory.available_permits(), FETCH_ANSWERS_BYTES);
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_request_waits_for_longer_than_the_bound() {
+    let f = Fixture::new().await;
+    let began = f.clock.now();
+    let endless = request(vec![partition(0, 0)]).with_max_wait_ms(i32::MAX);
+    f.fetcher.fetch(endless, NAMES).await;
+    assert_eq!(f.clock.now() - began, FETCH_WAIT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_gives_up_leaves_no_watcher() {
     let f = Fixture::new().await;
     let waiting = f.fetcher.fetch(request(vec![partition(0, 0)]), NAMES);

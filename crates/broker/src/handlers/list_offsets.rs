@@ -51,13 +51,19 @@ pub async fn list_offsets(
             }
         }
     }
+    let mut refused = BTreeSet::new();
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {
         let known_topic = table.by_name(&topic.name);
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for asked in &topic.partitions {
+            let repeated = twice.contains(&(topic.name.as_str(), asked.partition_index));
+            // What is asked twice is answered once.
+            if repeated && !refused.insert((topic.name.as_str(), asked.partition_index)) {
+                continue;
+            }
             let place = known_topic.as_ref().and_then(|topic| topic.partition(asked.partition_index));
-            let answer = if twice.contains(&(topic.name.as_str(), asked.partition_index)) {
+            let answer = if repeated {
                 Err(Code::InvalidRequest)
             } else if !known(asked.timestamp, version) {
                 Err(Code::UnsupportedVersion)
@@ -78,6 +84,10 @@ pub async fn list_offsets(
 }
 
 async fn look_up(log: &PartitionLog, asked: &ListOffsetsPartition) -> Result<Option<Located>, Code> {
+    // Only -1 is no epoch here; Fetch takes all negative ones for none. Both are Kafka's.
+    if asked.current_leader_epoch < -1 {
+        return Err(Code::FencedLeaderEpoch);
+    }
     log.check_epoch(asked.current_leader_epoch).map_err(|error| match error {
         EpochError::Fenced => Code::FencedLeaderEpoch,
         EpochError::Unknown => Code::UnknownLeaderEpoch,

@@ -152,7 +152,11 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
             RequestKind::FindCoordinator(request) => {
                 Response::message(head, version, &find_coordinator::handle(request, version))
             }
-            RequestKind::Fetch(request) => Ok(self.records.fetch(request, version).await.encode(head)),
+            RequestKind::Fetch(request) => {
+                let mut answer = self.records.fetch(request, version).await;
+                let memory = answer.memory.take();
+                Ok(answer.encode(head).holding(memory))
+            }
             RequestKind::ListOffsets(request) => {
                 Response::message(head, version, &self.records.list_offsets(request, version).await)
             }

@@ -2,6 +2,7 @@
 //! What each one does in Levee is decided where it is used.
 
 use crate::errors::{Code, Failure};
+use std::collections::BTreeMap;
 
 enum Values {
     Bool,
@@ -14,43 +15,46 @@ enum Values {
 }
 use Values::{Any, Bool, Int, Long, One, Ratio, Some as SomeOf};
 
+/// The default of a configuration that answers leave out, as Kafka's do: it is there for Kafka's own tests.
+const HIDDEN: &str = "\0";
 const INT_MAX: i64 = i32::MAX as i64;
 
-const NAMES: &[(&str, Values)] = &[
-    ("cleanup.policy", SomeOf(&["compact", "delete"])),
-    ("compression.gzip.level", Int(-1, 9)),
-    ("compression.lz4.level", Int(1, 17)),
-    ("compression.type", One(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"])),
-    ("compression.zstd.level", Int(-131_072, 22)),
-    ("delete.retention.ms", Long(0)),
-    ("file.delete.delay.ms", Long(0)),
-    ("flush.messages", Long(1)),
-    ("flush.ms", Long(0)),
-    ("follower.replication.throttled.replicas", Any),
-    ("index.interval.bytes", Int(0, INT_MAX)),
-    ("internal.segment.bytes", Int(1, INT_MAX)),
-    ("leader.replication.throttled.replicas", Any),
-    ("local.retention.bytes", Long(-2)),
-    ("local.retention.ms", Long(-2)),
-    ("max.compaction.lag.ms", Long(1)),
-    ("max.message.bytes", Int(0, INT_MAX)),
-    ("message.timestamp.after.max.ms", Long(0)),
-    ("message.timestamp.before.max.ms", Long(0)),
-    ("message.timestamp.type", One(&["CreateTime", "LogAppendTime"])),
-    ("min.cleanable.dirty.ratio", Ratio),
-    ("min.compaction.lag.ms", Long(0)),
-    ("min.insync.replicas", Int(1, INT_MAX)),
-    ("preallocate", Bool),
-    ("remote.log.copy.disable", Bool),
-    ("remote.log.delete.on.disable", Bool),
-    ("remote.storage.enable", Bool),
-    ("retention.bytes", Long(i64::MIN)),
-    ("retention.ms", Long(-1)),
-    ("segment.bytes", Int(1_048_576, INT_MAX)),
-    ("segment.index.bytes", Int(4, INT_MAX)),
-    ("segment.jitter.ms", Long(0)),
-    ("segment.ms", Long(1)),
-    ("unclean.leader.election.enable", Bool),
+/// The name, what its values may be, and the default, which is Kafka's.
+const NAMES: &[(&str, Values, &str)] = &[
+    ("cleanup.policy", SomeOf(&["compact", "delete"]), "delete"),
+    ("compression.gzip.level", Int(-1, 9), "-1"),
+    ("compression.lz4.level", Int(1, 17), "9"),
+    ("compression.type", One(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]), "producer"),
+    ("compression.zstd.level", Int(-131_072, 22), "3"),
+    ("delete.retention.ms", Long(0), "86400000"),
+    ("file.delete.delay.ms", Long(0), "60000"),
+    ("flush.messages", Long(1), "9223372036854775807"),
+    ("flush.ms", Long(0), "9223372036854775807"),
+    ("follower.replication.throttled.replicas", Any, ""),
+    ("index.interval.bytes", Int(0, INT_MAX), "4096"),
+    ("internal.segment.bytes", Int(1, INT_MAX), HIDDEN),
+    ("leader.replication.throttled.replicas", Any, ""),
+    ("local.retention.bytes", Long(-2), "-2"),
+    ("local.retention.ms", Long(-2), "-2"),
+    ("max.compaction.lag.ms", Long(1), "9223372036854775807"),
+    ("max.message.bytes", Int(0, INT_MAX), "1048588"),
+    ("message.timestamp.after.max.ms", Long(0), "3600000"),
+    ("message.timestamp.before.max.ms", Long(0), "9223372036854775807"),
+    ("message.timestamp.type", One(&["CreateTime", "LogAppendTime"]), "CreateTime"),
+    ("min.cleanable.dirty.ratio", Ratio, "0.5"),
+    ("min.compaction.lag.ms", Long(0), "0"),
+    ("min.insync.replicas", Int(1, INT_MAX), "1"),
+    ("preallocate", Bool, "false"),
+    ("remote.log.copy.disable", Bool, "false"),
+    ("remote.log.delete.on.disable", Bool, "false"),
+    ("remote.storage.enable", Bool, "false"),
+    ("retention.bytes", Long(i64::MIN), "-1"),
+    ("retention.ms", Long(-1), "604800000"),
+    ("segment.bytes", Int(1_048_576, INT_MAX), "1073741824"),
+    ("segment.index.bytes", Int(4, INT_MAX), "10485760"),
+    ("segment.jitter.ms", Long(0), "0"),
+    ("segment.ms", Long(1), "604800000"),
+    ("unclean.leader.election.enable", Bool, "false"),
 ];
 
 /// Checks one configuration.
@@ -59,7 +63,7 @@ const NAMES: &[(&str, Values)] = &[
 /// INVALID_CONFIG, with Kafka's words.
 pub fn check(name: &str, value: Option<&str>) -> Result<(), Failure> {
     let invalid = |message: String| Failure::new(Code::InvalidConfig, message);
-    let Some((_, values)) = NAMES.iter().find(|(known, _)| *known == name) else {
+    let Some((_, values, _)) = NAMES.iter().find(|(known, ..)| *known == name) else {
         return Err(invalid(format!("Unknown topic config name: {name}")));
     };
     let Some(value) = value else {
@@ -92,6 +96,26 @@ pub fn check(name: &str, value: Option<&str>) -> Result<(), Failure> {
     }
 }
 
+/// A configuration as a topic has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effective<'a> {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value: the topic's own, or the default.
+    pub value: &'a str,
+    /// Whether it is the topic's own.
+    pub own: bool,
+}
+
+/// All configurations of a topic that has set `own`, by name.
+pub fn effective(own: &BTreeMap<String, String>) -> impl Iterator<Item = Effective<'_>> {
+    NAMES.iter().filter_map(|&(name, _, default)| match own.get(name) {
+        Some(value) => Some(Effective { name, value, own: true }),
+        None if default == HIDDEN => None,
+        None => Some(Effective { name, value: default, own: false }),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +144,25 @@ mod tests {
         ] {
             assert_eq!(check(name, value).unwrap_err().code, Code::InvalidConfig, "{name}");
         }
+    }
+
+    #[test]
+    fn defaults_are_values_and_names_are_in_order() {
+        for window in NAMES.windows(2) {
+            assert!(window[0].0 < window[1].0, "{}", window[1].0);
+        }
+        for (name, _, default) in NAMES.iter().filter(|(_, _, default)| *default != HIDDEN) {
+            assert_eq!(check(name, Some(default)), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_topics_own_values_hide_the_defaults() {
+        let own = BTreeMap::from([("retention.ms".to_owned(), "5".to_owned())]);
+        let all: Vec<_> = effective(&own).collect();
+        assert_eq!(all.len(), NAMES.len() - 1);
+        let retention = all.iter().find(|config| config.name == "retention.ms").unwrap();
+        assert_eq!((retention.value, retention.own), ("5", true));
+        assert_eq!(all.iter().filter(|config| config.own).count(), 1);
     }
 }

@@ -290,7 +290,8 @@ impl<S: Service> Writer<S> {
             let mut written = 0;
             if let Some(response) = response {
                 written = response.bytes();
-                self.write(response.into_parts().into()).await?;
+                let (parts, _memory) = response.into_parts();
+                self.write(parts.into()).await?;
             }
             self.service.done(&head, self.shared.clock.now() - arrived, bytes, written);
             drop(place);

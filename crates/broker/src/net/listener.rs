@@ -1,9 +1,9 @@
 //! Accepts connections, up to a limit, and lets them finish on shutdown.
 
-use super::connection;
 use super::service::Service;
+use super::{connection, descriptors};
 use levee_base::Clock;
-use levee_base::limits::{CONNECTIONS, REQUEST_BYTES};
+use levee_base::limits::REQUEST_BYTES;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -36,15 +36,15 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Binds `address`.
+    /// Binds `address`. There may be as many connections as [`descriptors::connections`] says.
     ///
     /// # Errors
     /// When the address can't be resolved, is taken, or may not be used.
     pub async fn bind(address: impl ToSocketAddrs, clock: Clock) -> io::Result<Self> {
-        Ok(Self { socket: TcpListener::bind(address).await?, clock, connections: CONNECTIONS })
+        Ok(Self { socket: TcpListener::bind(address).await?, clock, connections: descriptors::connections() })
     }
 
-    /// With another limit of connections than [`CONNECTIONS`].
+    /// With another limit of connections.
     #[must_use]
     pub const fn with_connections(mut self, connections: usize) -> Self {
         self.connections = connections;
@@ -68,7 +68,8 @@ impl Listener {
             stop: stop.clone(),
         });
         let mut running = JoinSet::new();
-        let mut failing = false;
+        // Neither is logged for each connection: who opens them in a loop would fill the log.
+        let (mut failing, mut full) = (false, false);
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -79,7 +80,14 @@ impl Listener {
             match accepted {
                 Ok((socket, peer)) => {
                     failing = false;
-                    self.admit(socket, peer, &mut running, &service, &shared);
+                    if running.len() < self.connections {
+                        full = false;
+                        admit(socket, peer, &mut running, &service, &shared);
+                    } else if !full {
+                        full = true;
+                        warn!(%peer, limit = self.connections, "closing new connections, as many as allowed are \
+                            open: raise the limit of open files (ulimit -n), or find the client that leaks them");
+                    }
                 }
                 Err(error) => {
                     if !failing {
@@ -97,24 +105,19 @@ impl Listener {
             running.shutdown().await;
         }
     }
+}
 
-    fn admit<S: Service>(
-        &self,
-        socket: TcpStream,
-        peer: SocketAddr,
-        running: &mut JoinSet<()>,
-        service: &Arc<S>,
-        shared: &Arc<Shared>,
-    ) {
-        if running.len() >= self.connections {
-            warn!(%peer, limit = self.connections, "closing a new connection: as many as allowed are open");
-            return;
-        }
-        if let Err(error) = socket.set_nodelay(true) {
-            // The peer is gone already.
-            info!(%peer, %error, "closing a new connection");
-            return;
-        }
-        running.spawn(connection::run(socket, peer, Arc::clone(service), Arc::clone(shared)));
+fn admit<S: Service>(
+    socket: TcpStream,
+    peer: SocketAddr,
+    running: &mut JoinSet<()>,
+    service: &Arc<S>,
+    shared: &Arc<Shared>,
+) {
+    if let Err(error) = socket.set_nodelay(true) {
+        // The peer is gone already.
+        info!(%peer, %error, "closing a new connection");
+        return;
     }
+    running.spawn(connection::run(socket, peer, Arc::clone(service), Arc::clone(shared)));
 }

@@ -1,6 +1,7 @@
 //! Moves bytes between sockets and a `Service`. Knows frames and request headers, and no handler.
 
 pub mod connection;
+pub mod descriptors;
 pub mod listener;
 pub mod service;
 

@@ -4,14 +4,16 @@
 use super::frame::RequestHead;
 use super::produce::Topic;
 use super::response::Response;
+use super::topics::{write_endpoints, write_topics};
 use super::writer::{Endpoint, Leader};
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// The versions served.
 pub const VERSIONS: std::ops::RangeInclusive<i16> = 4..=18;
 
 /// The answer to a Fetch request.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct FetchResponse {
     /// How long the client was slowed, in milliseconds.
     pub throttle_ms: i32,
@@ -23,6 +25,8 @@ pub struct FetchResponse {
     pub topics: Vec<FetchedTopic>,
     /// Where the leaders named in `topics` listen (version 16 and up).
     pub endpoints: Vec<Endpoint>,
+    /// What the records count for of the memory for answers, until the last byte is written.
+    pub memory: Option<OwnedSemaphorePermit>,
 }
 
 /// The answer for one topic.
@@ -90,52 +94,40 @@ impl FetchResponse {
             w.int16(self.error_code);
             w.int32(self.session_id);
         }
-        w.length(Some(self.topics.len()));
-        for topic in &self.topics {
-            match &topic.topic {
-                Topic::Name(name) => w.text(Some(name)),
-                Topic::Id(id) => w.uuid(*id),
+        let topics = self.topics.iter().map(|topic| (&topic.topic, &*topic.partitions));
+        write_topics(&mut w, topics, |w, partition| {
+            w.int32(partition.index);
+            w.int16(partition.error_code);
+            w.int64(partition.high_watermark);
+            w.int64(partition.last_stable_offset);
+            if version >= 5 {
+                w.int64(partition.log_start_offset);
             }
-            w.length(Some(topic.partitions.len()));
-            for partition in &topic.partitions {
-                w.int32(partition.index);
-                w.int16(partition.error_code);
-                w.int64(partition.high_watermark);
-                w.int64(partition.last_stable_offset);
-                if version >= 5 {
-                    w.int64(partition.log_start_offset);
-                }
-                w.length(partition.aborted.as_ref().map(Vec::len));
-                for (producer_id, first_offset) in partition.aborted.iter().flatten() {
-                    w.int64(*producer_id);
-                    w.int64(*first_offset);
-                    w.tagged_fields(0);
-                }
-                if version >= 11 {
-                    w.int32(partition.preferred_read_replica);
-                }
-                w.records(&partition.records);
-                let diverging = partition.diverging_epoch.filter(|_| version >= 12);
-                let leader = partition.current_leader.filter(|_| version >= 12);
-                w.tagged_fields(diverging.iter().count() + leader.iter().count());
-                if let Some((epoch, end_offset)) = diverging {
-                    w.unsigned_varint(0);
-                    w.unsigned_varint(4 + 8 + 1);
-                    w.int32(epoch);
-                    w.int64(end_offset);
-                    w.tagged_fields(0);
-                }
-                if let Some(leader) = leader {
-                    w.tagged_leader(1, leader);
-                }
+            w.length(partition.aborted.as_ref().map(Vec::len));
+            for (producer_id, first_offset) in partition.aborted.iter().flatten() {
+                w.int64(*producer_id);
+                w.int64(*first_offset);
+                w.tagged_fields(0);
             }
-            w.tagged_fields(0);
-        }
-        let endpoints = version >= 16 && !self.endpoints.is_empty();
-        w.tagged_fields(usize::from(endpoints));
-        if endpoints {
-            w.tagged_endpoints(0, &self.endpoints);
-        }
+            if version >= 11 {
+                w.int32(partition.preferred_read_replica);
+            }
+            w.records(&partition.records);
+            let diverging = partition.diverging_epoch.filter(|_| version >= 12);
+            let leader = partition.current_leader.filter(|_| version >= 12);
+            w.tagged_fields(diverging.iter().count() + leader.iter().count());
+            if let Some((epoch, end_offset)) = diverging {
+                w.unsigned_varint(0);
+                w.unsigned_varint(4 + 8 + 1);
+                w.int32(epoch);
+                w.int64(end_offset);
+                w.tagged_fields(0);
+            }
+            if let Some(leader) = leader {
+                w.tagged_leader(1, leader);
+            }
+        });
+        write_endpoints(&mut w, if version >= 16 { &self.endpoints } else { &[] });
         w.finish()
     }
 }

@@ -19,6 +19,14 @@ pub enum BadLength {
     /// Below zero.
     #[error("a frame of {0} bytes is announced: is this a Kafka client, without TLS?")]
     Negative(i32),
+    /// The first bytes of a TLS handshake.
+    #[error("this is a TLS handshake, and this listener speaks plain Kafka: set security.protocol=PLAINTEXT")]
+    Tls,
+    /// The first bytes of an HTTP request.
+    #[error(
+        "this is an HTTP request, and this is the port for Kafka clients: metrics and health are at --http"
+    )]
+    Http,
     /// More than [`FRAME_BYTES`].
     #[error("a frame of {0} bytes is announced, more than the {FRAME_BYTES} allowed: send smaller requests")]
     TooLarge(usize),
@@ -44,7 +52,14 @@ impl ReceiveBuffer {
         let length = i32::from_be_bytes(head);
         match usize::try_from(length) {
             Err(_) => Err(BadLength::Negative(length)),
-            Ok(length) if length > FRAME_BYTES => Err(BadLength::TooLarge(length)),
+            Ok(length) if length > FRAME_BYTES => Err(match &head {
+                // A record of type handshake, version 3.x (RFC 8446, 5.1).
+                [0x16, 0x03, ..] => BadLength::Tls,
+                b"GET " | b"HEAD" | b"POST" | b"PUT " | b"OPTI" | b"DELE" | b"CONN" | b"PRI " => {
+                    BadLength::Http
+                }
+                _ => BadLength::TooLarge(length),
+            }),
             Ok(length) => Ok(Some(length)),
         }
     }
@@ -268,7 +283,13 @@ mod tests {
         buffer.room(0).put_slice(b"\xff\xff\xff\xff");
         assert_eq!(buffer.next_length(), Err(BadLength::Negative(-1)));
         let mut buffer = ReceiveBuffer::default();
+        buffer.room(0).put_slice(b"\x7f\xff\xff\xff");
+        assert_eq!(buffer.next_length(), Err(BadLength::TooLarge(0x7fff_ffff)));
+        let mut buffer = ReceiveBuffer::default();
         buffer.room(0).put_slice(b"GET / HTTP/1.1\r\n");
-        assert_eq!(buffer.next_length(), Err(BadLength::TooLarge(0x4745_5420)));
+        assert_eq!(buffer.next_length(), Err(BadLength::Http));
+        let mut buffer = ReceiveBuffer::default();
+        buffer.room(0).put_slice(b"\x16\x03\x01\x02\0");
+        assert_eq!(buffer.next_length(), Err(BadLength::Tls));
     }
 }

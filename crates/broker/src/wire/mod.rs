@@ -10,6 +10,7 @@ pub mod produce;
 pub mod response;
 #[cfg(test)]
 pub mod test_support;
+mod topics;
 pub mod writer;
 
 pub use cursor::{Cursor, Malformed};

@@ -5,6 +5,7 @@
 use super::cursor::{Cursor, Malformed};
 use super::frame::RequestHead;
 use super::response::Response;
+use super::topics::{write_endpoints, write_topics};
 use super::writer::{Endpoint, Leader};
 use levee_base::limits::DECODED_REQUEST_BYTES;
 use std::sync::Arc;
@@ -208,44 +209,32 @@ impl ProduceResponse {
     pub fn encode(&self, head: &RequestHead) -> Response {
         let version = head.version;
         let mut w = Response::writer(head);
-        w.length(Some(self.topics.len()));
-        for topic in &self.topics {
-            match &topic.topic {
-                Topic::Name(name) => w.text(Some(name)),
-                Topic::Id(id) => w.uuid(*id),
+        let topics = self.topics.iter().map(|topic| (&topic.topic, &*topic.partitions));
+        write_topics(&mut w, topics, |w, partition| {
+            w.int32(partition.index);
+            w.int16(partition.error_code);
+            w.int64(partition.base_offset);
+            w.int64(partition.log_append_time_ms);
+            if version >= 5 {
+                w.int64(partition.log_start_offset);
             }
-            w.length(Some(topic.partitions.len()));
-            for partition in &topic.partitions {
-                w.int32(partition.index);
-                w.int16(partition.error_code);
-                w.int64(partition.base_offset);
-                w.int64(partition.log_append_time_ms);
-                if version >= 5 {
-                    w.int64(partition.log_start_offset);
+            if version >= 8 {
+                w.length(Some(partition.record_errors.len()));
+                for (index, message) in &partition.record_errors {
+                    w.int32(*index);
+                    w.text(message.as_deref());
+                    w.tagged_fields(0);
                 }
-                if version >= 8 {
-                    w.length(Some(partition.record_errors.len()));
-                    for (index, message) in &partition.record_errors {
-                        w.int32(*index);
-                        w.text(message.as_deref());
-                        w.tagged_fields(0);
-                    }
-                    w.text(partition.error_message.as_deref());
-                }
-                let leader = partition.current_leader.filter(|_| version >= 10);
-                w.tagged_fields(leader.iter().count());
-                if let Some(leader) = leader {
-                    w.tagged_leader(0, leader);
-                }
+                w.text(partition.error_message.as_deref());
             }
-            w.tagged_fields(0);
-        }
+            let leader = partition.current_leader.filter(|_| version >= 10);
+            w.tagged_fields(leader.iter().count());
+            if let Some(leader) = leader {
+                w.tagged_leader(0, leader);
+            }
+        });
         w.int32(self.throttle_ms);
-        let endpoints = version >= 10 && !self.endpoints.is_empty();
-        w.tagged_fields(usize::from(endpoints));
-        if endpoints {
-            w.tagged_endpoints(0, &self.endpoints);
-        }
+        write_endpoints(&mut w, if version >= 10 { &self.endpoints } else { &[] });
         w.finish()
     }
 }

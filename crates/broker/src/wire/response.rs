@@ -5,12 +5,14 @@ use super::writer::Writer;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::Encodable;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// An answer, ready to be written.
 #[derive(Debug)]
 pub struct Response {
     parts: Vec<Bytes>,
     bytes: usize,
+    memory: Option<OwnedSemaphorePermit>,
 }
 
 /// The crate refused to encode what a handler answered: a defect of ours.
@@ -26,7 +28,7 @@ impl Response {
     /// From parts that begin with the length.
     pub(super) fn new(parts: Vec<Bytes>) -> Self {
         let bytes = parts.iter().map(Bytes::len).sum();
-        Self { parts, bytes }
+        Self { parts, bytes, memory: None }
     }
 
     /// A message of the crate's, in `version`, which differs from the request's only for an ApiVersions of a
@@ -51,10 +53,17 @@ impl Response {
         Writer::new(begin(head), head.flexible)
     }
 
-    /// The parts, in order.
+    /// With what it counts for of the memory for answers.
     #[must_use]
-    pub fn into_parts(self) -> Vec<Bytes> {
-        self.parts
+    pub fn holding(mut self, memory: Option<OwnedSemaphorePermit>) -> Self {
+        self.memory = memory;
+        self
+    }
+
+    /// The parts, in order, and what they count for, to be given back when they have been written.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<Bytes>, Option<OwnedSemaphorePermit>) {
+        (self.parts, self.memory)
     }
 
     /// Its length with everything, in bytes.

@@ -67,7 +67,13 @@ async fn a_topic_is_created_with_what_was_asked_for() {
     assert_eq!(result.topic_id, backend.topic("t").unwrap().id);
     let created = backend.created("t").unwrap();
     assert_eq!((created.partitions, created.configs["retention.ms"].as_str()), (12, "1000"));
-    assert_eq!(&*result.configs.unwrap()[0].name, "retention.ms");
+    assert_eq!(result.error_message, None, "an empty one would be taken for a failure");
+    let configs = result.configs.unwrap();
+    let told = |name: &str| {
+        let config = configs.iter().find(|config| &*config.name == name).unwrap();
+        (config.value.as_deref().unwrap(), config.config_source)
+    };
+    assert_eq!((told("retention.ms"), told("cleanup.policy")), (("1000", 1), ("delete", 5)));
 
     let result = send(&backend, vec![topic("defaults")], false).await.remove(0);
     assert_eq!((result.error_code, result.num_partitions, result.replication_factor), (0, 1, 1));
@@ -80,7 +86,11 @@ async fn names_and_numbers_are_refused_as_kafka_does() {
         (topic("a.b"), Code::TopicAlreadyExists, "Topic 'a.b' already exists."),
         (topic("a_b"), Code::InvalidTopicException, "Topic 'a_b' collides with existing topic: a.b"),
         (topic(".."), Code::InvalidTopicException, "Topic name is invalid: '..' is not allowed"),
-        (topic("__cluster_metadata"), Code::TopicAuthorizationFailed, "Authorization failed."),
+        (
+            topic("__cluster_metadata"),
+            Code::InvalidRequest,
+            "Creation of internal topic __cluster_metadata is prohibited.",
+        ),
         (
             topic("x").with_num_partitions(0),
             Code::InvalidPartitions,

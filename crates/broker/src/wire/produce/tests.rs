@@ -147,8 +147,8 @@ fn answers_are_byte_for_byte_those_of_the_crate() {
             ]);
             let head =
                 RequestHead::parse(&crate::wire::test_support::head(ApiKey::Produce, version)).unwrap();
-            let written = response.encode(&head).into_parts().concat();
-            let expected = Response::message(&head, version, &expected).unwrap().into_parts().concat();
+            let written = response.encode(&head).into_parts().0.concat();
+            let expected = Response::message(&head, version, &expected).unwrap().into_parts().0.concat();
             assert_eq!(written, expected, "version {version}, rich {rich}");
         }
     }

@@ -71,6 +71,12 @@ pub const COMMANDS_WAITING: usize = 1_000;
 pub const JOURNAL_TAKE_OVER_AFTER: Duration = Duration::from_secs(2);
 /// Deletes at once when the journal is collected.
 pub const JOURNAL_COLLECT_AT_ONCE: usize = 8;
+/// Objects that nothing refers to any more, deleted and then forgotten by one command,
+pub const COLLECT_OBJECTS: usize = 1_000;
+/// so many of them at once.
+pub const COLLECT_AT_ONCE: usize = 8;
+/// How often a broker looks for them.
+pub const COLLECT_EVERY: Duration = Duration::from_secs(1);
 /// One command, encoded.
 pub const COMMAND_BYTES: usize = 64 * MIB;
 /// A snapshot is due after as many journal entries,
@@ -105,9 +111,15 @@ pub const LOG_DECODE_TRIES: u32 = 3;
 
 /// Room on a folder's disk that is set aside for metadata and deletion when the disk is full, in bytes.
 pub const FOLDER_RESERVE_BYTES: u64 = 64 * 1024 * 1024;
-/// How long one request to a store may take before it counts as unanswered.
+/// How long one request to a store may take before it counts as unanswered, beside the time that its bytes take.
 pub const STORE_DEADLINE: Duration = Duration::from_secs(20);
-/// How long the HTTP client waits for one request; less than the deadline, so that its connection is given up.
+/// How fast the bytes of a request must pass at least, in bytes a second: a larger one has more time. A link that
+/// is slower than this can't carry a broker.
+pub const STORE_BYTES_PER_SECOND: u64 = 256 * KIB as u64;
+/// What a get of a whole object is given time for, in bytes: it doesn't know how many there are.
+pub const STORE_WHOLE_BYTES: u64 = WAL_OBJECT_BYTES_MAX as u64;
+/// How long the HTTP client waits for an answer, beside the time that the request's bytes take; less than the
+/// deadline, so that the connection is given up and what happened is known better.
 pub const STORE_HTTP_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long the HTTP client waits for a connection.
 pub const STORE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -224,8 +236,6 @@ const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
 const _: () = assert!(IDENTITY_TIMEOUT.as_millis() < SESSION_TIMEOUT.as_millis());
 // Kubernetes kills after 30 s.
 const _: () = assert!(STOP_CONNECTIONS.as_secs() + STOP_STORE.as_secs() + STOP_HTTP.as_secs() < 30);
-const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
-const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());
 const _: () = assert!(FRAME_BYTES * 2 <= REQUEST_BYTES);
 const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());

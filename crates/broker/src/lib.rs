@@ -7,6 +7,7 @@
 //! everything together.
 
 pub mod batch;
+pub mod collector;
 pub mod current;
 pub mod errors;
 pub mod exposition;

@@ -9,6 +9,7 @@
 //! done then the next start does, as after a crash. The HTTP endpoint goes last, so that nobody takes a broker
 //! that is draining for one that is gone.
 
+use crate::collector::collect;
 use crate::current::{Config, Current};
 use crate::handlers::Handlers;
 use crate::handlers::backend::{Broker, Defaults};
@@ -418,6 +419,7 @@ impl Parts {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
                 () = broker.maintain() => continue,
+                () = collect(&broker.metadata, &*self.registrant.store, self.clock) => continue,
                 stopped = status.wait_for(|status| status.stopped.is_some()) => {
                     stopped.ok().and_then(|status| status.stopped.clone())
                 }

@@ -1,13 +1,14 @@
-//! Results as a table for people or as JSON for programs.
+//! Results as a table for people or as JSON for programs, written to a pipe that may have had enough.
 
 use crate::args::OutputFormat;
 use serde::Serialize;
 use std::error::Error;
+use std::io::{self, Write};
 
 /// Prints `value` as JSON, or `rows` as a table with `header`.
 ///
 /// # Errors
-/// When `value` can't be written as JSON.
+/// When `value` can't be written as JSON, or standard output not at all.
 pub fn print<T: Serialize>(
     format: OutputFormat,
     value: &T,
@@ -15,10 +16,30 @@ pub fn print<T: Serialize>(
     rows: impl FnOnce(&T) -> Vec<Vec<String>>,
 ) -> Result<(), Box<dyn Error>> {
     match format {
-        OutputFormat::Json => println!("{}", serde_json::to_string_pretty(value)?),
-        OutputFormat::Table => print!("{}", table(header, &rows(value))),
+        OutputFormat::Json => line(&serde_json::to_string_pretty(value)?)?,
+        OutputFormat::Table => text(&table(header, &rows(value)))?,
     }
     Ok(())
+}
+
+/// Writes to standard output. That its reader has gone, as `head` does, is no failure.
+///
+/// # Errors
+/// When standard output can't be written for another reason.
+pub fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result,
+    }
+}
+
+/// Writes a line to standard output, as [`text`] does.
+///
+/// # Errors
+/// As [`text`].
+pub fn line(line: &str) -> io::Result<()> {
+    text(&format!("{line}\n"))
 }
 
 /// Columns as wide as their widest cell, numbers to the right.

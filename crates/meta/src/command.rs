@@ -1,7 +1,7 @@
 //! What can be asked of the cluster's metadata: plain data. What a command does is in `state`, how it is
 //! written down in `codec`.
 
-use crate::ids::{ProcessId, TopicId};
+use crate::ids::{ObjectId, ProcessId, TopicId};
 use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -92,6 +92,11 @@ pub enum Command {
     AllocateProducerIds {
         /// How many.
         count: u32,
+    },
+    /// Forgets garbage whose objects have been deleted from the store. What is no garbage (any more) is passed over.
+    Collected {
+        /// Which.
+        objects: Vec<ObjectId>,
     },
 }
 

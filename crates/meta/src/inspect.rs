@@ -360,6 +360,7 @@ fn show_command(envelope: &Envelope) -> CommandShown {
         ),
         Command::DeleteTopic { topic } => ("DeleteTopic", topic.to_string()),
         Command::AllocateProducerIds { count } => ("AllocateProducerIds", format!("{count} ids")),
+        Command::Collected { objects } => ("Collected", format!("{} objects", objects.len())),
     };
     CommandShown { sender, number: envelope.number, command, details }
 }

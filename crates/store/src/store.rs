@@ -11,6 +11,7 @@ use crate::state::State;
 use crate::stream::Stream;
 use crate::types::{AppendError, Extent, NewBatch, Registrar, Stopped, StoreStatus, StreamEnds, WalOptions};
 use crate::wal::pacer::Pacer;
+use crate::wal::space::{Noting, Space};
 use crate::wal::{flusher, trimmer};
 use crate::watch::{WatchGuard, Watchers};
 use levee_base::limits::INDEX_CACHE_BYTES;
@@ -70,6 +71,7 @@ impl Shared {
 /// The streams that one writer appends to and reads.
 pub struct StreamStore {
     pub(crate) shared: Arc<Shared>,
+    space: Space,
     tasks: [AbortHandle; 3],
 }
 
@@ -110,6 +112,9 @@ impl StreamStore {
             ctx: ctx.clone(),
         });
         let log_options = WriterOptions::new(options.in_flight, Purpose::Wal);
+        let space = Space::default();
+        let noting = Arc::new(Noting { inner: ctx.store.clone(), space: space.clone() });
+        let ctx = LogContext { store: noting, ..ctx };
         let log = LogWriter::open(ctx, log_epoch, writer, Slot::ZERO, log_options);
         let pacer = Pacer::new(options.pace, options.in_flight);
         let log_status = log.status();
@@ -118,7 +123,7 @@ impl StreamStore {
             tokio::spawn(flusher::settle(shared.clone(), log_status)).abort_handle(),
             tokio::spawn(trimmer::trim(shared.clone(), registrar)).abort_handle(),
         ];
-        Arc::new(Self { shared, tasks })
+        Arc::new(Self { shared, space, tasks })
     }
 
     /// Keeps what a recovery read anyway, so that opening the streams needn't read it again.
@@ -159,6 +164,9 @@ impl StreamStore {
         batches: &[NewBatch<'_>],
     ) -> Result<Slot, AppendError> {
         let mut state = self.shared.state();
+        if self.space.is_out() && state.stopped().is_none() {
+            return Err(AppendError::NoSpace);
+        }
         let before = state.waiting();
         let result = state.append(stream, base, batches);
         let wakes = state.waiting() != before;

@@ -183,6 +183,10 @@ pub enum AppendError {
     /// A limit is reached: wait for `StreamStore::room`.
     #[error("the write-ahead log is at its limit")]
     Full,
+    /// The disk has no room, and what was appended before waits for some already. Not to be waited for: it may
+    /// take a person.
+    #[error("the store's disk is full: make room, or shorten retention")]
+    NoSpace,
     /// The epoch has ended or the store was shut down; see its status.
     #[error("the stream store has stopped")]
     Stopped,

@@ -3,7 +3,8 @@
 //! There are two halves. [`enter`] checks and appends; it copies the records, gives offsets, and waits for nothing
 //! but room. The future that it returns waits for durability, or for `timeout_ms`: the batch stays pending then,
 //! and the client's retry finds it. When the log stops, all that is not durable is answered with
-//! NOT_LEADER_OR_FOLLOWER. acks=1 is acks=all; acks=0 is answered at once, for its connection to see the errors.
+//! NOT_LEADER_OR_FOLLOWER. While the store's disk is full, KAFKA_STORAGE_ERROR answers batches that were not taken
+//! in, and no others: clients read it as 'not written', and what is pending may yet be. acks=1 is acks=all; acks=0 is answered at once, for its connection to see the errors.
 //!
 //! Where this differs from Kafka: refusals of batches carry a message that says why (Kafka sends one with record
 //! errors only), and a number that no codec has is UNSUPPORTED_COMPRESSION_TYPE (Kafka: UNKNOWN_SERVER_ERROR).
@@ -232,6 +233,7 @@ fn invalid_code(invalid: &Invalid) -> (Code, bool) {
 fn append_code(error: &AppendError) -> Code {
     match error {
         AppendError::NotLeader => Code::NotLeaderOrFollower,
+        AppendError::NoSpace => Code::KafkaStorageError,
         AppendError::TooLarge => Code::MessageTooLarge,
         AppendError::Sequence(SequenceError::OldEpoch { .. }) => Code::InvalidProducerEpoch,
         AppendError::Sequence(SequenceError::OutOfOrder { .. }) => Code::OutOfOrderSequenceNumber,

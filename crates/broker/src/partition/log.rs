@@ -61,6 +61,9 @@ pub enum AppendError {
     /// The store is at a limit: wait for `Streams::room`, then try the same batch again.
     #[error("the write-ahead log is at its limit")]
     Full,
+    /// The store's disk has no room.
+    #[error("the store's disk is full: make room, or shorten retention")]
+    NoSpace,
     /// This broker leads the partition no more.
     #[error("this broker does not lead the partition")]
     NotLeader,
@@ -351,6 +354,7 @@ impl PartitionLog {
         let new = NewBatch { bytes: view.bytes(), count, note: &note };
         let slot = self.streams.append(self.stream, base, &[new]).map_err(|error| match error {
             store::AppendError::Full => AppendError::Full,
+            store::AppendError::NoSpace => AppendError::NoSpace,
             store::AppendError::TooLarge => AppendError::TooLarge,
             store::AppendError::Stopped | store::AppendError::UnknownStream => AppendError::NotLeader,
         })?;

@@ -1,4 +1,5 @@
-//! `levee inspect`: what is in a store, without a broker. Damage is shown beside what is whole.
+//! `levee inspect`: what is in a store, without a broker or beside one that is live: it holds nothing and writes
+//! nothing. Damage is shown beside what is whole; what a broker deletes while we look is no error.
 
 use super::{Outcome, block_on};
 use crate::args::{InspectArgs, InspectCommand, OutputFormat};
@@ -7,7 +8,7 @@ use levee_base::limits::OBJECT_HEADER_BYTES;
 use levee_base::{Clock, LogPosition, Random};
 use levee_meta::inspect::{JournalContent, JournalEntry, list_journal, read_entry};
 use levee_object::log::{Kind, LogHeader};
-use levee_object::{Key, Purpose, Store, stores};
+use levee_object::{ErrorKind, Key, Purpose, Store, stores};
 use levee_store::format::{BlockKind, Index, ObjectHeader};
 use serde::Serialize;
 use std::error::Error;
@@ -30,7 +31,7 @@ pub fn run(args: InspectArgs) -> Outcome {
 }
 
 fn open(url: &str) -> Result<Arc<dyn Store>, Box<dyn Error>> {
-    Ok(stores::open(url, Clock::system(), &Random::from_entropy())?.store)
+    Ok(stores::open_to_read(url, Clock::system(), &Random::from_entropy())?.store)
 }
 
 async fn journal(store: &dyn Store, last: usize, format: OutputFormat) -> Outcome {
@@ -38,7 +39,11 @@ async fn journal(store: &dyn Store, last: usize, format: OutputFormat) -> Outcom
     let mut entries = Vec::new();
     for object in &objects[objects.len().saturating_sub(last)..] {
         let at = LogPosition { epoch: levee_base::Epoch(object.epoch), slot: levee_base::Slot(object.slot) };
-        entries.push(read_entry(store, at).await?);
+        match read_entry(store, at).await {
+            Ok(entry) => entries.push(entry),
+            Err(error) if error.kind == ErrorKind::NotFound => {}
+            Err(error) => return Err(error.into()),
+        }
     }
     output::print(format, &entries, &["KEY", "BYTES", "FROM", "NUMBER", "COMMAND", "DETAILS"], |entries| {
         entries.iter().flat_map(journal_rows).collect()
@@ -69,7 +74,8 @@ struct WalRow {
     bytes: u64,
     first: String,
     last: String,
-    fenced: bool,
+    /// `None` when the last object was deleted after it was listed.
+    fenced: Option<bool>,
 }
 
 async fn wal(store: &dyn Store, format: OutputFormat) -> Outcome {
@@ -83,7 +89,7 @@ async fn wal(store: &dyn Store, format: OutputFormat) -> Outcome {
             let same = logs.last().is_some_and(|row| row.log == log);
             if !same {
                 let (log, first) = (log.to_owned(), slot.to_owned());
-                logs.push(WalRow { log, objects: 0, bytes: 0, first, last: String::new(), fenced: false });
+                logs.push(WalRow { log, objects: 0, bytes: 0, first, last: String::new(), fenced: None });
             }
             if let Some(row) = logs.last_mut() {
                 row.objects += 1;
@@ -98,12 +104,19 @@ async fn wal(store: &dyn Store, format: OutputFormat) -> Outcome {
     }
     for row in &mut logs {
         let last = Key::new(format!("{}/{}", row.log, row.last))?;
-        let head = store.get(&last, Some(0..OBJECT_HEADER_BYTES as u64), Purpose::Inspect).await?;
-        row.fenced = LogHeader::decode(&head).is_ok_and(|header| header.kind == Kind::Fence);
+        row.fenced = match store.get(&last, Some(0..OBJECT_HEADER_BYTES as u64), Purpose::Inspect).await {
+            Ok(head) => Some(LogHeader::decode(&head).is_ok_and(|header| header.kind == Kind::Fence)),
+            Err(error) if error.kind == ErrorKind::NotFound => None,
+            Err(error) => return Err(error.into()),
+        };
     }
     output::print(format, &logs, &["LOG", "OBJECTS", "BYTES", "FIRST", "LAST", "FENCED"], |logs| {
         let row = |r: &WalRow| {
-            let fenced = if r.fenced { "yes" } else { "no" };
+            let fenced = match r.fenced {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "deleted meanwhile",
+            };
             vec![
                 r.log.clone(),
                 r.objects.to_string(),
@@ -135,13 +148,13 @@ async fn object(store: &dyn Store, key: &str, format: OutputFormat) -> Outcome {
     let key = Key::new(key)?;
     let bytes = store.get(&key, None, Purpose::Inspect).await?;
     if LogHeader::decode(&bytes).is_ok_and(|header| header.kind == Kind::Fence) {
-        println!("{key} is a fence: the epoch ends before it");
+        output::line(&format!("{key} is a fence: the epoch ends before it"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let header =
         ObjectHeader::decode(&bytes).map_err(|error| format!("{key} has no valid header: {error}"))?;
     if format == OutputFormat::Table {
-        println!(
+        output::line(&format!(
             "{key}: {:?}, cluster {}, writer {}, {} bytes, index at {}..{}",
             header.kind,
             header.cluster,
@@ -149,7 +162,7 @@ async fn object(store: &dyn Store, key: &str, format: OutputFormat) -> Outcome {
             header.total_bytes,
             header.index.start,
             header.index.end
-        );
+        ))?;
     }
     let range = usize::try_from(header.index.start)?..usize::try_from(header.index.end)?;
     if range.end > bytes.len() {

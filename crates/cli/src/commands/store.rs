@@ -2,6 +2,7 @@
 
 use super::{Outcome, block_on};
 use crate::args::{OutputFormat, StoreArgs, StoreCommand};
+use crate::output;
 use levee_base::{Clock, Random};
 use levee_object::check::{CheckOptions, CheckReport, Outcome as Found, Verdict, Versioning, check_url};
 use serde_json::{Value, json};
@@ -14,8 +15,8 @@ pub fn run(args: StoreArgs) -> Outcome {
         let random = Random::from_entropy();
         let report = check_url(&url, CheckOptions::default(), Clock::system(), &random).await?;
         match args.output.output {
-            OutputFormat::Table => print!("{report}"),
-            OutputFormat::Json => println!("{}", serde_json::to_string_pretty(&document(&report))?),
+            OutputFormat::Table => output::text(&report.to_string())?,
+            OutputFormat::Json => output::line(&serde_json::to_string_pretty(&document(&report))?)?,
         }
         Ok(match report.verdict {
             Verdict::Fit => ExitCode::SUCCESS,

@@ -18,6 +18,7 @@ use levee_client::kafka_protocol::protocol::StrBytes;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 
 /// How long the broker may take to create or delete a topic.
@@ -34,23 +35,25 @@ pub fn run(args: TopicArgs) -> Outcome {
         match args.command {
             TopicCommand::Create { name, partitions, configs } => {
                 create(&mut broker, &name, partitions, configs).await?;
-                say(format, &name, "created");
+                say(format, &name, "created")?;
             }
             TopicCommand::List => list(&mut broker, format).await?,
             TopicCommand::Describe { name } => describe(&mut broker, format, &name).await?,
             TopicCommand::Delete { name } => {
                 delete(&mut broker, &name).await?;
-                say(format, &name, "deleted");
+                say(format, &name, "deleted")?;
             }
         }
         Ok(ExitCode::SUCCESS)
     })
 }
 
-fn say(format: OutputFormat, topic: &str, done: &str) {
+fn say(format: OutputFormat, topic: &str, done: &str) -> io::Result<()> {
     match format {
-        OutputFormat::Json => println!("{}", serde_json::json!({ "topic": topic, "result": done })),
-        OutputFormat::Table => println!("topic {topic} {done}"),
+        OutputFormat::Json => {
+            output::line(&serde_json::json!({ "topic": topic, "result": done }).to_string())
+        }
+        OutputFormat::Table => output::line(&format!("topic {topic} {done}")),
     }
 }
 

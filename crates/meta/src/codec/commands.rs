@@ -2,7 +2,7 @@
 
 use super::{CodecError, rows, uuid, wire};
 use crate::command::{Command, Envelope, NewExtent, Register, Registration, Sender};
-use crate::ids::{ProcessId, TopicId};
+use crate::ids::{ObjectId, ProcessId, TopicId};
 use crate::state::rules::NEWEST_VERSION;
 use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
 use prost::Message;
@@ -85,6 +85,9 @@ fn command_to(command: &Command) -> wire::Command {
         Command::AllocateProducerIds { count } => {
             wire::Command::AllocateProducerIds(wire::AllocateProducerIds { count: *count })
         }
+        Command::Collected { objects } => {
+            wire::Command::Collected(wire::Collected { objects: objects.iter().map(|id| id.0).collect() })
+        }
     }
 }
 
@@ -123,6 +126,9 @@ fn command_from(command: wire::Command) -> Result<Command, CodecError> {
         wire::Command::DeleteTopic(delete) => Command::DeleteTopic { topic: TopicId(uuid(&delete.topic)?) },
         wire::Command::AllocateProducerIds(allocate) => {
             Command::AllocateProducerIds { count: allocate.count }
+        }
+        wire::Command::Collected(collected) => {
+            Command::Collected { objects: collected.objects.into_iter().map(ObjectId).collect() }
         }
     })
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::answer::{Answer, Refusal};
 use crate::command::{Command, NewExtent, Register, Registration, Sender};
-use crate::ids::{ProcessId, TopicId};
+use crate::ids::{ObjectId, ProcessId, TopicId};
 use crate::state::State;
 use crate::state::generate::{Reader, histories, run};
 use expect_test::{Expect, expect};
@@ -64,6 +64,7 @@ fn commands() -> Vec<(&'static str, Command)> {
         ),
         ("DeleteTopic", Command::DeleteTopic { topic }),
         ("AllocateProducerIds", Command::AllocateProducerIds { count: 1_000 }),
+        ("Collected", Command::Collected { objects: vec![ObjectId(1), ObjectId(300)] }),
     ]
 }
 
@@ -123,7 +124,8 @@ fn commands_are_written_as_they_always_were() {
         Lead 08ac0218024a0708ac0212020506
         CreateTopic 08ac021802522d0a0174121000000000000000000000000000000008180c22110a0c726574656e74696f6e2e6d7312013128ac02
         DeleteTopic 08ac0218025a120a1000000000000000000000000000000008
-        AllocateProducerIds 08ac021802620308e807"#]],
+        AllocateProducerIds 08ac021802620308e807
+        Collected 08ac0218026a050a0301ac02"#]],
     );
     let process = Sender::Process(ProcessId(Uuid::from_u128(7)));
     let envelope = Envelope { sender: process, number: 0, command: Command::Out { epoch: BrokerEpoch(1) } };
@@ -196,7 +198,10 @@ fn a_snapshot_is_written_as_it_always_was() {
             Command::CreateTopic { name, topic, configs, .. } => {
                 Command::CreateTopic { name, topic, partitions: 2, configs, leader: BrokerEpoch(1) }
             }
-            Command::UseVersion { .. } | Command::Lead { .. } | Command::DeleteTopic { .. } => continue,
+            Command::UseVersion { .. }
+            | Command::Lead { .. }
+            | Command::DeleteTopic { .. }
+            | Command::Collected { .. } => continue,
             other => other,
         };
         state.apply(&reader.envelope(sender, command));

@@ -20,7 +20,7 @@ pub(super) struct Envelope {
     pub(super) process: Option<Vec<u8>>,
     #[prost(uint64, tag = "3")]
     pub(super) number: u64,
-    #[prost(oneof = "Command", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12")]
+    #[prost(oneof = "Command", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
     pub(super) command: Option<Command>,
 }
 
@@ -44,6 +44,8 @@ pub(super) enum Command {
     DeleteTopic(DeleteTopic),
     #[prost(message, tag = "12")]
     AllocateProducerIds(AllocateProducerIds),
+    #[prost(message, tag = "13")]
+    Collected(Collected),
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -147,6 +149,12 @@ pub(super) struct DeleteTopic {
 pub(super) struct AllocateProducerIds {
     #[prost(uint32, tag = "1")]
     pub(super) count: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Collected {
+    #[prost(uint64, repeated, tag = "1")]
+    pub(super) objects: Vec<u64>,
 }
 
 #[derive(Clone, PartialEq, Message)]

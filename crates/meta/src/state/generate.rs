@@ -2,7 +2,7 @@
 //! commands against the state at hand, most of them sensible and some of them wrong.
 
 use crate::command::{Command, Envelope, NewExtent, Register, Registration, Sender};
-use crate::ids::{ProcessId, TopicId};
+use crate::ids::{ObjectId, ProcessId, TopicId};
 use crate::state::State;
 use crate::state::rules::NEWEST_VERSION;
 use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
@@ -97,6 +97,12 @@ impl Reader {
                 let streams = state.leaderless().map(|(id, _)| id).chain([StreamId(0)]);
                 let streams = streams.take(usize::from(step.size)).collect();
                 (by_broker, Command::Lead { leader: broker, streams })
+            }
+            // As a collector of what another has collected may send it: with one that is none, and again.
+            13 => {
+                let garbage = state.garbage().map(|(id, _)| id).take(usize::from(step.size));
+                let objects = garbage.chain([ObjectId(u64::from(step.what))]).collect();
+                (if step.twist == 0 { by_process } else { by_broker }, Command::Collected { objects })
             }
             12 => (by_process, Command::UseVersion { version: NEWEST_VERSION }),
             _ => {

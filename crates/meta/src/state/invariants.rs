@@ -65,6 +65,13 @@ pub fn check_succession(before: &State, after: &State) -> Check {
             && before.next_producer_id <= after.next_producer_id,
         "a counter went down"
     );
+    let collected =
+        before.objects.keys().find(|id| !after.objects.contains_key(id) && !after.garbage.contains_key(id));
+    ensure!(
+        "only_garbage_is_forgotten",
+        collected.is_none(),
+        "object {collected:?} was listed and is unknown"
+    );
     for (epoch, wal) in &before.wals {
         let later = after.wals.get(epoch);
         let ascends = later.is_some_and(|later| {

@@ -139,6 +139,11 @@ impl State {
                 registered(sender)?;
                 self.allocate_producer_ids(rules, *count)
             }
+            Command::Collected { objects } => {
+                registered(sender)?;
+                self.forget_garbage(objects);
+                Ok(Answer::Done)
+            }
         }
     }
 

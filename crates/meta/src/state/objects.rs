@@ -68,6 +68,13 @@ impl State {
         }
     }
 
+    /// Two collectors may delete the same objects, and both say so.
+    pub(super) fn forget_garbage(&mut self, objects: &[ObjectId]) {
+        for id in objects {
+            self.garbage.remove(id);
+        }
+    }
+
     fn discard(&mut self, id: ObjectId) {
         let object = self.objects.remove(&id).expect("only a listed object is discarded");
         self.garbage.insert(id, Garbage { name: object.name, total_bytes: object.total_bytes });

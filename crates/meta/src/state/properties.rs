@@ -74,7 +74,7 @@ fn random_histories_do_all_there_is_to_do() {
         })
         .unwrap();
     let all = "AllocateProducerIds done, AllocateProducerIds refused, CloseWal done, CloseWal refused, \
-               CreateTopic done, CreateTopic refused, DeleteTopic done, DeleteTopic refused, Lead done, \
+               Collected done, Collected refused, CreateTopic done, CreateTopic refused, DeleteTopic done, DeleteTopic refused, Lead done, \
                Lead refused, Out done, Out refused, Register done, Register refused, TrimWal done, \
                TrimWal refused, UseVersion done, garbage, shared objects";
     assert_eq!(done.into_inner().into_iter().collect::<Vec<_>>().join(", "), all);

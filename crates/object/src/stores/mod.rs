@@ -7,9 +7,10 @@ pub mod memory;
 pub mod metered;
 mod open;
 pub mod probe;
+pub mod read_only;
 pub mod resilient;
 
-pub use open::{Kind, Opened, open};
+pub use open::{Kind, Opened, open, open_to_read};
 
 use crate::{Error, ErrorKind, Key, Result};
 use std::ops::Range;

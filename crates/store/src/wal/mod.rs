@@ -17,4 +17,5 @@
 pub(crate) mod flusher;
 pub(crate) mod object;
 pub mod pacer;
+pub(crate) mod space;
 pub(crate) mod trimmer;

@@ -1,9 +1,12 @@
 //! What the server really answered. The object_store crate folds status codes into few errors of its own and
 //! keeps the rest private; every attempt is to be judged here. So requests pass through a client of ours that
-//! notes the last status of the task's current request, and adds the one header that the crate can't be asked
+//! notes the last status of the task's current request, gives up what is not answered in time, and adds the one header that the crate can't be asked
 //! for: `If-None-Match: *` when a multipart upload is completed.
 
+use crate::stores::resilient::time_for_bytes;
 use async_trait::async_trait;
+use levee_base::Clock;
+use levee_base::limits::{STORE_BYTES_PER_SECOND, STORE_HTTP_TIMEOUT};
 use object_store::ClientOptions;
 use object_store::client::{
     Certificate, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -33,6 +36,18 @@ pub(super) struct Answer {
     pub(super) ended: Ended,
     /// S3 names the version that a write made, where versioning is on or was.
     pub(super) version: Option<String>,
+}
+
+impl Answer {
+    /// Whether the server says that all is well.
+    pub(super) fn is_success(&self) -> bool {
+        matches!(self.ended, Ended::Status(200..=299))
+    }
+
+    /// Whether the server says that there is nothing.
+    pub(super) fn is_missing(&self) -> bool {
+        self.ended == Ended::Status(404)
+    }
 }
 
 tokio::task_local! {
@@ -65,7 +80,8 @@ impl HttpConnector for Connector {
         };
         let options = self.certificates.iter().fold(options.clone(), trust);
         let client = ReqwestConnector::default().connect(&options)?;
-        Ok(HttpClient::new(Noting { client, conditional_complete: self.conditional_complete }))
+        let (conditional_complete, clock) = (self.conditional_complete, Clock::system());
+        Ok(HttpClient::new(Noting { client, conditional_complete, clock }))
     }
 }
 
@@ -73,6 +89,7 @@ impl HttpConnector for Connector {
 struct Noting {
     client: HttpClient,
     conditional_complete: bool,
+    clock: Clock,
 }
 
 /// Whether this is S3's `CompleteMultipartUpload`.
@@ -90,7 +107,15 @@ impl HttpService for Noting {
         {
             request.headers_mut().insert("if-none-match", any);
         }
-        let result = self.client.execute(request).await;
+        let bytes = request.body().content_length() as u64;
+        let within = STORE_HTTP_TIMEOUT + time_for_bytes(bytes, STORE_BYTES_PER_SECOND);
+        let late = || {
+            let reason =
+                std::io::Error::new(std::io::ErrorKind::TimedOut, format!("no answer within {within:?}"));
+            Err(HttpError::new(HttpErrorKind::Timeout, reason))
+        };
+        // Dropping the request gives its connection up.
+        let result = self.clock.timeout(within, self.client.execute(request)).await.unwrap_or_else(late);
         let ended = match &result {
             Ok(response) => Ended::Status(response.status().as_u16()),
             Err(error) => match error.kind() {

@@ -8,8 +8,9 @@
 
 use super::answer::Connector;
 use super::{Client, Cloud};
+use crate::stores::resilient::time_for_bytes;
 use crate::{Error, ErrorKind, Result};
-use levee_base::limits::{STORE_CONNECT_TIMEOUT, STORE_HTTP_TIMEOUT};
+use levee_base::limits::{COMMAND_BYTES, STORE_BYTES_PER_SECOND, STORE_CONNECT_TIMEOUT, STORE_HTTP_TIMEOUT};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::client::Certificate;
@@ -23,8 +24,11 @@ fn refused(url: &str, reason: impl ToString) -> Error {
 
 /// What every client is set to.
 fn client_settings() -> [(ClientConfigKey, String); 2] {
+    let longest = STORE_HTTP_TIMEOUT + time_for_bytes(COMMAND_BYTES as u64, STORE_BYTES_PER_SECOND);
     [
-        (ClientConfigKey::Timeout, format!("{} seconds", STORE_HTTP_TIMEOUT.as_secs())),
+        // The last resort only, as it can't be set by request: answers are waited for in `answer`, by the request's
+        // size, and whoever asks has a deadline.
+        (ClientConfigKey::Timeout, format!("{} seconds", longest.as_secs())),
         (ClientConfigKey::ConnectTimeout, format!("{} seconds", STORE_CONNECT_TIMEOUT.as_secs())),
     ]
 }

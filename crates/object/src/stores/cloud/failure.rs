@@ -70,6 +70,15 @@ fn body_failure(error: &object_store::Error) -> Option<HttpErrorKind> {
     None
 }
 
+/// The deepest cause.
+fn root(error: &object_store::Error) -> Option<String> {
+    let mut cause = error.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    Some(cause.to_string())
+}
+
 /// A failed operation.
 pub(super) fn failure(
     cloud: Cloud,
@@ -81,7 +90,11 @@ pub(super) fn failure(
     let (kind, advice) = judge(cloud, operation, answer, &error);
     let reason = match kind {
         ErrorKind::AlreadyExists | ErrorKind::NotFound | ErrorKind::OutOfRange => advice.to_owned(),
-        _ => format!("{advice} ({error})"),
+        _ => match root(&error) {
+            // The crate's own text leaves out what matters most: why a connection failed.
+            Some(root) if answer.ended == Ended::Connect => format!("{advice} ({error}: {root})"),
+            _ => format!("{advice} ({error})"),
+        },
     };
     Error::new(kind, operation, key, reason).with_source(error)
 }

@@ -25,7 +25,7 @@ pub(super) struct Folder<F: Files> {
 }
 
 /// The path of the directory that holds `key`.
-fn directory_of(key: &Key) -> &str {
+pub(super) fn directory_of(key: &Key) -> &str {
     key.as_str().rsplit_once('/').map_or("", |(directory, _)| directory)
 }
 
@@ -108,29 +108,15 @@ impl<F: Files> Folder<F> {
 
     /// Reads `range` of `key`, once its name is sure to survive.
     pub(super) fn get(&self, key: &Key, range: Option<Range<u64>>) -> Result<Bytes> {
-        let fail = |step| {
-            move |error: io::Error| match error.kind() {
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
-                    Error::not_found(key)
-                }
-                _ => failure("get", key, step, error),
-            }
-        };
         let dir = self
             .dirs
             .get(&self.files, self.rules, directory_of(key), false)
-            .map_err(fail("opening the directory"))?;
-        let file = self.files.open(&dir.handle, key.name()).map_err(fail("opening the file"))?;
-        let bytes = self.files.len(&file).map_err(fail("reading the file's length"))?;
+            .map_err(not_read(key, "opening the directory"))?;
+        let file = self.files.open(&dir.handle, key.name()).map_err(not_read(key, "opening the file"))?;
         if dir.doubts_name(key.name()) && self.rules.holds(Rule::SyncBeforeDoubtfulRead) {
-            dir.sync(&self.files).map_err(fail("syncing the directory of a name in doubt"))?;
+            dir.sync(&self.files).map_err(not_read(key, "syncing the directory of a name in doubt"))?;
         }
-        let range = range_within(key, range, bytes)?;
-        let wanted = usize::try_from(range.end - range.start).map_err(|_| {
-            Error::new(ErrorKind::Unsupported, "get", key, "the range does not fit into memory")
-        })?;
-        let read = self.files.read_at(&file, wanted, range.start).map_err(fail("reading"))?;
-        Ok(Bytes::from(read))
+        read(&self.files, &file, key, range)
     }
 
     /// Takes the name away. The directory is not synced: a name that comes back after a power loss is garbage
@@ -156,12 +142,41 @@ impl<F: Files> Folder<F> {
 
     /// Lists in the order of the whole keys' bytes.
     pub(super) fn list(&self, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page> {
-        let mut walk =
-            Walk { files: &self.files, prefix, after: after.map(Key::as_str), limit, page: Page::default() };
-        let root = self.files.root().map_err(|error| failure("list", prefix, "opening the folder", error))?;
-        walk.directory(&root, "").map_err(|error| failure("list", prefix, "reading a directory", error))?;
-        Ok(walk.page)
+        list(&self.files, prefix, after, limit)
     }
+}
+
+/// What a failed `step` of a get means. A path that leads through a file, or ends at a directory, names nothing.
+pub(super) fn not_read(key: &Key, step: &'static str) -> impl Fn(io::Error) -> Error {
+    move |error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+            Error::not_found(key)
+        }
+        _ => failure("get", key, step, error),
+    }
+}
+
+/// Reads `range` of the open `file` of `key`.
+pub(super) fn read<F: Files>(
+    files: &F,
+    file: &F::File,
+    key: &Key,
+    range: Option<Range<u64>>,
+) -> Result<Bytes> {
+    let bytes = files.len(file).map_err(not_read(key, "reading the file's length"))?;
+    let range = range_within(key, range, bytes)?;
+    let wanted = usize::try_from(range.end - range.start)
+        .map_err(|_| Error::new(ErrorKind::Unsupported, "get", key, "the range does not fit into memory"))?;
+    let read = files.read_at(file, wanted, range.start).map_err(not_read(key, "reading"))?;
+    Ok(Bytes::from(read))
+}
+
+/// Lists in the order of the whole keys' bytes.
+pub(super) fn list<F: Files>(files: &F, prefix: &str, after: Option<&Key>, limit: usize) -> Result<Page> {
+    let mut walk = Walk { files, prefix, after: after.map(Key::as_str), limit, page: Page::default() };
+    let root = files.root().map_err(|error| failure("list", prefix, "opening the folder", error))?;
+    walk.directory(&root, "").map_err(|error| failure("list", prefix, "reading a directory", error))?;
+    Ok(walk.page)
 }
 
 /// A walk through directories that yields keys in the order of their bytes. Within a directory a directory

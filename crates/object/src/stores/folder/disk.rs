@@ -27,10 +27,18 @@ const STAGED: &str = ".stage-";
 #[derive(Debug)]
 pub(super) struct Disk {
     root: OwnedFd,
-    own: OwnedFd,
+    /// `None` when the folder was opened to be read only.
+    held: Option<Held>,
     direct: bool,
     nameless: bool,
     staged: AtomicU64,
+}
+
+/// What only the folder's holder has.
+#[derive(Debug)]
+struct Held {
+    /// The store's own directory.
+    own: OwnedFd,
     _lock: Lock,
 }
 
@@ -85,16 +93,29 @@ impl Disk {
             Refused::Held { pid } => OpenError::Held { pid },
             Refused::Failed(error) => OpenError::Failed { step: "taking the lock", error },
         })?;
-        let mut disk =
-            Self { root, own, direct: true, nameless: true, staged: AtomicU64::new(0), _lock: lock };
+        let held = Some(Held { own, _lock: lock });
+        let mut disk = Self { root, held, direct: true, nameless: true, staged: AtomicU64::new(0) };
         disk.probe().map_err(|error| OpenError::Failed { step: "trying to write", error })?;
         tracing::info!(path = %path.display(), direct = disk.direct, nameless = disk.nameless, "folder opened");
         Ok(disk)
     }
 
+    /// Opens the folder without its lock. Nothing may be written, and nothing is: not even the folder is made.
+    pub(super) fn open_to_read(path: &Path) -> io::Result<Self> {
+        let root = openat(CWD, path, DIRECTORY, Mode::empty())?;
+        // As `nameless` is set, nothing of others is taken for a leftover and swept.
+        Ok(Self { root, held: None, direct: false, nameless: true, staged: AtomicU64::new(0) })
+    }
+
+    /// The store's own directory.
+    fn own(&self) -> io::Result<&OwnedFd> {
+        let held = self.held.as_ref();
+        held.map(|held| &held.own).ok_or_else(|| io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
     /// Finds out what the file system can do, by doing it in the store's own directory.
     fn probe(&mut self) -> io::Result<()> {
-        let own = Arc::new(self.own.try_clone()?);
+        let own = Arc::new(self.own()?.try_clone()?);
         let linked = self.stage(&own).and_then(|file| {
             let _ = unlinkat(&*own, "probe", AtFlags::empty());
             self.link(&file, &own, "probe")
@@ -318,7 +339,7 @@ impl Files for Disk {
 
     fn set_reserve(&self, bytes: u64) -> io::Result<()> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC;
-        let file = openat(&self.own, "reserve", flags, Mode::from_raw_mode(0o644))?;
+        let file = openat(self.own()?, "reserve", flags, Mode::from_raw_mode(0o644))?;
         if bytes == 0 {
             ftruncate(&file, 0)?;
         } else {

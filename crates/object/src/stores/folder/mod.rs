@@ -65,12 +65,14 @@ mod files;
 mod lock;
 #[cfg(test)]
 mod power_loss_tests;
+mod reader;
 mod reserve;
 mod rules;
 #[cfg(test)]
 mod sim;
 
 pub use file_system::{FileSystem, file_system};
+pub use reader::FolderReader;
 
 use self::core::Folder;
 use self::disk::{Disk, OpenError};

@@ -25,9 +25,11 @@ scratch() { # NAME: an empty folder, refused on a RAM disk, which would prove no
 }
 
 start_broker() { # STORE LOG [OPTIONS...]: returns when it serves
-    local store=$1 log=$2 i
+    local store=$1 log=$2 http=${HTTP:-} i
     shift 2
-    "$LEVEE" serve --store "$store" --listen "$broker" --http "${HTTP:-}" "$@" 2>>"$log" &
+    # A broker on a bucket is asked there by its successor whether it is alive.
+    [[ -n $http || $store != *://* ]] || http=127.0.0.1:$((PORT + 1))
+    "$LEVEE" serve --store "$store" --listen "$broker" --http "$http" "$@" 2>>"$log" &
     broker_pid=$!
     for ((i = 0; i < 300; i++)); do
         (exec 3<>"/dev/tcp/127.0.0.1/$PORT") 2>/dev/null && return

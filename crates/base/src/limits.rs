@@ -51,6 +51,10 @@ pub const OBJECT_HEAD_BYTES: usize = 64 * KIB;
 pub const READ_GAP_BYTES: u64 = 64 * KIB as u64;
 /// Objects that one read, replay or recovery asks for at once.
 pub const READ_OBJECTS: usize = 16;
+/// Objects whose indexes a recovery asks for at once.
+pub const RECOVERY_INDEXES: usize = 64;
+/// Write-ahead logs that a broker recovers at once.
+pub const LOGS_RECOVERING: usize = 4;
 /// Decoded indexes of objects that are not in memory.
 pub const INDEX_CACHE_BYTES: usize = 64 * MIB;
 /// Opaque bytes that a caller may keep with a batch in an object's index.
@@ -85,6 +89,9 @@ pub const SNAPSHOT_EVERY_BYTES: usize = 16 * MIB;
 
 /// Slots that a reader of a log asks for at once.
 pub const LOG_READ_WINDOW: usize = 64;
+/// Slots that a recovery asks for at once. It reads heads, of so many times [`OBJECT_HEAD_BYTES`] together; what it
+/// asks for beyond the end costs as many requests.
+pub const LOG_RECOVERY_WINDOW: usize = 256;
 /// How often an idle writer looks at its next slot.
 pub const LOG_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Slots that a reader asks for at once when it may well be at the end already.
@@ -125,6 +132,22 @@ pub const STORE_ATTEMPTS: u32 = 4;
 pub const STORE_BACKOFF: Duration = Duration::from_millis(50);
 /// up to this.
 pub const STORE_BACKOFF_MAX: Duration = Duration::from_secs(2);
+
+/// How long the last holder of a node id may stay silent before it counts as gone (Kafka's
+/// `broker.session.timeout.ms`).
+pub const SESSION_TIMEOUT: Duration = Duration::from_secs(9);
+/// How long one question to the last holder of a node id may take.
+pub const IDENTITY_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait before it is asked again.
+pub const IDENTITY_AGAIN: Duration = Duration::from_millis(250);
+/// The longest answer to it that is read.
+pub const IDENTITY_BYTES: usize = 4 * KIB;
+/// How long answers may take to leave when the broker stops.
+pub const STOP_CONNECTIONS: Duration = Duration::from_secs(10);
+/// How long the store may take after that, until what is pending is durable and the broker has signed off.
+pub const STOP_STORE: Duration = Duration::from_secs(15);
+/// How long the HTTP endpoint may take after that.
+pub const STOP_HTTP: Duration = Duration::from_secs(1);
 
 /// The largest frame that a connection may send (Kafka's `socket.request.max.bytes`).
 pub const FRAME_BYTES: usize = 100 * MIB;
@@ -200,6 +223,7 @@ pub const PARTITIONS_OPENING: usize = 64;
 pub const TOPIC_PARTITIONS: usize = 10_000;
 
 const _: () = assert!(LOG_HEADER_BYTES < OBJECT_HEADER_BYTES);
+const _: () = assert!(LOG_RECOVERY_WINDOW * OBJECT_HEAD_BYTES <= 16 * MIB);
 const _: () = assert!(LOG_READ_WINDOW_FIRST <= LOG_READ_WINDOW);
 const _: () = assert!(LOG_HEDGE_SAMPLES_MIN <= LOG_HEDGE_SAMPLES);
 const _: () = assert!(OBJECT_HEADER_BYTES.is_multiple_of(PAGE));
@@ -212,6 +236,9 @@ const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
 // A topic may allow batches as long as a frame: there is memory for one beside a full write-ahead log.
 const _: () = assert!(WAL_UNTRIMMED_BYTES + FRAME_BYTES <= WAL_BUFFER_BYTES);
 const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
+const _: () = assert!(IDENTITY_TIMEOUT.as_millis() < SESSION_TIMEOUT.as_millis());
+// Kubernetes kills after 30 s.
+const _: () = assert!(STOP_CONNECTIONS.as_secs() + STOP_STORE.as_secs() + STOP_HTTP.as_secs() < 30);
 const _: () = assert!(FRAME_BYTES * 2 <= REQUEST_BYTES);
 const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());

@@ -16,9 +16,18 @@ async fn cluster(store: &Arc<dyn Store>) -> (Metadata, [TopicId; 2], Vec<Key>) {
     let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
     let metadata = Metadata::start(ctx, ControllerOptions::default()).await.unwrap();
     let (node, address) = (NodeId(1), "h:9092".to_owned());
-    let registrant =
-        Registrant { metadata: metadata.clone(), store: store.clone(), node, address, clock, random };
-    let (epoch, _) = registrant.register().await.unwrap();
+    let registrant = Registrant {
+        metadata: metadata.clone(),
+        store: store.clone(),
+        node,
+        address,
+        internal: String::new(),
+        exclusive: true,
+        session_timeout: levee_base::limits::SESSION_TIMEOUT,
+        clock,
+        random,
+    };
+    let (epoch, _) = registrant.register(crate::holder::Newcomer::Started).await.unwrap();
     let commit = async |command| {
         let answer = metadata.commit(command).await.unwrap();
         assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");

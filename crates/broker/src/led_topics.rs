@@ -82,11 +82,25 @@ impl LedTopics {
         }
     }
 
-    /// Opens every topic there is.
+    /// Opens every topic there is, many partitions at a time whatever topic they are of.
     pub async fn open_all(&self) {
+        let _one = self.changing.lock().await;
         let ids: Vec<TopicId> = self.metadata.view(|state| state.topics().map(|(id, _)| id).collect());
+        let (mut topics, mut partitions) = (Vec::new(), Vec::new());
         for id in ids {
-            self.open(id).await;
+            let Some((name, configs, found)) = self.found(id) else { continue };
+            let (topic, config) = (topics.len(), log_config(&configs));
+            partitions.extend(found.into_iter().map(|found| (topic, found, config)));
+            topics.push(Topic { name: name.into(), id: id.0, partitions: Vec::new() });
+        }
+        let mut opened = stream::iter(partitions)
+            .map(|(topic, found, config)| async move { (topic, self.open_partition(found, config).await) })
+            .buffered(PARTITIONS_OPENING);
+        while let Some((topic, partition)) = opened.next().await {
+            topics[topic].partitions.push(partition);
+        }
+        for topic in topics {
+            self.table.insert(topic);
         }
     }
 

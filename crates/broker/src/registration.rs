@@ -4,15 +4,26 @@
 //! the new epoch as heir of its streams. A crash anywhere in between leaves a log that waits, and the next
 //! broker goes on from there: fencing and closing twice is harmless. A clean shutdown fences and closes the
 //! broker's own log by the same path, with no heir: its streams wait for the next one.
+//!
+//! A node id that is live is taken over only when its holder is gone. On a folder the store's lock says so. On
+//! other stores the holder is asked (`holder`): a broker that answers as the holder keeps the id, one that is
+//! silent loses it after the session time-out.
 
+use crate::holder::{self, Newcomer, Verdict};
 use async_trait::async_trait;
+use futures::{StreamExt, TryStreamExt, stream};
+use levee_base::limits::{IDENTITY_AGAIN, IDENTITY_TIMEOUT, LOGS_RECOVERING};
 use levee_base::{BrokerEpoch, Clock, ClusterId, NodeId, Random, Slot, StreamId};
-use levee_meta::{Answer, Command, CommitError, Metadata, NewExtent, Refusal, Register, wal_prefix};
+use levee_meta::{
+    Answer, Command, CommitError, Metadata, NewExtent, ProcessId, Refusal, Register, State, wal_prefix,
+};
 use levee_object::Store;
 use levee_object::log::LogContext;
 use levee_store::recover::RecoveredIndexes;
 use levee_store::{RecoverError, Registrar, RegistrarError, Registration, Trim};
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
 
 /// Why a broker can't come or go.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +56,23 @@ pub enum RegistrationError {
         /// Its registration.
         epoch: BrokerEpoch,
     },
+    /// The node id's holder is alive.
+    #[error(
+        "node id {node} is held by another process, the broker at {address} (epoch {epoch}, internal address \
+         {internal}): {reason}. Stop that one, or give this one a store of its own"
+    )]
+    Held {
+        /// Which node id.
+        node: NodeId,
+        /// The holder's registration.
+        epoch: BrokerEpoch,
+        /// Where clients find the holder.
+        address: String,
+        /// Where it was asked.
+        internal: String,
+        /// How it is known to be alive.
+        reason: String,
+    },
 }
 
 /// What it takes to register.
@@ -58,6 +86,12 @@ pub struct Registrant {
     pub node: NodeId,
     /// `host:port` for clients.
     pub address: String,
+    /// `host:port` of the HTTP endpoint for other brokers; empty when there is none.
+    pub internal: String,
+    /// Whether holding the store proves that no other process serves from it.
+    pub exclusive: bool,
+    /// How long the last holder of the node id may stay silent.
+    pub session_timeout: Duration,
     /// Time.
     pub clock: Clock,
     /// Randomness.
@@ -91,12 +125,15 @@ impl Registrant {
     /// Registers, recovers all logs that wait for it, and takes over the streams that nobody leads. Returns the
     /// registration and the indexes that were read.
     ///
-    /// Whoever holds the node id is put out: in a folder the lock says that it is dead. Elsewhere a wrong guess
-    /// costs it its epoch, which it opens anew; its log's fence keeps it from acknowledging anything.
+    /// Whoever holds the node id is put out once it is gone. Taking it for gone by mistake costs it its epoch; its
+    /// log's fence keeps it from acknowledging anything. Dropping this is a crash, and as harmless.
     ///
     /// # Errors
-    /// When the metadata refuses, or a log can't be recovered.
-    pub async fn register(&self) -> Result<(BrokerEpoch, Vec<RecoveredIndexes>), RegistrationError> {
+    /// When the holder is alive, the metadata refuses, or a log can't be recovered.
+    pub async fn register(
+        &self,
+        newcomer: Newcomer,
+    ) -> Result<(BrokerEpoch, Vec<RecoveredIndexes>), RegistrationError> {
         let other = self.metadata.view(|state| {
             let mut others = state.brokers().filter(|(_, broker)| broker.node != self.node);
             others.next().map(|(epoch, broker)| (broker.node, epoch))
@@ -104,18 +141,39 @@ impl Registrant {
         if let Some((node, epoch)) = other {
             return Err(RegistrationError::Another { node, epoch });
         }
+        let register = Command::Register(Register {
+            node: self.node,
+            address: self.address.clone(),
+            internal: self.internal.clone(),
+            process: self.metadata.process(),
+        });
+        let live = |state: &State| {
+            state.live(self.node).map(|(epoch, broker)| (epoch, broker.internal.clone(), broker.process))
+        };
+        let mut holder = self.metadata.view(live);
         let epoch = loop {
-            let register = Register {
-                node: self.node,
-                address: self.address.clone(),
-                internal: String::new(),
-                process: self.metadata.process(),
+            let answer = match holder.take() {
+                None => self.metadata.commit(register.clone()).await?,
+                Some((epoch, internal, process)) => {
+                    let why = self.wait_for_holder(epoch, &internal, process, newcomer).await?;
+                    tracing::info!(
+                        %epoch,
+                        why,
+                        "the last holder of this node id did not sign off; taking over from it"
+                    );
+                    // Sent together, as one entry of the journal takes both.
+                    let register = self.metadata.commit(register.clone());
+                    let (out, answer) =
+                        futures::future::join(self.commit(Command::Out { epoch }), register).await;
+                    out?;
+                    answer?
+                }
             };
-            match self.metadata.commit(Command::Register(register)).await? {
+            match answer {
                 Answer::Registered { epoch } => break epoch,
-                Answer::Refused(Refusal::NodeLive { epoch, .. }) => {
-                    tracing::info!(%epoch, "the last holder of this node id did not sign off; taking over from it");
-                    self.commit(Command::Out { epoch }).await?;
+                // What is seen here may be older than what is durable.
+                Answer::Refused(Refusal::NodeLive { epoch, internal, process }) => {
+                    holder = Some((epoch, internal, process));
                 }
                 Answer::Refused(refusal) => return Err(refusal.into()),
                 answer => return Err(RegistrationError::Answer(answer)),
@@ -124,16 +182,86 @@ impl Registrant {
         let waiting: Vec<(BrokerEpoch, NodeId, Slot)> = self
             .metadata
             .view(|state| state.orphans().map(|(epoch, wal)| (epoch, wal.node, wal.trim)).collect());
-        let mut indexes = Vec::new();
-        for (orphan, node, trim) in waiting {
-            indexes.push(self.close(orphan, node, trim, Some(epoch)).await?);
-        }
+        let indexes = stream::iter(waiting)
+            .map(|(orphan, node, trim)| self.close(orphan, node, trim, Some(epoch)))
+            .buffered(LOGS_RECOVERING)
+            .try_collect()
+            .await?;
         let streams: Vec<StreamId> =
             self.metadata.view(|state| state.leaderless().map(|(stream, _)| stream).collect());
         if !streams.is_empty() {
             self.commit(Command::Lead { leader: epoch, streams }).await?;
         }
         Ok((epoch, indexes))
+    }
+
+    /// Waits until the holder of the node id is gone, or counts as gone; returns why.
+    async fn wait_for_holder(
+        &self,
+        epoch: BrokerEpoch,
+        internal: &str,
+        holder: ProcessId,
+        newcomer: Newcomer,
+    ) -> Result<String, RegistrationError> {
+        let own = self.metadata.process();
+        if self.exclusive {
+            return Ok("this process holds the store".to_owned());
+        }
+        if holder == own {
+            return Ok("it was this process".to_owned());
+        }
+        let until = self.clock.now() + self.session_timeout;
+        let mut changes = self.metadata.changes();
+        let mut told = false;
+        loop {
+            let verdict = if internal.is_empty() {
+                Verdict::Unknown("it registered no internal address".to_owned())
+            } else {
+                let left = until.saturating_duration_since(self.clock.now());
+                let asked = holder::ask(self.clock, internal, left.min(IDENTITY_TIMEOUT)).await;
+                holder::judge(&asked, holder, own, newcomer)
+            };
+            match verdict {
+                Verdict::Gone(why) => return Ok(why),
+                Verdict::Alive(reason) => {
+                    let address = self.metadata.view(|state| state.broker(epoch).map(|b| b.address.clone()));
+                    let (node, internal) = (self.node, internal.to_owned());
+                    let address = address.unwrap_or_default();
+                    return Err(RegistrationError::Held { node, epoch, address, internal, reason });
+                }
+                Verdict::Unknown(_) if self.clock.now() >= until => {
+                    return Ok(format!("it was silent for {:?}", self.session_timeout));
+                }
+                Verdict::Unknown(why) => {
+                    if !told {
+                        let (seconds, asked) = (self.session_timeout.as_secs_f64(), internal);
+                        tracing::info!(
+                            %epoch,
+                            asked,
+                            why,
+                            "can't tell whether the last holder of this node id is alive; asking for {seconds} s"
+                        );
+                        told = true;
+                    }
+                    let again = until.min(self.clock.now() + IDENTITY_AGAIN);
+                    tokio::select! {
+                        biased;
+                        () = self.signed_off(&mut changes, epoch) => return Ok("it signed off".to_owned()),
+                        () = self.clock.sleep_until(again) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until the metadata, as far as it is known here, says that the broker is out.
+    async fn signed_off(&self, changes: &mut watch::Receiver<u64>, epoch: BrokerEpoch) {
+        while self.metadata.view(|state| state.broker(epoch).is_some()) {
+            if changes.changed().await.is_err() {
+                // The metadata has ended: nothing more will be known.
+                std::future::pending::<()>().await;
+            }
+        }
     }
 
     /// Fences a log, reads what is not trimmed of it, and closes it.

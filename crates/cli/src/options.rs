@@ -83,10 +83,18 @@ options! {
     listen: String = "LEVEE_LISTEN", "ADDR", "127.0.0.1:9092".to_owned();
     /// The address that clients are told to connect to; empty means the one that `--listen` got.
     advertise: String = "LEVEE_ADVERTISE", "HOST:PORT", String::new();
-    /// The address of the HTTP endpoint with /metrics and /health; empty turns it off.
+    /// The address of the HTTP endpoint with /metrics and /health; empty turns it off. On a bucket it should be
+    /// one that other machines reach: a broker that finds its node id taken asks there whether the holder is alive.
     http: String = "LEVEE_HTTP", "ADDR", "127.0.0.1:9644".to_owned();
+    /// The address at which other brokers reach this one's HTTP endpoint; empty means the host of `--advertise`
+    /// and the port of `--http`. Each broker needs one of its own.
+    internal: String = "LEVEE_INTERNAL", "HOST:PORT", String::new();
     /// This broker's number. Two brokers of a cluster must not share one.
     node_id: u32 = "LEVEE_NODE_ID", "N", 1;
+    /// How long the last holder of this node id may be silent before its place is taken, in milliseconds
+    /// (Kafka's broker.session.timeout.ms). A holder that answers keeps its place, one whose port is closed loses
+    /// it at once. A folder's lock tells without asking.
+    session_timeout_ms: u64 = "LEVEE_SESSION_TIMEOUT_MS", "N", 9_000, clap::value_parser!(u64).range(1_000..=600_000);
     /// Whether producing to or asking for an unknown topic creates it (Kafka's auto.create.topics.enable).
     auto_create_topics: bool = "LEVEE_AUTO_CREATE_TOPICS", "BOOL", true;
     /// Partitions of a topic that is created without saying how many (Kafka's num.partitions).
@@ -154,6 +162,9 @@ fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
         }
         _ => Ok(()),
     };
+    if given.session_timeout_ms.is_some_and(|ms| !(1_000..=600_000).contains(&ms)) {
+        return Err(format!("{shown}: session-timeout-ms is not in 1000..=600000").into());
+    }
     range("num-partitions", given.num_partitions, 1..=10_000)?;
     range("wal-in-flight", given.wal_in_flight, 0..=16)?;
     range("wal-untrimmed-mib", given.wal_untrimmed_mib, 64..=65_536)?;

@@ -153,7 +153,7 @@ async fn cloud_check(url: &str) {
     eprintln!("{report}");
     assert_eq!(report.verdict, Verdict::Fit, "{report}");
     let opened = open(url, Clock::system(), &random).unwrap();
-    assert!(matches!(probe(&*opened.store, &random).await, Fitness::Fit));
+    assert!(matches!(probe(&*opened.store, &random).await.0, Fitness::Fit));
 }
 
 #[tokio::test]

@@ -1,10 +1,12 @@
-//! Decoded indexes of objects that are not in memory: the least recently used go first, bounded by bytes.
+//! Decoded indexes of objects that are not in memory: the least recently used go first, bounded by bytes. Whoever
+//! misses one takes its turn before reading it, so that nobody reads what another is reading.
 
 use crate::format::Index;
 use crate::metrics::Metrics;
 use levee_base::HashMap;
 use levee_object::Key;
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The cache.
@@ -13,7 +15,12 @@ pub(crate) struct IndexCache {
     limit: usize,
     metrics: Arc<Metrics>,
     entries: Mutex<Entries>,
+    /// By the key's hash. Two keys may share one; they then wait for each other, and nothing worse.
+    turns: Vec<tokio::sync::Mutex<()>>,
 }
+
+/// Reads that may be under way at once, if their hashes differ.
+const TURNS: usize = 1_024;
 
 #[derive(Debug, Default)]
 struct Entries {
@@ -26,7 +33,14 @@ struct Entries {
 
 impl IndexCache {
     pub(crate) fn new(limit: usize, metrics: Arc<Metrics>) -> Self {
-        Self { limit, metrics, entries: Mutex::default() }
+        let turns = std::iter::repeat_with(tokio::sync::Mutex::default).take(TURNS).collect();
+        Self { limit, metrics, entries: Mutex::default(), turns }
+    }
+
+    /// Held while the index of `key` is read, by one reader at a time. Look again once it is yours.
+    pub(crate) fn turn(&self, key: &Key) -> &tokio::sync::Mutex<()> {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(key);
+        &self.turns[(hash % TURNS as u64) as usize]
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {

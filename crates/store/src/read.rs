@@ -165,6 +165,11 @@ impl Shared {
         if let Some(index) = self.indexes.get(&object.key) {
             return Ok(index);
         }
+        // Many streams want the same one when they are opened together: one reads it, the others find it.
+        let _turn = self.indexes.turn(&object.key).lock().await;
+        if let Some(index) = self.indexes.get(&object.key) {
+            return Ok(index);
+        }
         let bytes = self.get(&object.key, object.index.clone(), purpose).await?;
         self.keep(object, &bytes)
     }

@@ -12,7 +12,7 @@ use crate::format::{BlockKind, FormatError, Index, ObjectHeader};
 use crate::read::decode_index;
 use crate::types::{ObjectRef, Registration};
 use futures::{StreamExt, TryStreamExt, stream};
-use levee_base::limits::{OBJECT_HEAD_BYTES, READ_OBJECTS};
+use levee_base::limits::{OBJECT_HEAD_BYTES, RECOVERY_INDEXES};
 use levee_base::{BrokerEpoch, Epoch, HashMap, LogPosition, Offset, Slot, StreamId, WriterId};
 use levee_object::log::{self, LogContext, SlotRead, fence_epoch};
 use levee_object::{Key, Purpose};
@@ -108,7 +108,7 @@ pub async fn recover(
             };
             Ok::<_, RecoverError>((head, Arc::new(index)))
         })
-        .buffered(READ_OBJECTS)
+        .buffered(RECOVERY_INDEXES)
         .try_collect()
         .await?;
     check_contiguous(&read)?;

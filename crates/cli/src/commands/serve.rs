@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::options::{LogFormat, Options, ServeArgs};
 use levee_base::{Clock, NodeId, Random};
-use levee_broker::node::{Node, NodeOptions, StartError, WalConfig};
+use levee_broker::node::{Node, NodeOptions, Shutdown, StartError, WalConfig};
 use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -63,15 +63,20 @@ async fn serve(options: NodeOptions) -> Outcome {
     let _ = stopping.wait_for(|stopping| *stopping).await;
     tokio::select! {
         biased;
-        () = node.shutdown() => {
-            tracing::info!("stopped");
-            Ok(ExitCode::SUCCESS)
-        }
-        _ = signals => {
-            tracing::warn!("stopped at once; the next start will recover");
-            Ok(ExitCode::FAILURE)
-        }
+        how = node.shutdown() => match how {
+            Shutdown::InOrder => {
+                tracing::info!("stopped");
+                Ok(ExitCode::SUCCESS)
+            }
+            Shutdown::AtOnce => Ok(at_once()),
+        },
+        _ = signals => Ok(at_once()),
     }
+}
+
+fn at_once() -> ExitCode {
+    tracing::warn!("stopped at once; the next start will recover");
+    ExitCode::FAILURE
 }
 
 fn start_logging(options: &Options) -> Result<(), Box<dyn Error>> {
@@ -85,24 +90,29 @@ fn start_logging(options: &Options) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+/// The host and the port that an option gives, or nothing when it is empty.
+fn host_and_port(option: &str, text: &str) -> Result<Option<(String, u16)>, Box<dyn Error>> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let parsed = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
+    let (host, port) = parsed
+        .filter(|(host, _)| !host.is_empty())
+        .ok_or_else(|| format!("--{option} {text:?} is not HOST:PORT, as in broker.example.com:9092"))?;
+    Ok(Some((host.trim_matches(['[', ']']).to_owned(), port)))
+}
+
 fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
-    let advertise = match options.advertise.as_str() {
-        "" => None,
-        text => {
-            let parsed =
-                text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse::<u16>().ok()?)));
-            let (host, port) = parsed.filter(|(host, _)| !host.is_empty()).ok_or_else(|| {
-                format!("--advertise {text:?} is not HOST:PORT, as in broker.example.com:9092")
-            })?;
-            Some((host.trim_matches(['[', ']']).to_owned(), port))
-        }
-    };
+    let advertise = host_and_port("advertise", &options.advertise)?;
+    host_and_port("internal", &options.internal)?;
     let given = |value: u32| usize::try_from(value).ok().filter(|value| *value > 0);
     Ok(NodeOptions {
         store: options.store.clone(),
         listen: options.listen.clone(),
         advertise,
         http: Some(options.http.clone()).filter(|address| !address.is_empty()),
+        internal: Some(options.internal.clone()).filter(|address| !address.is_empty()),
+        session_timeout: Duration::from_millis(options.session_timeout_ms),
         node: NodeId(options.node_id),
         auto_create_topics: options.auto_create_topics,
         num_partitions: options.num_partitions,

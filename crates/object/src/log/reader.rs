@@ -47,7 +47,7 @@ impl Window {
         let content = self.asked.next().await.expect("a window is at least one slot wide")?;
         self.due = self.due.next();
         if matches!(content, Content::Found(_)) {
-            self.width = (self.width * 2).min(LOG_READ_WINDOW);
+            self.width = (self.width * 2).min(LOG_READ_WINDOW.max(self.width));
         }
         Ok(content)
     }

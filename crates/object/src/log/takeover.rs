@@ -17,7 +17,7 @@ use super::rules::Rules;
 use crate::{Key, Purpose, Result as StoreResult, Store};
 use async_trait::async_trait;
 use bytes::Bytes;
-use levee_base::limits::{LOG_DECODE_TRIES, LOG_HEADER_BYTES, LOG_READ_WINDOW, LOG_READ_WINDOW_FIRST};
+use levee_base::limits::{LOG_DECODE_TRIES, LOG_HEADER_BYTES, LOG_READ_WINDOW_FIRST, LOG_RECOVERY_WINDOW};
 use levee_base::{Clock, ClusterId, Epoch, LogPosition, Random, Slot, WriterId};
 use std::sync::Arc;
 
@@ -109,7 +109,7 @@ pub async fn fence_epoch(
 ) -> Result<Fence, ReadError> {
     let mut walk = Walk::new(from, Some(writer), Rules::default());
     let start = LogPosition { epoch, slot: from };
-    let mut window = Window::new(start, LOG_READ_WINDOW, head, Purpose::Recovery);
+    let mut window = Window::new(start, LOG_RECOVERY_WINDOW, head, Purpose::Recovery);
     let mut fencing = Fencing::default();
     loop {
         match walk.ask() {

@@ -93,6 +93,7 @@ impl WalConfig {
             untrimmed_bytes: self.untrimmed_bytes.unwrap_or(suits.untrimmed_bytes),
             untrimmed_objects: self.untrimmed_objects.unwrap_or(suits.untrimmed_objects),
             buffer_bytes: self.buffer_bytes.unwrap_or(suits.buffer_bytes),
+            hedges: suits.hedges,
         }
     }
 }
@@ -220,7 +221,9 @@ impl Node {
         let coming_up = async {
             fit(&opened.store, &shown, clock, &random).await?;
             let ctx = MetadataContext { store: opened.store.clone(), clock, random: random.clone() };
-            let metadata = Metadata::start(ctx, ControllerOptions::default()).await?;
+            let controller =
+                ControllerOptions { hedges: opened.kind == Kind::Cloud, ..ControllerOptions::default() };
+            let metadata = Metadata::start(ctx, controller).await?;
             // It is set once, here.
             let _ = shown.process.set(metadata.process());
             let registrant = Registrant {

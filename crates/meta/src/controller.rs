@@ -56,6 +56,8 @@ pub struct ControllerOptions {
     pub snapshot_every_bytes: usize,
     /// How long a deposed controller watches before it takes over again: up to twice this.
     pub take_over_after: Duration,
+    /// Whether an entry whose create is slow is sent once more: on a folder that is in vain.
+    pub hedges: bool,
 }
 
 impl Default for ControllerOptions {
@@ -64,6 +66,7 @@ impl Default for ControllerOptions {
             snapshot_every_entries: SNAPSHOT_EVERY_ENTRIES,
             snapshot_every_bytes: SNAPSHOT_EVERY_BYTES,
             take_over_after: JOURNAL_TAKE_OVER_AFTER,
+            hedges: true,
         }
     }
 }
@@ -204,7 +207,7 @@ impl Task {
     /// Writes the journal until another does.
     async fn lead(&mut self, (epoch, id, first): Won) -> Result<Left, MetaError> {
         tracing::info!(epoch = epoch.0, "this process is the controller: it writes the metadata journal");
-        let options = WriterOptions::new(1, Purpose::Journal);
+        let options = WriterOptions::new(1, Purpose::Journal).hedging(self.options.hedges);
         let writer = LogWriter::open(self.tail.ctx().clone(), epoch, id, first, options);
         let mut status = writer.status();
         self.role.send_replace(Role::Leading { epoch });

@@ -16,6 +16,7 @@ fn options() -> WalOptions {
         untrimmed_bytes: 64 * PAGE,
         untrimmed_objects: 8,
         buffer_bytes: 128 * PAGE,
+        hedges: true,
     }
     .workable()
 }

@@ -111,7 +111,7 @@ impl StreamStore {
             trims: tokio::sync::Mutex::default(),
             ctx: ctx.clone(),
         });
-        let log_options = WriterOptions::new(options.in_flight, Purpose::Wal);
+        let log_options = WriterOptions::new(options.in_flight, Purpose::Wal).hedging(options.hedges);
         let space = Space::default();
         let noting = Arc::new(Noting { inner: ctx.store.clone(), space: space.clone() });
         let ctx = LogContext { store: noting, ..ctx };

@@ -40,10 +40,12 @@ pub struct WalOptions {
     pub untrimmed_objects: usize,
     /// Memory for objects, in bytes of buffers held.
     pub buffer_bytes: usize,
+    /// Whether an object whose create is slow is sent once more.
+    pub hedges: bool,
 }
 
 impl WalOptions {
-    /// For a folder: often, and few in flight.
+    /// For a folder: often, few in flight, and none twice: one disk is not faster when it is asked twice.
     #[must_use]
     pub const fn folder() -> Self {
         Self {
@@ -53,13 +55,14 @@ impl WalOptions {
             untrimmed_bytes: WAL_UNTRIMMED_BYTES,
             untrimmed_objects: WAL_UNTRIMMED_OBJECTS,
             buffer_bytes: WAL_BUFFER_BYTES,
+            hedges: false,
         }
     }
 
     /// For a cloud store, where every create costs money.
     #[must_use]
     pub const fn cloud() -> Self {
-        Self { pace: WAL_PACE_CLOUD, in_flight: WAL_IN_FLIGHT_CLOUD, ..Self::folder() }
+        Self { pace: WAL_PACE_CLOUD, in_flight: WAL_IN_FLIGHT_CLOUD, hedges: true, ..Self::folder() }
     }
 
     /// The same, with every value raised or lowered to where the store can work at all: a buffer for each
@@ -317,6 +320,7 @@ mod tests {
             untrimmed_bytes: 0,
             untrimmed_objects: 0,
             buffer_bytes: 0,
+            hedges: false,
         };
         let options = zero.workable();
         assert_eq!((options.in_flight, options.untrimmed_objects), (1, 2));

@@ -50,6 +50,12 @@ impl WriterOptions {
     pub fn new(in_flight: usize, purpose: Purpose) -> Self {
         Self { in_flight, hedge: Some(HedgeOptions::default()), look_every: LOG_LOOK_EVERY, purpose }
     }
+
+    /// The same, hedging only if `hedges`. One disk is not faster when it is asked twice.
+    #[must_use]
+    pub fn hedging(self, hedges: bool) -> Self {
+        Self { hedge: self.hedge.filter(|_| hedges), ..self }
+    }
 }
 
 /// Why a writer has stopped. What was not durable by then is never acknowledged by it, and may yet be part of

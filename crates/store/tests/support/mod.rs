@@ -159,6 +159,7 @@ pub fn small_options() -> WalOptions {
         untrimmed_bytes: 1024 * 1024,
         untrimmed_objects: 24,
         buffer_bytes: 768 * 1024,
+        hedges: true,
     }
 }
 

@@ -124,6 +124,8 @@ pub const STORE_WHOLE_BYTES: u64 = WAL_OBJECT_BYTES_MAX as u64;
 /// How long the HTTP client waits for an answer, beside the time that the request's bytes take; less than the
 /// deadline, so that the connection is given up and what happened is known better.
 pub const STORE_HTTP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of an error's body that are read for its code; S3's errors have some hundreds.
+pub const STORE_ERROR_BODY_BYTES: usize = 16 * 1024;
 /// How long the HTTP client waits for a connection.
 pub const STORE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Times that a get, a list or a delete is tried. A create is tried once.

@@ -43,8 +43,10 @@ impl Link {
             std::future::pending::<()>().await;
         }
         if self.random.chance(self.trouble) {
-            let kind = [ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::Throttled]
-                [self.random.below(3) as usize];
+            // A proxy in between, or a store that is being upgraded, says anything; it is to be waited for.
+            let kinds =
+                [ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::Throttled, ErrorKind::Unsupported];
+            let kind = kinds[self.random.below(kinds.len() as u64) as usize];
             return Err(Error::new(kind, operation, key, "injected"));
         }
         Ok(())

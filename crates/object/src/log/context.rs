@@ -52,7 +52,7 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
-    /// The store refuses for good.
+    /// The store gave an answer that makes no sense for what was asked.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -136,7 +136,7 @@ impl LogContext {
                 }
                 // Without a byte at 0 the object is empty.
                 Err(error) if error.kind == ErrorKind::OutOfRange => HeaderError::TooShort(0).to_string(),
-                Err(error) if error.kind.is_transient() => {
+                Err(error) if !error.kind.is_answer() => {
                     self.wait(&mut patience, &key, &error).await;
                     continue;
                 }
@@ -199,7 +199,7 @@ impl LogContext {
                 Ok(CreateAnswer::Created)
             }
             Err(error) if error.kind == ErrorKind::AlreadyExists => Ok(CreateAnswer::Exists),
-            Err(error) if error.kind.is_transient() => {
+            Err(error) if !error.kind.is_answer() => {
                 self.wait(patience, &key, &error).await;
                 Ok(CreateAnswer::Unknown)
             }

@@ -270,7 +270,7 @@ async fn drive(
                     Ok(point) => {
                         chain.trimmed(point);
                     }
-                    Err(error) if error.kind.is_transient() => {
+                    Err(error) if !error.kind.is_answer() => {
                         ctx.wait(&mut patience, &ctx.prefix, &error).await;
                     }
                     Err(error) => return Err(error.into()),

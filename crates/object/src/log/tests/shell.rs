@@ -64,6 +64,26 @@ async fn in_flight_is_bounded() {
     assert_eq!(writer.drain().await.unwrap(), Slot(2), "it waited for the store and went on");
 }
 
+/// A proxy's 400, or a 501 while the store is upgraded: what wrote before goes on when it is over.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_for_a_while_is_waited_for() {
+    let world = World::new(6, Unkindness { refused: 1_000, ..Unkindness::default() });
+    let (ctx, journal) = (world.context("wal/1"), world.context("journal"));
+    let writer = open(&ctx, EPOCH, id(1), 2);
+    writer.append(payload(0)).await.unwrap();
+    let over = world.clone();
+    tokio::spawn(async move {
+        over.clock.sleep(Duration::from_secs(60)).await;
+        over.set_unkindness(Unkindness { refused: 300, ..Unkindness::default() });
+    });
+    // All that reads and ends a log waits too: its reads, its fence, and the trim point.
+    let won = take_over(&journal, LogPosition::default(), &*world, |_, _| {}).await.unwrap();
+    assert!(matches!(won, TakeOver::Won { epoch: Epoch(1), .. }), "{won:?}");
+    assert_eq!(writer.drain().await.unwrap(), Slot(1));
+    let fence = fence_epoch(&ctx, EPOCH, Slot::ZERO, id(2), None, |_| {}).await.unwrap();
+    assert_eq!(fence, Fence { at: Slot(1), by: id(2) });
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_settled_by_one_read() {
     let world = World::new(3, Unkindness { answer_lost: 1_000, ..Unkindness::default() });

@@ -1,4 +1,4 @@
-//! A store that fails in one way at a time, while the write-ahead log is written.
+//! A store that fails in one way at a time, while the write-ahead log is written or recovered.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
@@ -6,9 +6,10 @@ mod support;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use levee_base::limits::OBJECT_HEAD_BYTES;
 use levee_base::{Clock, Offset, Random, Slot, StreamId};
 use levee_object::{Error, ErrorKind, Key, Page, Purpose, Result, Store};
-use levee_store::{AppendError, NewBatch, StreamStore};
+use levee_store::{AppendError, NewBatch, StreamStore, recover};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -25,6 +26,8 @@ struct Troubled {
     landed: AtomicU32,
     /// No create has room.
     full: AtomicBool,
+    /// So many reads of an index beyond an object's head fail.
+    unreadable: AtomicU32,
 }
 
 /// Whether one was left to be taken.
@@ -52,6 +55,10 @@ impl Store for Troubled {
     }
 
     async fn get(&self, key: &Key, range: Option<Range<u64>>, purpose: Purpose) -> Result<Bytes> {
+        let beyond = range.as_ref().is_some_and(|range| range.start >= OBJECT_HEAD_BYTES as u64);
+        if beyond && take(&self.unreadable) {
+            return Err(Error::new(ErrorKind::Unavailable, "get", key, "the store failed"));
+        }
         self.inner.get(key, range, purpose).await
     }
 
@@ -97,4 +104,18 @@ async fn a_disk_that_was_full_once_is_asked_again_though_nothing_is_in_flight() 
     objects.full.store(false, Ordering::Relaxed);
     durable(&store, slot).await;
     durable(&store, append(&store, b"there is room").unwrap()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_recovery_waits_for_a_store_that_fails_while_indexes_are_read() {
+    let objects = Arc::new(Troubled::default());
+    let ctx = context(objects.clone(), Clock::simulated(0), Random::seeded(4));
+    let (epoch, store) = open(&ctx, &Meta::new(&ctx), small_options());
+    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    durable(&store, append(&store, &vec![7; OBJECT_HEAD_BYTES + 1]).unwrap()).await;
+    drop(store);
+    objects.unreadable.store(20, Ordering::Relaxed);
+    let recovered = recover(&ctx, epoch, Slot::ZERO, ctx.random.writer_id()).await.unwrap();
+    assert_eq!((recovered.fence, recovered.objects.len()), (Slot(1), 1));
+    assert_eq!(objects.unreadable.load(Ordering::Relaxed), 0, "the failures were met");
 }

@@ -329,6 +329,32 @@ async fn a_command_sent_again_to_the_next_controller_gets_the_first_answer() {
     assert!(after.len() - before.len() <= taken_over + 1, "a repeat takes no room in the journal");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_stands_by_leaves_the_journal_alone_until_it_has_something_to_commit() {
+    let world = World::new(11);
+    let ((ctx, _gate), (other, _other_gate)) = (world.link(0.0), world.link(0.0));
+    let one = Metadata::start(ctx, options(1_000)).await.unwrap();
+    let two = Metadata::start(other, options(1_000)).await.unwrap();
+    world.sleep(600_000, 1).await;
+    let (_, fences) = replay(&world.store).await;
+    assert_eq!(fences, 2, "the cluster's first, and the one by which the second took over");
+    assert!(matches!(&*one.role().borrow(), Role::StandingBy));
+    assert!(matches!(&*two.role().borrow(), Role::Leading { .. }));
+
+    // It reads on meanwhile,
+    let answer = two.commit(register(2, &two)).await.unwrap();
+    assert!(matches!(answer, Answer::Registered { .. }));
+    world.sleep(2_000, 1).await;
+    assert_eq!(one.view(State::position), two.view(State::position));
+    // and takes over for a command of its own, once. So does the other then.
+    assert!(one.commit(register(1, &one)).await.is_ok());
+    assert_eq!(replay(&world.store).await.1, 3);
+    world.sleep(600_000, 1).await;
+    assert_eq!(replay(&world.store).await.1, 3);
+    assert!(two.commit(Command::AllocateProducerIds { count: 1 }).await.is_ok());
+    assert_eq!(replay(&world.store).await.1, 4);
+}
+
 #[test]
 fn a_command_in_doubt_is_repeated_with_its_number_and_gets_the_first_answer() {
     // Whoever is paused with an entry in flight is deposed, finds the entry in the journal or not, and answers.

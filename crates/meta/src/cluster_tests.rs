@@ -355,6 +355,19 @@ async fn a_controller_that_stands_by_leaves_the_journal_alone_until_it_has_somet
     assert_eq!(replay(&world.store).await.1, 4);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_whose_name_is_taken_is_ours_only_if_its_bytes_are() {
+    let world = World::new(12);
+    let (ctx, _gate) = world.link(0.0);
+    let (store, clock, random) = (ctx.store, ctx.clock, ctx.random);
+    let snapshots = Snapshots { store, clock, random, purpose: Purpose::Snapshot };
+    let at = LogPosition::default();
+    snapshots.create(at, Bytes::from_static(b"ours")).await.unwrap();
+    snapshots.create(at, Bytes::from_static(b"ours")).await.expect("an earlier try has come through");
+    let taken = snapshots.create(at, Bytes::from_static(b"another's")).await.unwrap_err();
+    assert_eq!(taken.kind, ErrorKind::AlreadyExists);
+}
+
 #[test]
 fn a_command_in_doubt_is_repeated_with_its_number_and_gets_the_first_answer() {
     // Whoever is paused with an entry in flight is deposed, finds the entry in the journal or not, and answers.

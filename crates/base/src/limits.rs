@@ -108,8 +108,8 @@ pub const LOG_HEDGE_SAMPLES_MIN: usize = 16;
 pub const LOG_HEDGE_FLOOR: Duration = Duration::from_millis(50);
 /// No create is hedged for so long after the store asked for less.
 pub const LOG_HEDGE_PAUSE: Duration = Duration::from_secs(10);
-/// Times that an object which can't be decoded is read before it counts as corrupt: a file that is being
-/// recycled may be caught half overwritten.
+/// Times that an object which can't be decoded is read before it counts as corrupt: what was damaged on its way is
+/// whole the next time.
 pub const LOG_DECODE_TRIES: u32 = 3;
 
 /// Room on a folder's disk that is set aside for metadata and deletion when the disk is full, in bytes.

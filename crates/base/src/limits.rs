@@ -115,8 +115,8 @@ pub const LOG_HEDGE_SAMPLES_MIN: usize = 16;
 pub const LOG_HEDGE_FLOOR: Duration = Duration::from_millis(50);
 /// No create is hedged for so long after the store asked for less.
 pub const LOG_HEDGE_PAUSE: Duration = Duration::from_secs(10);
-/// Times that an object which can't be decoded is read before it counts as corrupt: a file that is being
-/// recycled may be caught half overwritten.
+/// Times that an object which can't be decoded is read before it counts as corrupt: what was damaged on its way is
+/// whole the next time.
 pub const LOG_DECODE_TRIES: u32 = 3;
 
 /// Room on a folder's disk that is set aside for metadata and deletion when the disk is full, in bytes.
@@ -131,6 +131,8 @@ pub const STORE_WHOLE_BYTES: u64 = WAL_OBJECT_BYTES_MAX as u64;
 /// How long the HTTP client waits for an answer, beside the time that the request's bytes take; less than the
 /// deadline, so that the connection is given up and what happened is known better.
 pub const STORE_HTTP_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of an error's body that are read for its code; S3's errors have some hundreds.
+pub const STORE_ERROR_BODY_BYTES: usize = 16 * 1024;
 /// How long the HTTP client waits for a connection.
 pub const STORE_CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// Times that a get, a list or a delete is tried. A create is tried once.

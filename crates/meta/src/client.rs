@@ -195,9 +195,9 @@ impl Metadata {
         self.0.role.clone()
     }
 
-    /// Whoever commits this process's commands: for serving those of others.
-    #[must_use]
-    pub fn controller(&self) -> &Arc<dyn Controller> {
+    /// Whoever commits this process's commands, to send it one that was sent before.
+    #[cfg(test)]
+    pub(crate) fn controller(&self) -> &Arc<dyn Controller> {
         &self.0.controller
     }
 

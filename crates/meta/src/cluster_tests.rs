@@ -43,8 +43,10 @@ impl Link {
             std::future::pending::<()>().await;
         }
         if self.random.chance(self.trouble) {
-            let kind = [ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::Throttled]
-                [self.random.below(3) as usize];
+            // A proxy in between, or a store that is being upgraded, says anything; it is to be waited for.
+            let kinds =
+                [ErrorKind::Unavailable, ErrorKind::Timeout, ErrorKind::Throttled, ErrorKind::Unsupported];
+            let kind = kinds[self.random.below(kinds.len() as u64) as usize];
             return Err(Error::new(kind, operation, key, "injected"));
         }
         Ok(())
@@ -325,6 +327,45 @@ async fn a_command_sent_again_to_the_next_controller_gets_the_first_answer() {
         |keys: &[Key]| keys.iter().map(|key| key.as_str()[..28].to_owned()).collect::<BTreeSet<_>>().len();
     let taken_over = fences(&after) - fences(&before);
     assert!(after.len() - before.len() <= taken_over + 1, "a repeat takes no room in the journal");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_controller_that_stands_by_leaves_the_journal_alone_until_it_has_something_to_commit() {
+    let world = World::new(11);
+    let ((ctx, _gate), (other, _other_gate)) = (world.link(0.0), world.link(0.0));
+    let one = Metadata::start(ctx, options(1_000)).await.unwrap();
+    let two = Metadata::start(other, options(1_000)).await.unwrap();
+    world.sleep(600_000, 1).await;
+    let (_, fences) = replay(&world.store).await;
+    assert_eq!(fences, 2, "the cluster's first, and the one by which the second took over");
+    assert!(matches!(&*one.role().borrow(), Role::StandingBy));
+    assert!(matches!(&*two.role().borrow(), Role::Leading { .. }));
+
+    // It reads on meanwhile,
+    let answer = two.commit(register(2, &two)).await.unwrap();
+    assert!(matches!(answer, Answer::Registered { .. }));
+    world.sleep(2_000, 1).await;
+    assert_eq!(one.view(State::position), two.view(State::position));
+    // and takes over for a command of its own, once. So does the other then.
+    assert!(one.commit(register(1, &one)).await.is_ok());
+    assert_eq!(replay(&world.store).await.1, 3);
+    world.sleep(600_000, 1).await;
+    assert_eq!(replay(&world.store).await.1, 3);
+    assert!(two.commit(Command::AllocateProducerIds { count: 1 }).await.is_ok());
+    assert_eq!(replay(&world.store).await.1, 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_whose_name_is_taken_is_ours_only_if_its_bytes_are() {
+    let world = World::new(12);
+    let (ctx, _gate) = world.link(0.0);
+    let (store, clock, random) = (ctx.store, ctx.clock, ctx.random);
+    let snapshots = Snapshots { store, clock, random, purpose: Purpose::Snapshot };
+    let at = LogPosition::default();
+    snapshots.create(at, Bytes::from_static(b"ours")).await.unwrap();
+    snapshots.create(at, Bytes::from_static(b"ours")).await.expect("an earlier try has come through");
+    let taken = snapshots.create(at, Bytes::from_static(b"another's")).await.unwrap_err();
+    assert_eq!(taken.kind, ErrorKind::AlreadyExists);
 }
 
 #[test]

@@ -9,9 +9,10 @@
 //! commands are answered if they are found there, and otherwise stay in the queue and go, with the same
 //! numbers, into the next entry that this process writes. A command is so applied once, whatever happens.
 //!
-//! Standing by: a deposed controller watches the journal for a random while before it takes it over again, and
-//! starts that while anew when it sees another's fence, so that several of them don't storm. Until there is a
-//! controller that serves other brokers, every process needs to be it now and then.
+//! Standing by: a deposed controller reads on, and takes the journal over again only when commands wait here that
+//! nobody else can commit: each take-over leaves a fence for ever. Even then it leaves the journal to whoever took it
+//! last for a random while, so that several of them don't storm. Until there is a controller that serves other
+//! brokers, every process that has commands needs to be it now and then.
 //!
 //! Snapshots: what the state is after an entry is copied, which shares its large tables and so takes no time to
 //! speak of; the copy is encoded on another thread and written while commands go on. A command pays for it by
@@ -54,7 +55,7 @@ pub struct ControllerOptions {
     pub snapshot_every_entries: u64,
     /// or after as many bytes of them.
     pub snapshot_every_bytes: usize,
-    /// How long a deposed controller watches before it takes over again: up to twice this.
+    /// How long a deposed controller leaves the journal to another before it takes over again: up to twice this.
     pub take_over_after: Duration,
     /// Whether an entry whose create is slow is sent once more: on a folder that is in vain.
     pub hedges: bool,
@@ -302,24 +303,40 @@ impl Task {
         }
     }
 
-    /// Reads on for a while, then takes over, unless another is first.
+    /// Reads on until commands wait and the last fence is a while ago; then takes over, unless another is first.
     async fn stand_by(&mut self) -> Result<Option<Won>, MetaError> {
         let clock = self.tail.ctx().clock;
         let mut fences = None;
         let mut until = clock.now();
         loop {
             self.tail.catch_up().await?;
+            while let Ok(command) = self.commands.try_recv() {
+                self.waiting.push_back(command);
+            }
             self.answer_what_is_known();
             let seen = self.tail.fences().len();
             if fences != Some(seen) {
                 fences = Some(seen);
                 until = clock.now() + self.patience();
             }
-            if clock.now() >= until {
+            let (now, wanted) = (clock.now(), self.is_wanted());
+            if wanted && now >= until {
                 return self.tail.take_over().await;
             }
-            clock.sleep_until(until.min(clock.now() + LOG_LOOK_EVERY)).await;
+            let look = now + LOG_LOOK_EVERY;
+            let wake = if wanted { until.min(look) } else { look };
+            tokio::select! {
+                biased;
+                Some(command) = self.commands.recv() => self.waiting.push_back(command),
+                () = clock.sleep_until(wake) => {}
+            }
         }
+    }
+
+    /// Whether somebody waits for the answer to a command. One that is in doubt and has lost its caller may be applied
+    /// with the next entry, and may as well not be.
+    fn is_wanted(&self) -> bool {
+        self.waiting.iter().any(|waiting| !waiting.reply.is_closed())
     }
 
     fn patience(&self) -> Duration {

@@ -11,7 +11,7 @@ pub enum MetaError {
     /// The journal itself.
     #[error(transparent)]
     Journal(#[from] ReadError),
-    /// The store refuses for good.
+    /// The store gave an answer that makes no sense for what was asked.
     #[error(transparent)]
     Store(#[from] levee_object::Error),
     /// A journal entry was read and not understood.

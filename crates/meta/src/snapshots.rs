@@ -90,13 +90,20 @@ impl Snapshots {
         Ok(snapshot)
     }
 
-    /// Creates one. When it is there already, an earlier try of ours has come through: nobody else writes in
-    /// our epoch.
+    /// Creates one. When the name is taken, an earlier try of ours should have come through, as nobody else writes in
+    /// our epoch; reading it settles that. What rests on it, collection, deletes for good.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when there is another one under its name.
     pub(crate) async fn create(&self, at: LogPosition, bytes: Bytes) -> StoreResult<()> {
         let key = Self::key(at);
         let create = || self.store.create(&key, bytes.clone(), self.purpose);
         match self.patiently("writing a metadata snapshot", &key, create).await {
-            Err(error) if error.kind == ErrorKind::AlreadyExists => Ok(()),
+            Err(taken) if taken.kind == ErrorKind::AlreadyExists => {
+                let get = || self.store.get(&key, None, Purpose::Doubt);
+                let there = self.patiently("reading a metadata snapshot in doubt", &key, get).await?;
+                if there == bytes { Ok(()) } else { Err(taken) }
+            }
             other => other,
         }
     }

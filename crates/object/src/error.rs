@@ -25,7 +25,8 @@ pub enum ErrorKind {
     Denied,
     /// The disk is full or a quota is used up.
     NoSpace,
-    /// The store can't do what was asked, and never will (unknown scheme, malformed request).
+    /// The store can't do what was asked, or says so (unknown scheme, malformed request, 400, 405, 501). Only the probe
+    /// and `check` conclude from it that a store won't do; where one has done before, it is an episode like another.
     Unsupported,
 }
 
@@ -46,10 +47,12 @@ impl ErrorKind {
         }
     }
 
-    /// Whether the same request may succeed later.
+    /// Whether this is an answer about the object. All else says that the store failed, and whoever depends on it waits
+    /// until it does not. That is so for `Unsupported` too: a store that has passed its probe could do it, and a
+    /// proxy in its way or an upgrade of it must not end what only waiting keeps correct.
     #[must_use]
-    pub const fn is_transient(self) -> bool {
-        matches!(self, Self::Throttled | Self::Timeout | Self::Unavailable | Self::Denied | Self::NoSpace)
+    pub const fn is_answer(self) -> bool {
+        matches!(self, Self::AlreadyExists | Self::NotFound | Self::OutOfRange)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::types::{ObjectRef, Registration};
 use futures::{StreamExt, TryStreamExt, stream};
 use levee_base::limits::{OBJECT_HEAD_BYTES, RECOVERY_INDEXES};
 use levee_base::{BrokerEpoch, Epoch, HashMap, LogPosition, Offset, Slot, StreamId, WriterId};
-use levee_object::log::{self, LogContext, SlotRead, fence_epoch};
+use levee_object::log::{self, LogContext, SlotRead, fence_epoch, patiently};
 use levee_object::{Key, Purpose};
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub enum RecoverError {
     /// The log itself can't be read.
     #[error(transparent)]
     Log(#[from] log::ReadError),
-    /// The store refuses a read for good.
+    /// An object is gone, or shorter than its header says.
     #[error(transparent)]
     Store(#[from] levee_object::Error),
     /// An object is not what it should be.
@@ -81,7 +81,7 @@ struct Headed {
 ///
 /// # Errors
 /// When the log or an object can't be read, or objects contradict each other. The store's passing failures are
-/// waited out while the log is read; those of the second reads are returned, and trying again is right.
+/// waited out.
 pub async fn recover(
     ctx: &LogContext,
     epoch: BrokerEpoch,
@@ -101,7 +101,9 @@ pub async fn recover(
                 Some(index) => index,
                 None => {
                     let ObjectRef { key, index, .. } = &head.object;
-                    let bytes = ctx.store.get(key, Some(index.clone()), Purpose::Recovery).await?;
+                    let get = || ctx.store.get(key, Some(index.clone()), Purpose::Recovery);
+                    let bytes =
+                        patiently(ctx.clock, &ctx.random, "reading an object's index", key, get).await?;
                     decode_index(&head.object, &bytes)
                         .map_err(|what| RecoverError::Corrupt { key: key.clone(), what })?
                 }

@@ -10,7 +10,7 @@ use crate::recover::RecoveredIndexes;
 use crate::state::State;
 use crate::stream::Stream;
 use crate::types::{AppendError, Extent, NewBatch, Registrar, Stopped, StoreStatus, StreamEnds, WalOptions};
-use crate::wal::pacer::Pacer;
+use crate::wal::pacer::{Pacer, Waiting};
 use crate::wal::space::{Noting, Space};
 use crate::wal::{flusher, trimmer};
 use crate::watch::{WatchGuard, Watchers};
@@ -164,7 +164,9 @@ impl StreamStore {
         batches: &[NewBatch<'_>],
     ) -> Result<Slot, AppendError> {
         let mut state = self.shared.state();
-        if self.space.is_out() && state.stopped().is_none() {
+        // With nothing on its way this append is the one that finds out whether there is room again.
+        let asking = state.in_flight() > 0 || state.waiting() != Waiting::Nothing;
+        if self.space.is_out() && asking && state.stopped().is_none() {
             return Err(AppendError::NoSpace);
         }
         let before = state.waiting();

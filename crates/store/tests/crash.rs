@@ -98,7 +98,7 @@ async fn read_to(store: &StreamStore, stream: StreamId, end: Offset, random: &Ra
                     from = run.end;
                 }
             }
-            Err(ReadError::Store(error)) if error.kind.is_transient() => {}
+            Err(ReadError::Store(error)) if !error.kind.is_answer() => {}
             Err(error) => panic!("{error}"),
         }
     }
@@ -116,7 +116,7 @@ async fn verify(store: &StreamStore, ledger: &Ledger, random: &Random) {
             };
             match store.replay(stream, Offset(0), &mut each).await {
                 Ok(()) => break,
-                Err(ReadError::Store(error)) if error.kind.is_transient() => {}
+                Err(ReadError::Store(error)) if !error.kind.is_answer() => {}
                 Err(error) => panic!("{error}"),
             }
         }
@@ -147,7 +147,7 @@ async fn recover_until_read(
     loop {
         match recover(ctx, epoch, from, ctx.random.writer_id()).await {
             Ok(recovered) => return recovered,
-            Err(RecoverError::Store(error)) if error.kind.is_transient() => {}
+            Err(RecoverError::Store(error)) if !error.kind.is_answer() => {}
             Err(error) => panic!("{error}"),
         }
     }

@@ -52,7 +52,7 @@ pub enum ReadError {
         /// What is wrong.
         reason: String,
     },
-    /// The store refuses for good.
+    /// The store gave an answer that makes no sense for what was asked.
     #[error(transparent)]
     Store(#[from] Error),
 }
@@ -109,8 +109,8 @@ impl LogContext {
 
     /// Reads a slot, or its first `head` bytes.
     ///
-    /// A header that names another slot reads as missing: the file was recycled while it was open, so the trim
-    /// point has passed it, and whoever reads goes by the trim point next.
+    /// A header that names another slot reads as missing: nothing here writes one, so it is no entry of this log's.
+    /// Whoever then goes to create the slot finds it taken, and says so.
     pub(super) async fn read_slot(
         &self,
         at: LogPosition,
@@ -136,7 +136,7 @@ impl LogContext {
                 }
                 // Without a byte at 0 the object is empty.
                 Err(error) if error.kind == ErrorKind::OutOfRange => HeaderError::TooShort(0).to_string(),
-                Err(error) if error.kind.is_transient() => {
+                Err(error) if !error.kind.is_answer() => {
                     self.wait(&mut patience, &key, &error).await;
                     continue;
                 }
@@ -174,7 +174,7 @@ impl LogContext {
         let due = head
             .map_or(header.total_bytes, |bytes| bytes.max(LOG_HEADER_BYTES as u64).min(header.total_bytes));
         match usize::try_from(due) {
-            // A recycled file may go on with another object's bytes.
+            // What follows is none of the object's: its length says where it ends.
             Ok(due) if due <= bytes.len() => {
                 let bytes = bytes.slice(..due);
                 Ok(Decoded::Content(Content::Found(SlotRead { slot: at.slot, header, bytes })))
@@ -199,7 +199,7 @@ impl LogContext {
                 Ok(CreateAnswer::Created)
             }
             Err(error) if error.kind == ErrorKind::AlreadyExists => Ok(CreateAnswer::Exists),
-            Err(error) if error.kind.is_transient() => {
+            Err(error) if !error.kind.is_answer() => {
                 self.wait(patience, &key, &error).await;
                 Ok(CreateAnswer::Unknown)
             }

@@ -53,10 +53,8 @@ pub use fence::EpochEnd;
 pub use header::{HeaderError, Kind, LogHeader, Stamp};
 pub use hedge::HedgeOptions;
 pub use patience::patiently;
-pub use reader::read_epoch;
 pub use takeover::{
-    ChainItem, Fence, Followed, Genesis, TakeOver, TrimPoint, fence_epoch, follow, follow_checked, genesis,
-    take_over,
+    ChainItem, Fence, Followed, Genesis, TakeOver, TrimPoint, fence_epoch, follow_checked, genesis, take_over,
 };
-pub use trim::{Trimmer, trim_limit};
+pub use trim::Trimmer;
 pub use writer::{LogStatus, LogWriter, Stopped, WriterOptions};

@@ -44,11 +44,10 @@ impl Patience {
     }
 }
 
-/// Repeats `request` until it succeeds or fails for good, with a growing wait. `what` and `subject` name it in
-/// the log.
+/// Repeats `request` until the store answers, with a growing wait. `what` and `subject` name it in the log.
 ///
 /// # Errors
-/// What does not get better by waiting.
+/// The answers that are errors ([`crate::ErrorKind::is_answer`]): they do not get better by waiting.
 pub async fn patiently<T, F: Future<Output = Result<T>>>(
     clock: Clock,
     random: &Random,
@@ -59,7 +58,7 @@ pub async fn patiently<T, F: Future<Output = Result<T>>>(
     let mut patience = Patience::new(what);
     loop {
         match request().await {
-            Err(error) if error.kind.is_transient() => patience.wait(clock, random, subject, &error).await,
+            Err(error) if !error.kind.is_answer() => patience.wait(clock, random, subject, &error).await,
             Err(error) => return Err(error),
             Ok(answer) => {
                 patience.over(subject);

@@ -6,9 +6,7 @@
 //!
 //! Dropping any of these futures leaves nothing behind, as they only read.
 
-use super::context::{Content, LogContext, ReadError, SlotRead};
-use super::fence::{EpochEnd, Walk, WalkAsk};
-use super::rules::Rules;
+use super::context::{Content, LogContext, ReadError};
 use crate::Purpose;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -50,38 +48,5 @@ impl Window {
             self.width = (self.width * 2).min(LOG_READ_WINDOW.max(self.width));
         }
         Ok(content)
-    }
-}
-
-/// Reads an epoch from `from` on and hands its entries over in order, whole or their first `head` bytes.
-///
-/// What was read counts only if the trim point, read again after this returns, is at or below the end.
-///
-/// # Errors
-/// When the log can't be read on; the store's passing failures are waited out.
-pub async fn read_epoch(
-    ctx: &LogContext,
-    epoch: Epoch,
-    from: Slot,
-    head: Option<u64>,
-    purpose: Purpose,
-    mut each: impl FnMut(SlotRead),
-) -> Result<EpochEnd, ReadError> {
-    let mut walk = Walk::new(from, None, Rules::default());
-    let mut window = Window::new(LogPosition { epoch, slot: from }, LOG_READ_WINDOW, head, purpose);
-    loop {
-        match walk.ask() {
-            WalkAsk::Get(slot) => {
-                let content = window.read(ctx, LogPosition { epoch, slot }).await?;
-                let step = walk.read(content.seen());
-                if let Content::Found(read) = content
-                    && step.entry
-                {
-                    each(read);
-                }
-            }
-            WalkAsk::Create(_) => unreachable!("a reader fences nothing"),
-            WalkAsk::Done(end) => return Ok(end),
-        }
     }
 }

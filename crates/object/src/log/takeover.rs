@@ -136,25 +136,7 @@ pub async fn fence_epoch(
     }
 }
 
-/// Reads a chain from `from` on, across fences, to the first empty slot, and returns that one.
-///
-/// This is *not* checked: read the trim point after it, and use what was handed over only if the trim point is
-/// at or below every fence followed, and the end. [`follow_checked`] does both.
-///
-/// # Errors
-/// When the log can't be read on; the store's passing failures are waited out.
-pub async fn follow(
-    ctx: &LogContext,
-    from: LogPosition,
-    each: impl FnMut(LogPosition, ChainItem),
-) -> Result<LogPosition, ReadError> {
-    match drive(ctx, Chain::reader(from, Rules::default()), from, None, None, each).await? {
-        Outcome::Reached(next) => Ok(next),
-        _ => unreachable!("a reader whose trim point stands still reaches the end"),
-    }
-}
-
-/// Reads a chain as [`follow`] does, and makes the check.
+/// Reads a chain from `from` on, across fences, to the first empty slot, and makes the check.
 ///
 /// # Errors
 /// When the log can't be read on; the store's passing failures are waited out.
@@ -164,7 +146,7 @@ pub async fn follow_checked(
     trim: &dyn TrimPoint,
     each: impl FnMut(LogPosition, ChainItem),
 ) -> Result<Followed, ReadError> {
-    match drive(ctx, Chain::reader(from, Rules::default()), from, None, Some(trim), each).await? {
+    match drive(ctx, Chain::reader(from, Rules::default()), from, None, trim, each).await? {
         Outcome::Reached(next) => Ok(Followed::To(next)),
         Outcome::Void => Ok(Followed::Void),
         Outcome::Won(_) | Outcome::Lost(_) => unreachable!("a reader does not compete"),
@@ -184,7 +166,7 @@ pub async fn take_over(
 ) -> Result<TakeOver, ReadError> {
     let writer = writer_id(None, ctx.random.writer_id(), Rules::default());
     let chain = Chain::successor(from, writer, Rules::default());
-    Ok(match drive(ctx, chain, from, Some(writer), Some(trim), each).await? {
+    Ok(match drive(ctx, chain, from, Some(writer), trim, each).await? {
         Outcome::Won(epoch) => TakeOver::Won { epoch, writer, first: Slot::ZERO },
         Outcome::Lost(next) => TakeOver::Lost { next },
         Outcome::Void => TakeOver::Void,
@@ -229,7 +211,7 @@ async fn drive(
     mut chain: Chain,
     from: LogPosition,
     writer: Option<WriterId>,
-    trim: Option<&dyn TrimPoint>,
+    trim: &dyn TrimPoint,
     mut each: impl FnMut(LogPosition, ChainItem),
 ) -> Result<Outcome, ReadError> {
     let purpose = if writer.is_some() { Purpose::Fence } else { Purpose::Recovery };
@@ -260,22 +242,15 @@ async fn drive(
                     each(at, ChainItem::Fence { next_writer });
                 }
             }
-            ChainAsk::ReadTrim => {
-                let Some(trim) = trim else {
-                    // The caller checks.
-                    chain.trimmed(from);
-                    continue;
-                };
-                match trim.trim_point().await {
-                    Ok(point) => {
-                        chain.trimmed(point);
-                    }
-                    Err(error) if error.kind.is_transient() => {
-                        ctx.wait(&mut patience, &ctx.prefix, &error).await;
-                    }
-                    Err(error) => return Err(error.into()),
+            ChainAsk::ReadTrim => match trim.trim_point().await {
+                Ok(point) => {
+                    chain.trimmed(point);
                 }
-            }
+                Err(error) if !error.kind.is_answer() => {
+                    ctx.wait(&mut patience, &ctx.prefix, &error).await;
+                }
+                Err(error) => return Err(error.into()),
+            },
             ChainAsk::Done(outcome) => return Ok(outcome),
         }
     }

@@ -16,7 +16,8 @@ use super::rules::{Broken, Rules};
 use levee_base::{Epoch, LogPosition, Slot};
 use std::collections::BTreeMap;
 
-/// What a process knows about a log's trim point and its fences, and thereby what it may delete.
+/// What a process knows about a log's trim point and its fences, and thereby what it may delete. Production makes one
+/// for each collection; the models move it on from there.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Trimmer {
     committed: LogPosition,
@@ -60,17 +61,20 @@ impl Trimmer {
     }
 
     /// Forgets the fence of an epoch that holds nothing any more to be deleted.
+    #[cfg(any(test, feature = "model"))]
     pub fn forget(&mut self, epoch: Epoch) {
         self.fences.remove(&epoch);
     }
 
     /// The trim point as it was last committed.
+    #[cfg(any(test, feature = "model"))]
     #[must_use]
     pub fn committed_point(&self) -> LogPosition {
         self.committed
     }
 
     /// What was proposed and is not known to be committed.
+    #[cfg(any(test, feature = "model"))]
     #[must_use]
     pub fn proposed_point(&self) -> Option<LogPosition> {
         self.proposed
@@ -78,6 +82,7 @@ impl Trimmer {
 
     /// How far an epoch's writer may trim of the `wanted` slots: to its own durable prefix, in its own epoch. The
     /// position is not the trim point before [`Trimmer::committed`] says so.
+    #[cfg(any(test, feature = "model"))]
     pub fn propose(&mut self, epoch: Epoch, wanted: Slot, durable: Slot) -> LogPosition {
         let past = self.rules.breaks(Broken::TrimPastDurable);
         let mut to = LogPosition { epoch, slot: if past { wanted } else { wanted.min(durable) } };
@@ -92,6 +97,7 @@ impl Trimmer {
     }
 
     /// The trim point is now at `to`: its snapshot exists, or the metadata's commit is durable.
+    #[cfg(any(test, feature = "model"))]
     pub fn committed(&mut self, to: LogPosition) {
         self.committed = self.committed.max(to);
         if self.proposed.is_some_and(|proposed| proposed <= self.committed) {
@@ -123,10 +129,4 @@ impl Trimmer {
             }
         }
     }
-}
-
-/// How far a write-ahead log's epoch may be trimmed: to what is durable, and never past its fence.
-#[must_use]
-pub fn trim_limit(durable: Slot, fence: Option<Slot>) -> Slot {
-    fence.map_or(durable, |fence| durable.min(fence))
 }

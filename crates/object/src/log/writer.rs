@@ -6,8 +6,8 @@
 //! Crash: nothing is held that a crash could lose but what was not durable. Whoever comes next fences the epoch.
 //!
 //! Retry: a store that errs is tried for ever, with a growing wait; the log says so once when it begins and
-//! once when it is over. The writer stops only when a slot turns out to be another's, when the store refuses
-//! for good, or when what it reads is not this log's.
+//! once when it is over. The writer stops only when a slot turns out to be another's, or when what it reads is
+//! not this log's.
 //!
 //! Cancellation: dropping an `append` future may or may not append the entry. Dropping every handle abandons
 //! what is in flight, as a crash would; `drain` first for an orderly end.
@@ -19,7 +19,7 @@ use super::header::Stamp;
 use super::hedge::{HedgeOptions, Latencies};
 use super::patience::backoff;
 use super::rules::Rules;
-use crate::{Error, ErrorKind, Purpose};
+use crate::{ErrorKind, Purpose};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -75,9 +75,6 @@ pub enum Stopped {
     /// A slot can't be read, or is another cluster's.
     #[error(transparent)]
     Unreadable(#[from] ReadError),
-    /// The store refuses for good.
-    #[error("the store refuses an entry: {0}")]
-    Refused(Error),
     /// Every handle was dropped, or the runtime is going down.
     #[error("the log's writer was closed")]
     Closed,
@@ -274,7 +271,7 @@ impl Task {
     fn happened(&mut self, event: Event) -> Result<(), Stopped> {
         self.last_active = self.ctx.clock.now();
         match event {
-            Event::Created { slot, started, result } => self.answered(slot, started, result)?,
+            Event::Created { slot, started, result } => self.answered(slot, started, result),
             Event::Read { slot, look, holder } => {
                 let holder = holder?;
                 if look {
@@ -295,21 +292,20 @@ impl Task {
         }
     }
 
-    fn answered(&mut self, slot: Slot, started: Instant, result: crate::Result<()>) -> Result<(), Stopped> {
+    fn answered(&mut self, slot: Slot, started: Instant, result: crate::Result<()>) {
         let now = self.ctx.clock.now();
         let error = match result {
             Ok(()) => {
                 self.latencies.record(now.duration_since(started));
                 self.machine.answered(slot, CreateAnswer::Created);
                 self.settled(slot);
-                return Ok(());
+                return;
             }
             Err(error) => error,
         };
         let answer = match error.kind {
             ErrorKind::AlreadyExists => CreateAnswer::Exists,
-            kind if kind.is_transient() => CreateAnswer::Unknown,
-            _ => return Err(Stopped::Refused(error)),
+            _ => CreateAnswer::Unknown,
         };
         if error.kind == ErrorKind::Throttled {
             self.no_hedge_before = Some(now + LOG_HEDGE_PAUSE);
@@ -327,7 +323,6 @@ impl Task {
             };
             self.send(request, delay, self.options.purpose);
         }
-        Ok(())
     }
 
     /// The wait before a slot in doubt is asked for again: none the first time.

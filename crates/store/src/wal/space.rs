@@ -1,7 +1,11 @@
 //! Whether there is room on the store's disk for another object of the write-ahead log, as its last answer to one
 //! has it. While there is none, records are refused at once: their producers learn it, and memory is not filled
 //! with batches that can't be written. What was appended before stays in flight, and the log tries it until
-//! there is room: so there is always a create on its way whose answer ends the refusing.
+//! there is room, which ends the refusing.
+//!
+//! That a create was refused does not mean that one is on its way: a hedge, or an earlier try whose answer was lost,
+//! may have created the object all the same. With nothing on its way nothing would ever end the refusing, so then
+//! one append is let through, to find out (`StreamStore::append`).
 
 use async_trait::async_trait;
 use bytes::Bytes;

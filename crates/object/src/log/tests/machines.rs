@@ -1,9 +1,9 @@
 //! Property tests of the pure parts, one machine at a time. What they do together is for the model to show.
 
+use crate::log::Trimmer;
 use crate::log::append::{Appender, CreateAnswer, Request};
 use crate::log::fence::{EpochEnd, Seen, Walk, WalkAsk};
 use crate::log::rules::Rules;
-use crate::log::{Trimmer, trim_limit};
 use levee_base::{Epoch, LogPosition, Slot, WriterId};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -177,7 +177,7 @@ proptest! {
         let now = |trimmer: &Trimmer| all.clone().filter(|&at| trimmer.may_delete(at)).collect::<Vec<_>>();
         let mut deletable = now(&trimmer);
         for (epoch, wanted, durable) in trims {
-            let durable = trim_limit(Slot(durable), Some(fence(epoch).slot));
+            let durable = Slot(durable).min(fence(epoch).slot);
             let to = trimmer.propose(Epoch(epoch), Slot(wanted), durable);
             prop_assert!(to.epoch == Epoch(epoch) && to.slot <= durable);
             prop_assert_eq!(&now(&trimmer), &deletable, "a proposal frees nothing");

@@ -1,10 +1,14 @@
 //! One behaviour of the shell at a time, on a kind store unless said otherwise.
 
 use super::world::{Unkindness, World};
+use crate::log::context::Content;
+use crate::log::fence::{Walk, WalkAsk};
+use crate::log::reader::Window;
+use crate::log::rules::Rules;
 use crate::log::*;
 use crate::{Key, Purpose};
 use bytes::Bytes;
-use levee_base::limits::LOG_HEADER_BYTES;
+use levee_base::limits::{LOG_HEADER_BYTES, LOG_READ_WINDOW};
 use levee_base::{ClusterId, Epoch, LogPosition, Slot, WriterId};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,9 +28,35 @@ fn open(ctx: &LogContext, epoch: Epoch, writer: WriterId, in_flight: usize) -> L
     LogWriter::open(ctx.clone(), epoch, writer, Slot::ZERO, WriterOptions::new(in_flight, Purpose::Wal))
 }
 
+/// Reads an epoch from `from` on and hands its entries over in order, with nothing checked.
+async fn read_epoch(
+    ctx: &LogContext,
+    epoch: Epoch,
+    from: Slot,
+    mut each: impl FnMut(SlotRead),
+) -> Result<EpochEnd, ReadError> {
+    let mut walk = Walk::new(from, None, Rules::default());
+    let mut window = Window::new(LogPosition { epoch, slot: from }, LOG_READ_WINDOW, None, Purpose::Recovery);
+    loop {
+        match walk.ask() {
+            WalkAsk::Get(slot) => {
+                let content = window.read(ctx, LogPosition { epoch, slot }).await?;
+                let step = walk.read(content.seen());
+                if let Content::Found(read) = content
+                    && step.entry
+                {
+                    each(read);
+                }
+            }
+            WalkAsk::Create(_) => unreachable!("a reader fences nothing"),
+            WalkAsk::Done(end) => return Ok(end),
+        }
+    }
+}
+
 async fn read_all(ctx: &LogContext, epoch: Epoch) -> (Vec<Bytes>, EpochEnd) {
     let mut entries = Vec::new();
-    let end = read_epoch(ctx, epoch, Slot::ZERO, None, Purpose::Recovery, |read| {
+    let end = read_epoch(ctx, epoch, Slot::ZERO, |read| {
         assert_eq!(read.slot, Slot(entries.len() as u64), "in order");
         entries.push(read.bytes.slice(LOG_HEADER_BYTES..));
     })
@@ -62,6 +92,26 @@ async fn in_flight_is_bounded() {
     assert!(third.is_none(), "two are in flight, and the store takes none");
     world.set_unkindness(Unkindness::default());
     assert_eq!(writer.drain().await.unwrap(), Slot(2), "it waited for the store and went on");
+}
+
+/// A proxy's 400, or a 501 while the store is upgraded: what wrote before goes on when it is over.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_for_a_while_is_waited_for() {
+    let world = World::new(6, Unkindness { refused: 1_000, ..Unkindness::default() });
+    let (ctx, journal) = (world.context("wal/1"), world.context("journal"));
+    let writer = open(&ctx, EPOCH, id(1), 2);
+    writer.append(payload(0)).await.unwrap();
+    let over = world.clone();
+    tokio::spawn(async move {
+        over.clock.sleep(Duration::from_secs(60)).await;
+        over.set_unkindness(Unkindness { refused: 300, ..Unkindness::default() });
+    });
+    // All that reads and ends a log waits too: its reads, its fence, and the trim point.
+    let won = take_over(&journal, LogPosition::default(), &*world, |_, _| {}).await.unwrap();
+    assert!(matches!(won, TakeOver::Won { epoch: Epoch(1), .. }), "{won:?}");
+    assert_eq!(writer.drain().await.unwrap(), Slot(1));
+    let fence = fence_epoch(&ctx, EPOCH, Slot::ZERO, id(2), None, |_| {}).await.unwrap();
+    assert_eq!(fence, Fence { at: Slot(1), by: id(2) });
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +214,7 @@ async fn another_clusters_objects_stop_everybody() {
     let writer = open(&other, EPOCH, id(9), 1);
     writer.append(payload(0)).await.unwrap();
     writer.drain().await.unwrap();
-    let read = read_epoch(&ctx, EPOCH, Slot::ZERO, None, Purpose::Recovery, |_| {}).await;
+    let read = read_epoch(&ctx, EPOCH, Slot::ZERO, |_| {}).await;
     let error = read.unwrap_err();
     assert!(matches!(&error, ReadError::ForeignCluster { found, .. } if *found == other.cluster));
     assert!(error.to_string().contains("two clusters must not share"), "{error}");
@@ -185,7 +235,7 @@ async fn what_cannot_be_decoded_is_an_error_and_what_names_another_slot_is_missi
     }
     writer.drain().await.unwrap();
     let key = |slot| ctx.key(LogPosition { epoch: EPOCH, slot: Slot(slot) });
-    // The file of slot 1 was recycled for slot 2.
+    // The object of slot 1 has the bytes of slot 2's.
     let second = world.object(&key(1)).unwrap();
     world.put(&key(1), world.object(&key(2)).unwrap());
     assert_eq!(read_all(&ctx, EPOCH).await.1, EpochEnd::Open { next: Slot(1) });
@@ -193,15 +243,15 @@ async fn what_cannot_be_decoded_is_an_error_and_what_names_another_slot_is_missi
     assert!(matches!(stuck, Err(ReadError::Corrupt { .. })), "it does not go on for ever: {stuck:?}");
     for bad in [Bytes::new(), Bytes::from_static(b"torn"), second.slice(..second.len() - 1)] {
         world.put(&key(1), bad);
-        let read = read_epoch(&ctx, EPOCH, Slot::ZERO, None, Purpose::Recovery, |_| {}).await;
+        let read = read_epoch(&ctx, EPOCH, Slot::ZERO, |_| {}).await;
         assert!(matches!(read, Err(ReadError::Corrupt { key: found, .. }) if found == key(1)));
     }
-    // The tail of a recycled file is not part of the object.
+    // What follows an object in its file is not part of it.
     let mut long = world.object(&key(2)).unwrap().to_vec();
     long.extend_from_slice(b"another object's bytes");
     world.put(&key(2), long.into());
     let mut last = Bytes::new();
-    read_epoch(&ctx, EPOCH, Slot(2), None, Purpose::Recovery, |read| last = read.bytes).await.unwrap();
+    read_epoch(&ctx, EPOCH, Slot(2), |read| last = read.bytes).await.unwrap();
     assert_eq!(last.slice(LOG_HEADER_BYTES..), payload(2));
 }
 
@@ -269,8 +319,10 @@ async fn a_chain_is_taken_over_and_followed() {
         log.drain().await.unwrap();
     }
     let mut items = Vec::new();
-    let next = follow(&ctx, LogPosition::default(), |at, item| items.push((at, item))).await.unwrap();
-    assert_eq!((next, &items), (LogPosition { epoch: Epoch(4), slot: Slot(3) }, &expected));
+    let each = |at, item| items.push((at, item));
+    let followed = follow_checked(&ctx, LogPosition::default(), world.as_ref(), each).await.unwrap();
+    let next = LogPosition { epoch: Epoch(4), slot: Slot(3) };
+    assert_eq!((followed, &items), (Followed::To(next), &expected));
     // Once trimmed past a slot that reads as missing, what was read is void.
     let gone = LogPosition { epoch: Epoch(3), slot: Slot(1) };
     world.trim(LogPosition { epoch: Epoch(4), slot: Slot(1) });

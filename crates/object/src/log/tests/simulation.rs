@@ -159,6 +159,7 @@ fn run(seed: u64) -> (u64, Ledger) {
             throttled: fate.below(20),
             read_fails: fate.below(60),
             slow: fate.below(50),
+            refused: 0,
         };
         let world = World::new(seed, unkindness);
         let ledger = Rc::new(RefCell::new(Ledger::default()));

@@ -24,6 +24,8 @@ pub(super) struct Unkindness {
     pub(super) lands_twice: u64,
     pub(super) throttled: u64,
     pub(super) read_fails: u64,
+    /// Any request is answered as a malformed one is.
+    pub(super) refused: u64,
     /// A request of this share takes 20 times as long as usual.
     pub(super) slow: u64,
 }
@@ -129,6 +131,15 @@ impl World {
         self.random.below(1_000) < per_mille
     }
 
+    fn refuse(&self, operation: &'static str, key: &Key) -> Result<()> {
+        // Drawn only when asked for, so that the other tests' seeds mean what they meant.
+        match self.unkindness().refused {
+            0 => Ok(()),
+            chance if self.chance(chance) => Err(failed(ErrorKind::Unsupported, operation, key)),
+            _ => Ok(()),
+        }
+    }
+
     async fn delay(&self) {
         let usual = 2_000 + self.random.below(8_000);
         let times = if self.chance(self.unkindness().slow) { 20 } else { 1 };
@@ -172,6 +183,7 @@ impl Store for Arc<World> {
         self.count("create", purpose);
         self.delay().await;
         let unkind = self.unkindness();
+        self.refuse("create", key)?;
         if self.chance(unkind.throttled) {
             return Err(failed(ErrorKind::Throttled, "create", key));
         }
@@ -200,6 +212,7 @@ impl Store for Arc<World> {
     async fn get(&self, key: &Key, range: Option<Range<u64>>, purpose: Purpose) -> Result<Bytes> {
         self.count("get", purpose);
         self.delay().await;
+        self.refuse("get", key)?;
         if self.chance(self.unkindness().read_fails) {
             return Err(failed(ErrorKind::Unavailable, "get", key));
         }
@@ -242,6 +255,7 @@ impl Store for Arc<World> {
 impl TrimPoint for World {
     async fn trim_point(&self) -> Result<LogPosition> {
         self.delay().await;
+        self.refuse("list", &Key::new("snapshots").expect("it is a key"))?;
         if self.chance(self.unkindness().read_fails) {
             return Err(Error::new(
                 ErrorKind::Unavailable,

@@ -1,12 +1,15 @@
 //! What the server really answered. The object_store crate folds status codes into few errors of its own and
 //! keeps the rest private; every attempt is to be judged here. So requests pass through a client of ours that
-//! notes the last status of the task's current request, gives up what is not answered in time, and adds the one header that the crate can't be asked
-//! for: `If-None-Match: *` when a multipart upload is completed.
+//! notes the last status of the task's current request, and the error code in its body where the status alone tells
+//! too little; gives up what is not answered in time; and adds the one header that the crate can't be asked for:
+//! `If-None-Match: *` when a multipart upload is completed.
 
 use crate::stores::resilient::time_for_bytes;
 use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
 use levee_base::Clock;
-use levee_base::limits::{STORE_BYTES_PER_SECOND, STORE_HTTP_TIMEOUT};
+use levee_base::limits::{STORE_BYTES_PER_SECOND, STORE_ERROR_BODY_BYTES, STORE_HTTP_TIMEOUT};
 use object_store::ClientOptions;
 use object_store::client::{
     Certificate, HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
@@ -34,6 +37,9 @@ pub(super) enum Ended {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
     pub(super) ended: Ended,
+    /// The error code in the body of a 400 or 403, where there is one: S3 and its look-alikes say by these alike
+    /// that a request is wrong, that it came too slowly, that a token has expired and that a quota is used up.
+    pub(super) code: Option<String>,
     /// S3 names the version that a write made, where versioning is on or was.
     pub(super) version: Option<String>,
 }
@@ -98,6 +104,29 @@ fn completes_upload(request: &HttpRequest) -> bool {
     request.method() == "POST" && query.split('&').any(|pair| pair.starts_with("uploadId="))
 }
 
+/// The text of the first `<Code>` of an error's XML.
+pub(super) fn error_code(body: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(body).ok()?;
+    let (_, rest) = text.split_once("<Code>")?;
+    let (code, _) = rest.split_once("</Code>")?;
+    Some(code.trim().to_owned())
+}
+
+/// Reads an error's body for its code, and puts back what was read for the crate, which quotes it. More than the bound
+/// is no error text of a store, and left out; so is what the connection lost.
+async fn read_code(response: HttpResponse) -> (HttpResponse, Option<String>) {
+    let (parts, body) = response.into_parts();
+    let (mut read, mut stream) = (BytesMut::new(), body.bytes_stream());
+    while read.len() < STORE_ERROR_BODY_BYTES
+        && let Some(Ok(bytes)) = stream.next().await
+    {
+        read.extend_from_slice(&bytes[..bytes.len().min(STORE_ERROR_BODY_BYTES - read.len())]);
+    }
+    let read: Bytes = read.freeze();
+    let code = error_code(&read);
+    (HttpResponse::from_parts(parts, read.into()), code)
+}
+
 #[async_trait]
 impl HttpService for Noting {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
@@ -115,7 +144,18 @@ impl HttpService for Noting {
             Err(HttpError::new(HttpErrorKind::Timeout, reason))
         };
         // Dropping the request gives its connection up.
-        let result = self.clock.timeout(within, self.client.execute(request)).await.unwrap_or_else(late);
+        let exchange = async {
+            let response = self.client.execute(request).await?;
+            Ok(match response.status().as_u16() {
+                400 | 403 => read_code(response).await,
+                _ => (response, None),
+            })
+        };
+        let result = self.clock.timeout(within, exchange).await.unwrap_or_else(late);
+        let (result, code) = match result {
+            Ok((response, code)) => (Ok(response), code),
+            Err(error) => (Err(error), None),
+        };
         let ended = match &result {
             Ok(response) => Ended::Status(response.status().as_u16()),
             Err(error) => match error.kind() {
@@ -132,10 +172,42 @@ impl HttpService for Noting {
         let _ = ANSWER.try_with(|answer| {
             let mut answer = answer.borrow_mut();
             answer.ended = ended;
+            answer.code = code;
             if version.is_some() {
                 answer.version = version;
             }
         });
         result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A server that answers always so.
+    #[derive(Debug)]
+    struct Says(u16, &'static str);
+
+    #[async_trait]
+    impl HttpService for Says {
+        async fn call(&self, _: HttpRequest) -> Result<HttpResponse, HttpError> {
+            let mut response = HttpResponse::new(self.1.to_owned().into());
+            *response.status_mut() = self.0.try_into().expect("a status");
+            Ok(response)
+        }
+    }
+
+    #[tokio::test]
+    async fn the_code_of_an_error_is_noted_and_its_text_is_still_there() {
+        const QUOTA: &str = "<Error><Code>XMinioAdminBucketQuotaExceeded</Code></Error>";
+        for (status, code) in [(400, Some("XMinioAdminBucketQuotaExceeded")), (200, None), (404, None)] {
+            let client = HttpClient::new(Says(status, QUOTA));
+            let noting = Noting { client, conditional_complete: false, clock: Clock::system() };
+            let request = HttpRequest::new(Bytes::new().into());
+            let (response, answer) = observed(noting.call(request)).await;
+            assert_eq!((answer.ended, answer.code.as_deref()), (Ended::Status(status), code));
+            assert_eq!(response.unwrap().into_body().bytes().await.unwrap(), QUOTA);
+        }
     }
 }

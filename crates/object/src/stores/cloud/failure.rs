@@ -6,6 +6,26 @@ use crate::{Error, ErrorKind};
 use object_store::client::{HttpError, HttpErrorKind};
 use std::error::Error as StdError;
 
+/// What an error's code tells that its status (400 or 403) doesn't.
+///
+/// S3's codes: <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>. The quotas are MinIO's
+/// (`XMinioAdminBucketQuotaExceeded`, a 400) and Ceph's (`QuotaExceeded`, a 403).
+fn by_code(code: &str) -> Option<(ErrorKind, &'static str)> {
+    Some(match code {
+        "RequestTimeout" => (ErrorKind::Timeout, "the request did not reach the store in time"),
+        "ExpiredToken" | "InvalidToken" | "TokenRefreshRequired" => {
+            (ErrorKind::Denied, "the credentials' token has expired: renew it")
+        }
+        "IncompleteBody" | "BadDigest" | "XAmzContentSHA256Mismatch" => {
+            (ErrorKind::Unavailable, "the request was damaged on its way")
+        }
+        code if code.contains("QuotaExceeded") => {
+            (ErrorKind::NoSpace, "the bucket's quota is used up: raise it, or shorten retention")
+        }
+        _ => return None,
+    })
+}
+
 /// Which kind of failure it was, and what to do.
 fn judge(
     cloud: Cloud,
@@ -14,6 +34,9 @@ fn judge(
     error: &object_store::Error,
 ) -> (ErrorKind, &'static str) {
     const DENIED: &str = "check the credentials, their rights on the bucket, and the clock";
+    if let Some(judged) = answer.code.as_deref().and_then(by_code) {
+        return judged;
+    }
     match (answer.ended, operation) {
         (Ended::Status(412), "create") => (ErrorKind::AlreadyExists, "the key is taken"),
         // Azure says so when the key is taken; S3 when another write of it is under way, which proves nothing.
@@ -101,11 +124,12 @@ pub(super) fn failure(
 
 #[cfg(test)]
 mod tests {
+    use super::super::answer::error_code;
     use super::*;
 
     fn kind(cloud: Cloud, operation: &str, ended: Ended) -> ErrorKind {
         let error = object_store::Error::Generic { store: "test", source: "nothing".into() };
-        judge(cloud, operation, &Answer { ended, version: None }, &error).0
+        judge(cloud, operation, &Answer { ended, ..Answer::default() }, &error).0
     }
 
     #[test]
@@ -118,6 +142,29 @@ mod tests {
         }
         assert_eq!(kind(Cloud::S3, "create", Ended::Status(409)), ErrorKind::Unavailable);
         assert_eq!(kind(Cloud::Azure, "create", Ended::Status(409)), ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    fn a_code_tells_what_passes_from_what_is_wrong_for_good() {
+        let error = object_store::Error::Generic { store: "test", source: "nothing".into() };
+        for (status, code, kind) in [
+            (400, "RequestTimeout", ErrorKind::Timeout),
+            (400, "ExpiredToken", ErrorKind::Denied),
+            (400, "XMinioAdminBucketQuotaExceeded", ErrorKind::NoSpace),
+            (403, "QuotaExceeded", ErrorKind::NoSpace),
+            (403, "AccessDenied", ErrorKind::Denied),
+            (400, "InvalidArgument", ErrorKind::Unsupported),
+            (400, "AuthorizationHeaderMalformed", ErrorKind::Unsupported),
+        ] {
+            let body =
+                format!("<?xml version=\"1.0\"?>\n<Error><Code>{code}</Code><Message>m</Message></Error>");
+            let code = error_code(body.as_bytes());
+            let answer = Answer { ended: Ended::Status(status), code, version: None };
+            assert_eq!(judge(Cloud::S3, "create", &answer, &error).0, kind, "{body}");
+        }
+        for none in [&b""[..], b"<Code>", b"\xff<Code>a</Code>", b"</Code><Code>"] {
+            assert_eq!(error_code(none), None);
+        }
     }
 
     #[test]

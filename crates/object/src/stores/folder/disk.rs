@@ -1,6 +1,6 @@
-//! The kernel's files. Two things are tried once, when the folder is opened, and remembered: whether files can
-//! be staged without a name (O_TMPFILE and a link through /proc), and whether they can be written past the
-//! page cache (O_DIRECT). Where the first fails a file is staged under a name that begins with a dot, in its
+//! The kernel's files. Three things are tried once, when the folder is opened, and remembered: whether files can
+//! be staged without a name (O_TMPFILE and a link through /proc), whether they can be written past the page cache
+//! (O_DIRECT), and whether room can be set aside without writing to it (fallocate). Where the first fails a file is staged under a name that begins with a dot, in its
 //! destination's directory, and what a predecessor left of those is removed when a directory is opened.
 
 use super::files::{Entry, Files};
@@ -31,6 +31,7 @@ pub(super) struct Disk {
     held: Option<Held>,
     direct: bool,
     nameless: bool,
+    allocates: bool,
     staged: AtomicU64,
 }
 
@@ -94,9 +95,10 @@ impl Disk {
             Refused::Failed(error) => OpenError::Failed { step: "taking the lock", error },
         })?;
         let held = Some(Held { own, _lock: lock });
-        let mut disk = Self { root, held, direct: true, nameless: true, staged: AtomicU64::new(0) };
+        let mut disk =
+            Self { root, held, direct: true, nameless: true, allocates: true, staged: AtomicU64::new(0) };
         disk.probe().map_err(|error| OpenError::Failed { step: "trying to write", error })?;
-        tracing::info!(path = %path.display(), direct = disk.direct, nameless = disk.nameless, "folder opened");
+        tracing::info!(path = %path.display(), direct = disk.direct, nameless = disk.nameless, allocates = disk.allocates, "folder opened");
         Ok(disk)
     }
 
@@ -104,7 +106,8 @@ impl Disk {
     pub(super) fn open_to_read(path: &Path) -> io::Result<Self> {
         let root = openat(CWD, path, DIRECTORY, Mode::empty())?;
         // As `nameless` is set, nothing of others is taken for a leftover and swept.
-        Ok(Self { root, held: None, direct: false, nameless: true, staged: AtomicU64::new(0) })
+        let (held, staged) = (None, AtomicU64::new(0));
+        Ok(Self { root, held, direct: false, nameless: true, allocates: false, staged })
     }
 
     /// The store's own directory.
@@ -128,6 +131,12 @@ impl Disk {
             }
         }
         let _ = unlinkat(&*own, "probe", AtFlags::empty());
+        if let Ok(file) = self.stage(&own)
+            && let Err(Errno::OPNOTSUPP | Errno::NOSYS) =
+                fallocate(&file.fd, FallocateFlags::empty(), 0, PAGE as u64)
+        {
+            self.allocates = false;
+        }
         self.direct = match self.stage(&own) {
             Ok(file) => {
                 let block = vec![0_u8; 2 * PAGE];
@@ -189,6 +198,29 @@ fn make_path(path: &Path) -> Result<(), OpenError> {
         }
         sync_path(directory.parent().unwrap_or(Path::new("/")))
             .map_err(failed("syncing the directory above"))?;
+    }
+    Ok(())
+}
+
+/// Writes `bytes` of noise: file systems that have no fallocate (ZFS, NFS) may compress, and zeros would take no room.
+fn occupy(file: &OwnedFd, bytes: u64) -> io::Result<()> {
+    const PIECE: usize = 256 * 1024;
+    let (mut noise, mut word) = (vec![0; PIECE], 1_u64);
+    let mut at = 0;
+    while at < bytes {
+        for place in noise.chunks_exact_mut(8) {
+            // Marsaglia's xorshift: all that matters is that it has no pattern a compressor finds.
+            word ^= word << 13;
+            word ^= word >> 7;
+            word ^= word << 17;
+            place.copy_from_slice(&word.to_le_bytes());
+        }
+        let piece = usize::try_from(bytes - at).unwrap_or(PIECE).min(PIECE);
+        let written = retry_on_intr(|| pwrite(file, &noise[..piece], at))?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        at += written as u64;
     }
     Ok(())
 }
@@ -342,8 +374,10 @@ impl Files for Disk {
         let file = openat(self.own()?, "reserve", flags, Mode::from_raw_mode(0o644))?;
         if bytes == 0 {
             ftruncate(&file, 0)?;
-        } else {
+        } else if self.allocates {
             fallocate(&file, FallocateFlags::empty(), 0, bytes)?;
+        } else {
+            occupy(&file, bytes)?;
         }
         // Blocks that were freed can be used again only after the journal's commit.
         Ok(fsync(&file)?)

@@ -57,10 +57,16 @@ fn what_a_predecessor_staged_is_swept_away() {
 fn the_reserve_takes_room_and_gives_it_back() {
     use std::os::unix::fs::MetadataExt;
     let folder = folder();
-    let disk = Disk::open(folder.path()).unwrap();
+    let mut disk = Disk::open(folder.path()).unwrap();
+    assert!(disk.allocates, "this file system has fallocate");
     let reserve = folder.path().join(".levee/reserve");
-    disk.set_reserve(1024 * 1024).unwrap();
-    assert!(std::fs::metadata(&reserve).unwrap().blocks() * 512 >= 1024 * 1024);
-    disk.set_reserve(0).unwrap();
-    assert_eq!(std::fs::metadata(&reserve).unwrap().blocks(), 0);
+    for allocates in [true, false] {
+        disk.allocates = allocates;
+        disk.set_reserve(1024 * 1024 + 1).unwrap();
+        let taken = std::fs::metadata(&reserve).unwrap();
+        assert!(taken.blocks() * 512 > 1024 * 1024);
+        assert_eq!(taken.len(), 1024 * 1024 + 1);
+        disk.set_reserve(0).unwrap();
+        assert_eq!(std::fs::metadata(&reserve).unwrap().blocks(), 0);
+    }
 }

@@ -8,8 +8,9 @@
 //! With any rule of the store broken, the same rounds must find a loss.
 
 use super::core::Folder;
+use super::reserve::Reserve;
 use super::rules::{Rule, Rules};
-use super::sim::{SimFiles, Trouble};
+use super::sim::{Filling, SimFiles, Trouble};
 use crate::{ErrorKind, Key, Purpose};
 use bytes::Bytes;
 use levee_base::Random;
@@ -216,4 +217,41 @@ fn a_full_disk_can_be_emptied() {
     folder.delete(&key(0)).unwrap();
     folder.create(&key(written), &block, Purpose::Wal).unwrap();
     assert_eq!(folder.files().free_bytes_now(), 3 * SMALL - 8 * 1024 * 1024 - (written + 2) * 1024 * 1024);
+}
+
+#[test]
+fn a_disk_that_can_set_no_room_aside_takes_records_until_it_is_full() {
+    const MIB: u64 = 1024 * 1024;
+    let disk = SimFiles::new(1, 4 * MIB);
+    disk.set_filling(Filling { impossible: true, ..Filling::default() });
+    let folder = Folder::open(disk, 8 * MIB, Rules::default()).unwrap();
+    let key = |n: u64| Key::new("wal").unwrap().join_number(n);
+    let block = [Bytes::from(vec![1; MIB as usize])];
+    for n in 0..4 {
+        folder.create(&key(n), &block, Purpose::Wal).unwrap();
+    }
+    assert_eq!(folder.create(&key(4), &block, Purpose::Wal).unwrap_err().kind, ErrorKind::NoSpace);
+    folder.delete(&key(0)).unwrap();
+}
+
+#[test]
+fn the_reserve_is_filled_by_one_however_many_delete() {
+    const MIB: u64 = 1024 * 1024;
+    let disk = SimFiles::new(1, 4 * MIB);
+    let reserve = Reserve::open(&disk, 8 * MIB);
+    assert!(!reserve.admits(&disk, Purpose::Wal, 1));
+    disk.resize(64 * MIB);
+    // So often that all eight would meet.
+    disk.set_filling(Filling { yields: 100_000, ..Filling::default() });
+    let all = std::sync::Barrier::new(8);
+    std::thread::scope(|threads| {
+        for _ in 0..8 {
+            threads.spawn(|| {
+                all.wait();
+                reserve.refill(&disk);
+            });
+        }
+    });
+    assert_eq!(disk.filling().done, 1);
+    assert!(reserve.admits(&disk, Purpose::Wal, 1));
 }

@@ -58,6 +58,17 @@ pub(super) struct Trouble {
     pub(super) other: f64,
 }
 
+/// How filling the reserve goes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Filling {
+    /// The file system can't.
+    pub(super) impossible: bool,
+    /// How often it lets other threads run first.
+    pub(super) yields: u32,
+    /// How often it was done.
+    pub(super) done: u32,
+}
+
 #[derive(Debug)]
 struct World {
     nodes: Vec<Node>,
@@ -67,6 +78,7 @@ struct World {
     steps: u64,
     capacity: u64,
     reserve: u64,
+    filling: Filling,
     actors: BTreeMap<usize, bool>,
     running: Option<usize>,
 }
@@ -96,6 +108,7 @@ impl SimFiles {
             steps: u64::MAX,
             capacity,
             reserve,
+            filling: Filling::default(),
             actors: BTreeMap::new(),
             running: None,
         };
@@ -431,7 +444,13 @@ impl Files for SimFiles {
     }
 
     fn set_reserve(&self, bytes: u64) -> io::Result<()> {
+        let filling = self.lock().filling;
+        if bytes > 0 && filling.impossible {
+            return Err(rustix::io::Errno::OPNOTSUPP.into());
+        }
+        (0..filling.yields).for_each(|_| std::thread::yield_now());
         let mut world = self.lock();
+        world.filling.done += u32::from(bytes > 0);
         let others = world.used() - world.reserve;
         if others + bytes > world.capacity {
             return Err(rustix::io::Errno::NOSPC.into());
@@ -442,6 +461,15 @@ impl Files for SimFiles {
 }
 
 impl SimFiles {
+    /// How filling the reserve goes from now on.
+    pub(super) fn set_filling(&self, filling: Filling) {
+        self.lock().filling = filling;
+    }
+
+    pub(super) fn filling(&self) -> Filling {
+        self.lock().filling
+    }
+
     /// Room left, for assertions.
     pub(super) fn free_bytes_now(&self) -> u64 {
         self.free_bytes().unwrap_or(0)

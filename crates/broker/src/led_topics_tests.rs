@@ -26,7 +26,7 @@ async fn led() -> Arc<LedTopics> {
         clock,
         random: random.clone(),
     };
-    let (epoch, _) = registrant.register(Newcomer::Started).await.unwrap();
+    let (epoch, _) = registrant.register(Newcomer::Started, &mut None).await.unwrap();
     let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
     let (log, writer) = (registrant.log(node), random.writer_id());
     let store = StreamStore::open(log, epoch, writer, registrar, WalOptions::folder(), Arc::default());

@@ -22,7 +22,7 @@ use crate::registration::{MetadataRegistrar, Registrant, RegistrationError};
 use crate::wire::frame::RequestHead;
 use levee_base::clock::Instant;
 use levee_base::limits::{STOP_CONNECTIONS, STOP_HTTP, STOP_STORE};
-use levee_base::{Clock, NodeId, Random};
+use levee_base::{BrokerEpoch, Clock, NodeId, Random};
 use levee_meta::{ControllerOptions, MetaError, Metadata, MetadataContext, Role};
 use levee_object::Store;
 use levee_object::stores::probe::{Fitness, clean_up, probe};
@@ -241,7 +241,7 @@ impl Node {
             let wal = options.wal.options(opened.kind);
             let parts = Parts { registrant, wal, shown: shown.clone(), clock, random: random.clone() };
             parts.healthy(false, "registering");
-            let broker = parts.register(Newcomer::Started).await?;
+            let broker = parts.register(Newcomer::Started, &mut None).await?;
             Ok::<_, StartError>((parts, broker))
         };
         let (parts, broker) = tokio::select! {
@@ -408,10 +408,14 @@ impl Parts {
         self.shown.health.send_replace(Health { serving, reason: reason.to_owned() });
     }
 
-    /// Registers and opens the log of the registration.
-    async fn register(&self, newcomer: Newcomer) -> Result<Arc<LedTopics>, RegistrationError> {
+    /// Registers and opens the log of the registration. `held` as for [`Registrant::register`].
+    async fn register(
+        &self,
+        newcomer: Newcomer,
+        held: &mut Option<BrokerEpoch>,
+    ) -> Result<Arc<LedTopics>, RegistrationError> {
         let Self { registrant, clock, random, .. } = self;
-        let (epoch, indexes) = registrant.register(newcomer).await?;
+        let (epoch, indexes) = registrant.register(newcomer, held).await?;
         let metadata = registrant.metadata.clone();
         let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
         let (log, writer) = (registrant.log(registrant.node), random.writer_id());
@@ -482,9 +486,9 @@ impl Parts {
     /// Registers again and again until it succeeds.
     async fn again(&self, not_before: Instant) -> Arc<LedTopics> {
         self.clock.sleep_until(not_before).await;
-        let mut told = String::new();
+        let (mut told, mut held) = (String::new(), None);
         loop {
-            let error = match self.register(Newcomer::Fenced).await {
+            let error = match self.register(Newcomer::Fenced, &mut held).await {
                 Ok(broker) => return broker,
                 Err(error) => error,
             };

@@ -30,6 +30,11 @@ pub const WAL_PACE_FOLDER: Duration = Duration::from_micros(2_500);
 pub const WAL_PACE_CLOUD: Duration = Duration::from_millis(100);
 /// Un-trimmed write-ahead log, in bytes: trimming starts at half, producers are slowed at all of it.
 pub const WAL_UNTRIMMED_BYTES: usize = 256 * MIB;
+/// The most un-trimmed write-ahead log, in bytes, that can be configured: closing it is one command.
+pub const WAL_UNTRIMMED_BYTES_MAX: usize = 1024 * MIB;
+/// The least that an extent takes in a write-ahead log object, in bytes: a batch without records, and its entries in
+/// the index.
+pub const WAL_EXTENT_BYTES_MIN: usize = 126;
 /// Un-trimmed write-ahead log, in objects: trimming starts at half, producers are slowed at all of it.
 pub const WAL_UNTRIMMED_OBJECTS: usize = 2_048;
 /// Memory for objects that are open, in flight, un-trimmed or kept for tail readers, in bytes of buffers.
@@ -80,8 +85,10 @@ pub const COLLECT_OBJECTS: usize = 1_000;
 pub const COLLECT_AT_ONCE: usize = 8;
 /// How often a broker looks for them.
 pub const COLLECT_EVERY: Duration = Duration::from_secs(1);
-/// One command, encoded.
-pub const COMMAND_BYTES: usize = 64 * MIB;
+/// One command, encoded. The largest is the closing of a write-ahead log, whose objects' extents it names.
+pub const COMMAND_BYTES: usize = 320 * MIB;
+/// What an extent takes in a command at most, in bytes: stream, leader epoch, offset, count and length.
+pub const COMMAND_EXTENT_BYTES: usize = 33;
 /// A snapshot is due after as many journal entries,
 pub const SNAPSHOT_EVERY_ENTRIES: u64 = 1_000;
 /// or after as many bytes of them, whichever comes first.
@@ -234,6 +241,8 @@ const _: () = assert!(WAL_OBJECT_BYTES <= WAL_OBJECT_BYTES_MAX);
 const _: () = assert!(MESSAGE_BYTES + OBJECT_HEADER_BYTES <= WAL_OBJECT_BYTES);
 const _: () = assert!(WAL_OBJECT_BYTES_MAX * WAL_IN_FLIGHT_MAX < WAL_UNTRIMMED_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
+const _: () = assert!(WAL_UNTRIMMED_BYTES_MAX / WAL_EXTENT_BYTES_MIN * COMMAND_EXTENT_BYTES <= COMMAND_BYTES);
+const _: () = assert!(WAL_UNTRIMMED_BYTES <= WAL_UNTRIMMED_BYTES_MAX);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
 // A topic may allow batches as long as a frame: there is memory for one beside a full write-ahead log.
 const _: () = assert!(WAL_UNTRIMMED_BYTES + FRAME_BYTES <= WAL_BUFFER_BYTES);

@@ -5,10 +5,9 @@
 //! reached, refuse it if it is proven unfit, read the metadata, register, recover, serve. When the broker finds
 //! itself fenced it registers again in the same process, unless its successor is alive: then it stays up, says so
 //! in `/health`, and asks again from time to time. When the metadata can't be read on it says so there, and serves
-//! reads. Going down: stop reading requests and let their answers leave,
-//! make durable what is pending, close the log, sign off. Each of these has so much time and no more: what is not
-//! done then the next start does, as after a crash. The HTTP endpoint goes last, so that nobody takes a broker
-//! that is draining for one that is gone.
+//! reads. Going down: stop reading requests and let their answers leave, make durable what is pending, close the log,
+//! sign off. Each of these has so much time and no more: what is not done then the next start does, as after a crash.
+//! The HTTP endpoint goes last, so that nobody takes a broker that is draining for one that is gone.
 
 use crate::collector::collect;
 use crate::current::{Config, Current};

@@ -8,8 +8,8 @@
 //! keeps every registration. So a process that goes on trying does so under the registration it has, and a new one
 //! reads the logs that wait before it registers. The logs that can be read are closed all the same.
 //!
-//! A clean shutdown fences and closes the
-//! broker's own log by the same path, with no heir: its streams wait for the next one.
+//! A clean shutdown fences and closes the broker's own log by the same path, with no heir: its streams wait for the
+//! next one.
 //!
 //! A node id that is live is taken over only when its holder is gone. On a folder the store's lock says so. On
 //! other stores the holder is asked (`holder`): a broker that answers as the holder keeps the id, one that is

@@ -228,6 +228,8 @@ pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);
 pub const TIMESTAMP_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 /// Partitions that are opened at the same time.
 pub const PARTITIONS_OPENING: usize = 64;
+/// Topics that are opened at the same time beside those that are being created.
+pub const TOPICS_OPENING: usize = 4;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
 

@@ -27,7 +27,7 @@ async fn cluster(store: &Arc<dyn Store>) -> (Metadata, [TopicId; 2], Vec<Key>) {
         clock,
         random,
     };
-    let (epoch, _) = registrant.register(crate::holder::Newcomer::Started).await.unwrap();
+    let (epoch, _) = registrant.register(crate::holder::Newcomer::Started, &mut None).await.unwrap();
     let commit = async |command| {
         let answer = metadata.commit(command).await.unwrap();
         assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");

@@ -9,7 +9,7 @@ use crate::handlers::backend::BackendError;
 use crate::handlers::led::LedPartitions;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
 use futures::{StreamExt, stream};
-use levee_base::limits::PARTITIONS_OPENING;
+use levee_base::limits::{PARTITIONS_OPENING, TOPICS_OPENING};
 use levee_base::{BrokerEpoch, Clock, NodeId, Random, StreamId};
 use levee_meta::{Answer, Command, Metadata, TopicId};
 use levee_store::{Extent, ObjectRef, StreamStore};
@@ -17,12 +17,15 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
 /// Producer ids that are fetched from the metadata at once, as Kafka does.
 const PRODUCER_ID_BLOCK: u32 = 1_000;
 /// How often partitions that could not be opened are tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
+/// The least time between two looks at which topics there are.
+const FOLLOW_PACE: Duration = Duration::from_millis(250);
 /// How often long silent producers are forgotten (Kafka's `producer.id.expiration.check.interval.ms`).
 const EXPIRE_EVERY: Duration = Duration::from_secs(600);
 
@@ -41,8 +44,8 @@ pub struct LedTopics {
     clock: Clock,
     random: Random,
     producer_ids: Mutex<Range<u64>>,
-    /// One change of the table at a time.
-    changing: tokio::sync::Mutex<()>,
+    /// Who changes what is open of a topic.
+    turns: Mutex<BTreeMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
 }
 
 /// What the metadata says of a partition.
@@ -78,13 +81,12 @@ impl LedTopics {
             clock,
             random,
             producer_ids: Mutex::default(),
-            changing: tokio::sync::Mutex::default(),
+            turns: Mutex::default(),
         }
     }
 
     /// Opens every topic there is, many partitions at a time whatever topic they are of.
     pub async fn open_all(&self) {
-        let _one = self.changing.lock().await;
         let ids: Vec<TopicId> = self.metadata.view(|state| state.topics().map(|(id, _)| id).collect());
         let (mut topics, mut partitions) = (Vec::new(), Vec::new());
         for id in ids {
@@ -100,13 +102,25 @@ impl LedTopics {
             topics[topic].partitions.push(partition);
         }
         for topic in topics {
-            self.table.insert(topic);
+            self.enter(topic);
         }
+    }
+
+    /// Waits for the right to change what is open of a topic. One change of a topic at a time: a stream that is
+    /// opened twice would lose what was appended to it in between. Other topics don't wait.
+    async fn turn(&self, id: Uuid) -> OwnedMutexGuard<()> {
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            // Those that somebody has or waits for are held there too.
+            turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+            turns.entry(id).or_default().clone()
+        };
+        turn.lock_owned().await
     }
 
     /// Opens what is not open of a topic, and enters it into the table.
     async fn open(&self, id: TopicId) {
-        let _one = self.changing.lock().await;
+        let _turn = self.turn(id.0).await;
         let Some((name, configs, partitions)) = self.found(id) else { return };
         let config = log_config(&configs);
         let before = self.table.by_id(id.0);
@@ -127,7 +141,39 @@ impl LedTopics {
             .buffered(PARTITIONS_OPENING)
             .collect()
             .await;
-        self.table.insert(Topic { name: name.into(), id: id.0, partitions: opened });
+        self.enter(Topic { name: name.into(), id: id.0, partitions: opened });
+    }
+
+    /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
+    fn enter(&self, topic: Topic) {
+        // Within the view, so that a deletion is either seen here or seen later, as a change.
+        let deleted = self.metadata.view(|state| {
+            if state.topic(TopicId(topic.id)).is_some() {
+                // One that had its name was deleted, or the metadata would not have both.
+                self.table.insert(topic)
+            } else {
+                Some(Arc::new(topic))
+            }
+        });
+        if let Some(topic) = deleted {
+            self.close_streams(&topic);
+        }
+    }
+
+    /// Takes a topic that was deleted out of the table, and closes its streams.
+    async fn close(&self, id: Uuid) {
+        let _turn = self.turn(id).await;
+        let Some(topic) = self.table.by_id(id) else { return };
+        self.table.remove(id);
+        self.close_streams(&topic);
+    }
+
+    fn close_streams(&self, topic: &Topic) {
+        for partition in &topic.partitions {
+            if let Partition::Here(log) = partition {
+                self.store.close_stream(log.stream());
+            }
+        }
     }
 
     fn found(&self, id: TopicId) -> Option<(String, BTreeMap<String, String>, Vec<Found>)> {
@@ -153,6 +199,7 @@ impl LedTopics {
         })
     }
 
+    /// Dropped before it returns, the stream stays open until it is opened anew: nothing can be appended to it.
     async fn open_partition(&self, found: Found, config: LogConfig) -> Partition {
         let Found { stream, leader, leader_epoch, start, extents } = found;
         if leader != Some(self.epoch) {
@@ -174,8 +221,45 @@ impl LedTopics {
         }
     }
 
-    /// Looks after the table until dropped: opens what could not be opened, and forgets silent producers.
+    /// Looks after the table until dropped: keeps it in step with the metadata, opens what could not be opened,
+    /// and forgets silent producers.
     pub async fn maintain(&self) {
+        futures::future::join(self.follow(), self.tend()).await;
+    }
+
+    /// Opens the topics that the metadata has and the table lacks, and closes those that are gone from it, whenever
+    /// the metadata changes. A create or delete whose client gave up waiting, or that came by way of the
+    /// registration before, takes effect by this alone.
+    ///
+    /// Not looked at here is who leads: a stream gets another leader only when its own is out or its log closed, and
+    /// then a new registration has taken this one's place.
+    async fn follow(&self) {
+        let mut changes = self.metadata.changes();
+        loop {
+            changes.mark_unchanged();
+            let (missing, gone) = self.difference();
+            stream::iter(gone).for_each(|id| self.close(id)).await;
+            stream::iter(missing).for_each_concurrent(TOPICS_OPENING, |id| self.open(id)).await;
+            if changes.changed().await.is_err() {
+                // The metadata has ended: nothing changes any more.
+                std::future::pending::<()>().await;
+            }
+            // Most changes are no topic's, and under load there are many: one look is for all that come within this.
+            self.clock.sleep(FOLLOW_PACE).await;
+        }
+    }
+
+    /// What the metadata has and the table lacks, and the other way round.
+    fn difference(&self) -> (Vec<TopicId>, Vec<Uuid>) {
+        self.metadata.view(|state| {
+            let missing = state.topics().map(|(id, _)| id).filter(|id| self.table.by_id(id.0).is_none());
+            let open = self.table.all();
+            let gone = open.iter().map(|topic| topic.id).filter(|id| state.topic(TopicId(*id)).is_none());
+            (missing.collect(), gone.collect())
+        })
+    }
+
+    async fn tend(&self) {
         let mut expire_at = self.clock.now() + EXPIRE_EVERY;
         loop {
             self.clock.sleep(OPEN_AGAIN).await;
@@ -183,20 +267,23 @@ impl LedTopics {
             if expire {
                 expire_at = self.clock.now() + EXPIRE_EVERY;
             }
-            for topic in self.table.all() {
-                if topic.partitions.iter().any(|partition| matches!(partition, Partition::Unavailable)) {
-                    self.open(TopicId(topic.id)).await;
-                }
-                for partition in topic.partitions.iter().filter(|_| expire) {
+            let topics = self.table.all();
+            for topic in topics.iter().filter(|_| expire) {
+                for partition in &topic.partitions {
                     if let Partition::Here(log) = partition {
                         log.expire_producers();
                     }
                 }
             }
+            let unavailable = |partition: &Partition| matches!(partition, Partition::Unavailable);
+            let again = topics.iter().filter(|topic| topic.partitions.iter().any(unavailable));
+            let again: Vec<TopicId> = again.map(|topic| TopicId(topic.id)).collect();
+            stream::iter(again).for_each_concurrent(TOPICS_OPENING, |id| self.open(id)).await;
         }
     }
 
-    /// Creates a topic; it is open when this returns.
+    /// Creates a topic; it is open when this returns. Dropped before that, it is opened by [`Self::maintain`] if it
+    /// was created.
     ///
     /// # Errors
     /// When it exists, or the metadata can't be changed now.
@@ -213,20 +300,13 @@ impl LedTopics {
         Ok(topic)
     }
 
-    /// Deletes a topic.
+    /// Deletes a topic. Dropped before this returns, it is closed by [`Self::maintain`] if it was deleted.
     ///
     /// # Errors
     /// When there is none, or the metadata can't be changed now.
     pub async fn delete(&self, id: Uuid) -> Result<(), BackendError> {
         self.commit(Command::DeleteTopic { topic: TopicId(id) }).await?;
-        let _one = self.changing.lock().await;
-        let Some(topic) = self.table.by_id(id) else { return Ok(()) };
-        self.table.remove(id);
-        for partition in &topic.partitions {
-            if let Partition::Here(log) = partition {
-                self.store.close_stream(log.stream());
-            }
-        }
+        self.close(id).await;
         Ok(())
     }
 
@@ -281,3 +361,7 @@ fn log_config(configs: &BTreeMap<String, String>) -> LogConfig {
     rules.compacted = configs.get("cleanup.policy").is_some_and(|policy| policy.contains("compact"));
     config
 }
+
+#[cfg(test)]
+#[path = "led_topics_tests.rs"]
+mod tests;

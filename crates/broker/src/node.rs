@@ -4,10 +4,10 @@
 //! Coming up: listen (so that a taken port is known at once), open the store and wait for it if it can't be
 //! reached, refuse it if it is proven unfit, read the metadata, register, recover, serve. When the broker finds
 //! itself fenced it registers again in the same process, unless its successor is alive: then it stays up, says so
-//! in `/health`, and asks again from time to time. Going down: stop reading requests and let their answers leave,
-//! make durable what is pending, close the log, sign off. Each of these has so much time and no more: what is not
-//! done then the next start does, as after a crash. The HTTP endpoint goes last, so that nobody takes a broker
-//! that is draining for one that is gone.
+//! in `/health`, and asks again from time to time. When the metadata can't be read on it says so there, and serves
+//! reads. Going down: stop reading requests and let their answers leave, make durable what is pending, close the log,
+//! sign off. Each of these has so much time and no more: what is not done then the next start does, as after a crash.
+//! The HTTP endpoint goes last, so that nobody takes a broker that is draining for one that is gone.
 
 use crate::collector::collect;
 use crate::current::{Config, Current};
@@ -21,8 +21,8 @@ use crate::registration::{MetadataRegistrar, Registrant, RegistrationError};
 use crate::wire::frame::RequestHead;
 use levee_base::clock::Instant;
 use levee_base::limits::{STOP_CONNECTIONS, STOP_HTTP, STOP_STORE};
-use levee_base::{Clock, NodeId, Random};
-use levee_meta::{ControllerOptions, MetaError, Metadata, MetadataContext};
+use levee_base::{BrokerEpoch, Clock, NodeId, Random};
+use levee_meta::{ControllerOptions, MetaError, Metadata, MetadataContext, Role};
 use levee_object::Store;
 use levee_object::stores::probe::{Fitness, clean_up, probe};
 use levee_object::stores::{self, Kind, Opened};
@@ -240,7 +240,7 @@ impl Node {
             let wal = options.wal.options(opened.kind);
             let parts = Parts { registrant, wal, shown: shown.clone(), clock, random: random.clone() };
             parts.healthy(false, "registering");
-            let broker = parts.register(Newcomer::Started).await?;
+            let broker = parts.register(Newcomer::Started, &mut None).await?;
             Ok::<_, StartError>((parts, broker))
         };
         let (parts, broker) = tokio::select! {
@@ -387,15 +387,34 @@ async fn fit(store: &Arc<dyn Store>, shown: &Shown, clock: Clock, random: &Rando
     }
 }
 
+/// Waits until this process can't go on with the metadata, and says why and what to do.
+async fn metadata_failure(mut role: watch::Receiver<Role>) -> String {
+    let failed = role.wait_for(|role| matches!(role, Role::Failed(_))).await;
+    match failed.as_deref() {
+        Ok(Role::Failed(error)) => format!(
+            "the cluster's metadata can't be read on: {error}. Records can be read, nothing can be written. Repair \
+             what this names (`levee inspect journal` shows what is there), then restart this broker"
+        ),
+        // It is told before it ends, unless it panics.
+        _ => "the controller ended abnormally: records can be read, nothing can be written. Restart this broker, and \
+              report what its log says"
+            .to_owned(),
+    }
+}
+
 impl Parts {
     fn healthy(&self, serving: bool, reason: &str) {
         self.shown.health.send_replace(Health { serving, reason: reason.to_owned() });
     }
 
-    /// Registers and opens the log of the registration.
-    async fn register(&self, newcomer: Newcomer) -> Result<Arc<LedTopics>, RegistrationError> {
+    /// Registers and opens the log of the registration. `held` as for [`Registrant::register`].
+    async fn register(
+        &self,
+        newcomer: Newcomer,
+        held: &mut Option<BrokerEpoch>,
+    ) -> Result<Arc<LedTopics>, RegistrationError> {
         let Self { registrant, clock, random, .. } = self;
-        let (epoch, indexes) = registrant.register(newcomer).await?;
+        let (epoch, indexes) = registrant.register(newcomer, held).await?;
         let metadata = registrant.metadata.clone();
         let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
         let (log, writer) = (registrant.log(registrant.node), random.writer_id());
@@ -416,11 +435,19 @@ impl Parts {
         mut stop: watch::Receiver<bool>,
     ) -> Shutdown {
         let mut since = self.clock.now();
+        let mut metadata_failed = false;
         loop {
             let mut status = broker.store.status();
             let fenced = tokio::select! {
                 biased;
                 _ = stop.wait_for(|stop| *stop) => break,
+                reason = metadata_failure(self.registrant.metadata.role()), if !metadata_failed => {
+                    // What is in the store can still be read, so it is served on.
+                    tracing::error!(%reason, "nothing can be changed from here on; records that are there are served");
+                    self.healthy(false, &reason);
+                    metadata_failed = true;
+                    continue;
+                }
                 () = broker.maintain() => continue,
                 () = collect(&broker.metadata, &*self.registrant.store, self.clock) => continue,
                 stopped = status.wait_for(|status| status.stopped.is_some()) => {
@@ -458,9 +485,9 @@ impl Parts {
     /// Registers again and again until it succeeds.
     async fn again(&self, not_before: Instant) -> Arc<LedTopics> {
         self.clock.sleep_until(not_before).await;
-        let mut told = String::new();
+        let (mut told, mut held) = (String::new(), None);
         loop {
-            let error = match self.register(Newcomer::Fenced).await {
+            let error = match self.register(Newcomer::Fenced, &mut held).await {
                 Ok(broker) => return broker,
                 Err(error) => error,
             };
@@ -477,5 +504,22 @@ impl Parts {
             }
             self.clock.sleep(wait).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_controller_that_ends_without_a_word_is_a_failure_and_one_that_is_replaced_is_none() {
+        let (report, role) = watch::channel(Role::StandingBy);
+        let mut failure = Box::pin(metadata_failure(role));
+        report.send_replace(Role::Leading { epoch: levee_base::Epoch(1) });
+        report.send_replace(Role::StandingBy);
+        assert!(futures::poll!(&mut failure).is_pending());
+        drop(report);
+        let reason = failure.await;
+        assert!(reason.contains("estart this broker"), "{reason}");
     }
 }

@@ -2,8 +2,14 @@
 //!
 //! Order: the new registration first, then each log that waits to be recovered is fenced, read and closed with
 //! the new epoch as heir of its streams. A crash anywhere in between leaves a log that waits, and the next
-//! broker goes on from there: fencing and closing twice is harmless. A clean shutdown fences and closes the
-//! broker's own log by the same path, with no heir: its streams wait for the next one.
+//! broker goes on from there: fencing and closing twice is harmless.
+//!
+//! A log that can't be read keeps a broker from coming, and it must not make the metadata grow meanwhile, for that
+//! keeps every registration. So a process that goes on trying does so under the registration it has, and a new one
+//! reads the logs that wait before it registers. The logs that can be read are closed all the same.
+//!
+//! A clean shutdown fences and closes the broker's own log by the same path, with no heir: its streams wait for the
+//! next one.
 //!
 //! A node id that is live is taken over only when its holder is gone. On a folder the store's lock says so. On
 //! other stores the holder is asked (`holder`): a broker that answers as the holder keeps the id, one that is
@@ -20,7 +26,7 @@ use levee_meta::{
 use levee_object::Store;
 use levee_object::log::LogContext;
 use levee_store::recover::RecoveredIndexes;
-use levee_store::{RecoverError, Registrar, RegistrarError, Registration, Trim};
+use levee_store::{RecoverError, Recovered, Registrar, RegistrarError, Registration, Trim};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -125,6 +131,9 @@ impl Registrant {
     /// Registers, recovers all logs that wait for it, and takes over the streams that nobody leads. Returns the
     /// registration and the indexes that were read.
     ///
+    /// `held` is the registration of a try that failed later on: it is gone on with, as its log was never written.
+    /// After a failure it is to be given to the next try.
+    ///
     /// Whoever holds the node id is put out once it is gone. Taking it for gone by mistake costs it its epoch; its
     /// log's fence keeps it from acknowledging anything. Dropping this is a crash, and as harmless.
     ///
@@ -133,7 +142,44 @@ impl Registrant {
     pub async fn register(
         &self,
         newcomer: Newcomer,
+        held: &mut Option<BrokerEpoch>,
     ) -> Result<(BrokerEpoch, Vec<RecoveredIndexes>), RegistrationError> {
+        let live = |epoch: &BrokerEpoch| self.metadata.view(|state| state.broker(*epoch).is_some());
+        let epoch = match held.filter(live) {
+            Some(epoch) => epoch,
+            None => self.enlist(newcomer).await?,
+        };
+        *held = Some(epoch);
+        let closed: Vec<_> = stream::iter(self.waiting())
+            .map(|(orphan, node, trim)| self.close(orphan, node, trim, Some(epoch)))
+            .buffered(LOGS_RECOVERING)
+            .collect()
+            .await;
+        let indexes = closed.into_iter().collect::<Result<_, _>>()?;
+        let streams: Vec<StreamId> =
+            self.metadata.view(|state| state.leaderless().map(|(stream, _)| stream).collect());
+        if !streams.is_empty() {
+            self.commit(Command::Lead { leader: epoch, streams }).await?;
+        }
+        Ok((epoch, indexes))
+    }
+
+    /// The logs that wait to be recovered, and from where on.
+    fn waiting(&self) -> Vec<(BrokerEpoch, NodeId, Slot)> {
+        self.metadata.view(|state| state.orphans().map(|(epoch, wal)| (epoch, wal.node, wal.trim)).collect())
+    }
+
+    /// Fences and reads the logs that wait by now, as recovering them does, and throws away what was read.
+    async fn check_waiting(&self) -> Result<(), RegistrationError> {
+        stream::iter(self.waiting())
+            .map(|(orphan, node, trim)| self.recover(orphan, node, trim))
+            .buffered(LOGS_RECOVERING)
+            .try_for_each(|_| std::future::ready(Ok(())))
+            .await
+    }
+
+    /// Makes a registration, once the holder of the node id is gone and the logs that wait can be read.
+    async fn enlist(&self, newcomer: Newcomer) -> Result<BrokerEpoch, RegistrationError> {
         let other = self.metadata.view(|state| {
             let mut others = state.brokers().filter(|(_, broker)| broker.node != self.node);
             others.next().map(|(epoch, broker)| (broker.node, epoch))
@@ -151,11 +197,15 @@ impl Registrant {
             state.live(self.node).map(|(epoch, broker)| (epoch, broker.internal.clone(), broker.process))
         };
         let mut holder = self.metadata.view(live);
-        let epoch = loop {
+        loop {
             let answer = match holder.take() {
-                None => self.metadata.commit(register.clone()).await?,
+                None => {
+                    self.check_waiting().await?;
+                    self.metadata.commit(register.clone()).await?
+                }
                 Some((epoch, internal, process)) => {
                     let why = self.wait_for_holder(epoch, &internal, process, newcomer).await?;
+                    self.check_waiting().await?;
                     tracing::info!(
                         %epoch,
                         why,
@@ -170,7 +220,7 @@ impl Registrant {
                 }
             };
             match answer {
-                Answer::Registered { epoch } => break epoch,
+                Answer::Registered { epoch } => return Ok(epoch),
                 // What is seen here may be older than what is durable.
                 Answer::Refused(Refusal::NodeLive { epoch, internal, process }) => {
                     holder = Some((epoch, internal, process));
@@ -178,21 +228,7 @@ impl Registrant {
                 Answer::Refused(refusal) => return Err(refusal.into()),
                 answer => return Err(RegistrationError::Answer(answer)),
             }
-        };
-        let waiting: Vec<(BrokerEpoch, NodeId, Slot)> = self
-            .metadata
-            .view(|state| state.orphans().map(|(epoch, wal)| (epoch, wal.node, wal.trim)).collect());
-        let indexes = stream::iter(waiting)
-            .map(|(orphan, node, trim)| self.close(orphan, node, trim, Some(epoch)))
-            .buffered(LOGS_RECOVERING)
-            .try_collect()
-            .await?;
-        let streams: Vec<StreamId> =
-            self.metadata.view(|state| state.leaderless().map(|(stream, _)| stream).collect());
-        if !streams.is_empty() {
-            self.commit(Command::Lead { leader: epoch, streams }).await?;
         }
-        Ok((epoch, indexes))
     }
 
     /// Waits until the holder of the node id is gone, or counts as gone; returns why.
@@ -264,6 +300,18 @@ impl Registrant {
         }
     }
 
+    /// Fences a log, and reads what is not trimmed of it.
+    async fn recover(
+        &self,
+        epoch: BrokerEpoch,
+        node: NodeId,
+        trim: Slot,
+    ) -> Result<Recovered, RegistrationError> {
+        levee_store::recover(&self.log(node), epoch, trim, self.random.writer_id())
+            .await
+            .map_err(|source| RegistrationError::Recover { epoch, source })
+    }
+
     /// Fences a log, reads what is not trimmed of it, and closes it.
     async fn close(
         &self,
@@ -273,9 +321,7 @@ impl Registrant {
         heir: Option<BrokerEpoch>,
     ) -> Result<RecoveredIndexes, RegistrationError> {
         let began = self.clock.now();
-        let recovered = levee_store::recover(&self.log(node), epoch, trim, self.random.writer_id())
-            .await
-            .map_err(|source| RegistrationError::Recover { epoch, source })?;
+        let recovered = self.recover(epoch, node, trim).await?;
         let (fence, count) = (recovered.fence, recovered.objects.len());
         let objects = recovered.objects.into_iter().map(registered).collect();
         match self.commit(Command::CloseWal { epoch, fence, objects, heir }).await {
@@ -334,3 +380,7 @@ impl Registrar for MetadataRegistrar {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "registration_tests.rs"]
+mod tests;

@@ -41,7 +41,7 @@ impl StreamStore {
             }
             Found::Cold(extents) => {
                 self.shared.metrics.cold_reads.add(1);
-                let runs = Runs::new(from, max_bytes, at_least_one);
+                let runs = Runs::new(from, max_bytes, at_least_one).apart();
                 let result = self.shared.read_cold(stream, extents, runs, max_bytes).await;
                 if let Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) = &result {
                     self.shared.metrics.damaged_reads.add(1);

@@ -1,5 +1,9 @@
 //! Cutting what a reader asked for out of blocks: whole batches, from the one that holds the offset, up to a
-//! number of bytes. The same for blocks in memory and blocks read from objects. Copies nothing.
+//! number of bytes. The same for blocks in memory and blocks read from objects.
+//!
+//! Nothing is copied, with one exception: of bytes that were read for this reader alone, a run that is less than
+//! half is copied out. A slice keeps all of what it was cut from, so a reader that wants little of a large block
+//! would hold many times the bytes that it is counted for.
 
 use crate::format::{Block, Index};
 use crate::types::Run;
@@ -17,6 +21,8 @@ pub(crate) struct Runs {
     left: usize,
     /// The next batch is taken whatever its length.
     at_least_one: bool,
+    /// Small runs are copied out.
+    apart: bool,
 }
 
 /// A run that the next block may go on.
@@ -29,7 +35,12 @@ struct OpenRun {
 
 impl Runs {
     pub(crate) fn new(from: Offset, max_bytes: usize, at_least_one: bool) -> Self {
-        Self { done: Vec::new(), open: None, from, left: max_bytes, at_least_one }
+        Self { done: Vec::new(), open: None, from, left: max_bytes, at_least_one, apart: false }
+    }
+
+    /// For blocks that nobody else holds: keeps what was taken, not what it was cut from.
+    pub(crate) fn apart(self) -> Self {
+        Self { apart: true, ..self }
     }
 
     /// The next offset that is wanted.
@@ -85,7 +96,12 @@ impl Runs {
 
     fn close(&mut self, end: Offset) {
         if let Some(OpenRun { parent, range, base }) = self.open.take() {
-            self.done.push(Run { base, end, bytes: parent.slice(range) });
+            let bytes = if self.apart && range.len() < parent.len() / 2 {
+                Bytes::copy_from_slice(&parent[range])
+            } else {
+                parent.slice(range)
+            };
+            self.done.push(Run { base, end, bytes });
         }
     }
 

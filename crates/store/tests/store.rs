@@ -191,6 +191,31 @@ async fn a_missing_or_corrupt_object_fails_its_reads_only() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_small_part_of_a_cold_block_does_not_keep_the_block() {
+    let (_objects, ctx) = memory();
+    let meta = Meta::new(&ctx);
+    let (epoch, store) = open(&ctx, &meta, small_options());
+    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    // The first goes at once, the others within a pace and so as one block.
+    for n in 0..11 {
+        append(&store, STREAM, &[n; 300]).unwrap();
+    }
+    store.shutdown().await;
+    let recovered = recover(&ctx, epoch, meta.trim_point(), ctx.random.writer_id()).await.unwrap();
+    meta.close(epoch, &recovered);
+    let (_, store) = open(&ctx, &meta, small_options());
+    store.open_stream(STREAM, 1, Offset(0), meta.extents(STREAM));
+    let read = async |max_bytes| store.read(STREAM, Offset(5), max_bytes, true).await.unwrap();
+    // What the store in memory keeps is shared with whoever has a slice of it.
+    let small = read(300).await;
+    assert_eq!((small.len(), &small[0].bytes[..]), (1, &[5; 300][..]));
+    assert!(small[0].bytes.is_unique(), "300 bytes hold no more than that");
+    let large = read(10_000).await;
+    assert_eq!(large.iter().map(|run| run.bytes.len()).sum::<usize>(), 6 * 300);
+    assert!(!large[0].bytes.is_unique(), "most of a block is not copied");
+}
+
+#[tokio::test(start_paused = true)]
 async fn another_objects_index_does_not_pass_for_ones_own() {
     let (objects, ctx, meta) = first_life(2).await;
     let extents = meta.extents(STREAM);

@@ -50,8 +50,8 @@ struct Topics {
 pub struct PartitionTable(RwLock<Topics>);
 
 impl PartitionTable {
-    /// Enters a topic, in the place of the one with its name or its id.
-    pub fn insert(&self, topic: Topic) {
+    /// Enters a topic, in the place of the one with its name or its id. Returns another one that had its name.
+    pub fn insert(&self, topic: Topic) -> Option<Arc<Topic>> {
         let topic = Arc::new(topic);
         let mut topics = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = topics.by_id.insert(topic.id, topic.clone())
@@ -59,11 +59,12 @@ impl PartitionTable {
         {
             topics.by_name.remove(&before.name);
         }
-        if let Some(before) = topics.by_name.insert(topic.name.clone(), topic.clone())
-            && before.id != topic.id
-        {
-            topics.by_id.remove(&before.id);
+        let before = topics.by_name.insert(topic.name.clone(), topic.clone())?;
+        if before.id == topic.id {
+            return None;
         }
+        topics.by_id.remove(&before.id);
+        Some(before)
     }
 
     /// Removes a topic.
@@ -105,8 +106,8 @@ mod tests {
     #[test]
     fn a_topic_that_is_made_again_has_another_id() {
         let table = PartitionTable::default();
-        table.insert(topic("a", 1, 1));
-        table.insert(topic("a", 2, 3));
+        assert!(table.insert(topic("a", 1, 1)).is_none() && table.insert(topic("a", 1, 1)).is_none());
+        assert_eq!(table.insert(topic("a", 2, 3)).unwrap().id.as_u128(), 1);
         assert!(table.by_id(Uuid::from_u128(1)).is_none());
         let again = table.by_name("a").unwrap();
         assert_eq!((again.id.as_u128(), again.partitions.len()), (2, 3));

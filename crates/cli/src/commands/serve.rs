@@ -8,6 +8,7 @@ use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
@@ -20,7 +21,15 @@ pub fn run(args: ServeArgs) -> Outcome {
     start_logging(&options)?;
     let node = node_options(&options)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(node))
+    run_on(runtime, serve(node))
+}
+
+/// Runs `main` to its end, and waits for nothing else. Whatever is worth waiting for `main` has waited for; a thread
+/// that hangs in a system call, on a disk that does not answer, would keep the process for as long as that.
+fn run_on<T>(runtime: Runtime, main: impl Future<Output = T>) -> T {
+    let result = runtime.block_on(main);
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(options: NodeOptions) -> Outcome {
@@ -124,4 +133,33 @@ fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
             buffer_bytes: given(options.wal_buffer_mib).map(|mib| mib * MIB),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn a_thread_that_hangs_does_not_keep_the_process() {
+        let (answer, stalled) = mpsc::channel::<()>();
+        let (done, ended) = mpsc::channel();
+        let process = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+            let (began, begun) = tokio::sync::oneshot::channel();
+            let main = async {
+                tokio::task::spawn_blocking(move || {
+                    began.send(()).unwrap();
+                    // An error is the end of the test.
+                    let _ = stalled.recv();
+                });
+                begun.await.unwrap();
+                7
+            };
+            done.send(run_on(runtime, main)).unwrap();
+        });
+        assert_eq!(ended.recv_timeout(Duration::from_secs(60)), Ok(7), "it waits for the thread that hangs");
+        drop(answer);
+        process.join().unwrap();
+    }
 }

@@ -1,0 +1,142 @@
+//! The table follows the metadata, whoever changed that and whether or not anybody still waits for it.
+
+use super::*;
+use crate::holder::Newcomer;
+use crate::registration::{MetadataRegistrar, Registrant};
+use levee_base::Offset;
+use levee_meta::{ControllerOptions, MetadataContext};
+use levee_object::Store;
+use levee_object::stores::memory::MemoryStore;
+use levee_store::WalOptions;
+
+async fn led() -> Arc<LedTopics> {
+    let (clock, random) = (Clock::simulated(0), Random::seeded(1));
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
+    let metadata = Metadata::start(ctx, ControllerOptions::default()).await.unwrap();
+    let node = NodeId(1);
+    let registrant = Registrant {
+        metadata: metadata.clone(),
+        store,
+        node,
+        address: "h:9092".to_owned(),
+        internal: String::new(),
+        exclusive: true,
+        session_timeout: levee_base::limits::SESSION_TIMEOUT,
+        clock,
+        random: random.clone(),
+    };
+    let (epoch, _) = registrant.register(Newcomer::Started, &mut None).await.unwrap();
+    let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
+    let (log, writer) = (registrant.log(node), random.writer_id());
+    let store = StreamStore::open(log, epoch, writer, registrar, WalOptions::folder(), Arc::default());
+    Arc::new(LedTopics::new(node, epoch, metadata, store, clock, random))
+}
+
+/// As far as a request comes whose client gives up once its command is sent.
+async fn commit(led: &LedTopics, command: Command) {
+    let answer = led.metadata.commit(command).await.unwrap();
+    assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
+}
+
+async fn create(led: &LedTopics, name: &str) -> TopicId {
+    let topic = TopicId(led.random.uuid());
+    let (name, configs, leader) = (name.to_owned(), BTreeMap::new(), led.epoch);
+    commit(led, Command::CreateTopic { name, topic, partitions: 2, configs, leader }).await;
+    topic
+}
+
+/// Time is simulated: it passes when everything waits.
+async fn settle(led: &LedTopics) {
+    led.clock.sleep(FOLLOW_PACE * 2).await;
+}
+
+fn streams(led: &LedTopics, name: &str) -> Vec<StreamId> {
+    let topic = led.table.by_name(name).unwrap();
+    let stream = |partition: &Partition| match partition {
+        Partition::Here(log) => log.stream(),
+        other => panic!("{other:?}"),
+    };
+    topic.partitions.iter().map(stream).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_whose_create_or_delete_nobody_waits_for_is_opened_and_closed() {
+    let led = led().await;
+    // Before there is anybody to see it change,
+    create(&led, "early").await;
+    let maintained = led.clone();
+    let maintaining = tokio::spawn(async move { maintained.maintain().await });
+    settle(&led).await;
+    assert_eq!(streams(&led, "early").len(), 2);
+    // and after.
+    let late = create(&led, "late").await;
+    settle(&led).await;
+    let open = streams(&led, "late");
+    assert!(open.iter().all(|stream| led.store.end(*stream).is_some()));
+    commit(&led, Command::DeleteTopic { topic: late }).await;
+    settle(&led).await;
+    assert!(led.table.by_name("late").is_none());
+    assert!(open.iter().all(|stream| led.store.end(*stream).is_none()), "its streams take nothing more");
+    assert_eq!(streams(&led, "early").len(), 2, "what did not change is left alone");
+    maintaining.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn following_leaves_the_logs_that_are_open_as_they_are() {
+    let led = led().await;
+    let id = led.create("a".to_owned(), 1, BTreeMap::new()).await.unwrap();
+    let before = led.table.by_id(id.0).unwrap();
+    let maintained = led.clone();
+    let maintaining = tokio::spawn(async move { maintained.maintain().await });
+    led.create("b".to_owned(), 1, BTreeMap::new()).await.unwrap();
+    settle(&led).await;
+    assert!(Arc::ptr_eq(&before, &led.table.by_id(id.0).unwrap()));
+    maintaining.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_do_not_wait_for_one_that_is_being_opened() {
+    let led = led().await;
+    let slow = create(&led, "slow").await;
+    let opening = led.turn(slow.0).await;
+    let patience = Duration::from_secs(60);
+    let other = led.clock.timeout(patience, led.create("b".to_owned(), 1, BTreeMap::new())).await;
+    other.expect("it waits for no other topic").unwrap();
+    assert!(led.clock.timeout(patience, led.open(slow)).await.is_none(), "its own turn it waits for");
+    drop(opening);
+    led.open(slow).await;
+    assert_eq!(streams(&led, "slow").len(), 2);
+    led.turn(Uuid::nil()).await;
+    assert!(led.turns.lock().unwrap().len() <= 1, "turns that are over are forgotten");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_is_taken_anew_before_the_delete_was_seen_closes_the_old_streams() {
+    let led = led().await;
+    let old = led.create("a".to_owned(), 1, BTreeMap::new()).await.unwrap();
+    let before = streams(&led, "a");
+    commit(&led, Command::DeleteTopic { topic: old }).await;
+    led.create("a".to_owned(), 1, BTreeMap::new()).await.unwrap();
+    assert_ne!(streams(&led, "a"), before);
+    assert!(led.store.end(before[0]).is_none());
+    led.delete(led.table.by_name("a").unwrap().id).await.unwrap();
+    assert!(led.table.all().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_was_deleted_while_it_was_opened_is_not_entered() {
+    let led = led().await;
+    let id = create(&led, "a").await;
+    let (name, _, found) = led.found(id).unwrap();
+    let mut partitions = Vec::new();
+    for found in found {
+        partitions.push(led.open_partition(found, LogConfig::default()).await);
+    }
+    commit(&led, Command::DeleteTopic { topic: id }).await;
+    let Partition::Here(log) = &partitions[0] else { panic!("{partitions:?}") };
+    let stream = log.stream();
+    assert_eq!(led.store.end(stream).unwrap().durable, Offset::ZERO);
+    led.enter(Topic { name: name.into(), id: id.0, partitions: partitions.clone() });
+    assert!(led.table.by_id(id.0).is_none() && led.store.end(stream).is_none());
+}

@@ -2,101 +2,42 @@
 //! and takes everything apart in order.
 //!
 //! Coming up: listen (so that a taken port is known at once), open the store and wait for it if it can't be
-//! reached, refuse it if it is proven unfit, read the metadata, register, recover, serve. When the broker finds
-//! itself fenced it registers again in the same process, unless its successor is alive: then it stays up, says so
-//! in `/health`, and asks again from time to time. When the metadata can't be read on it says so there, and serves
-//! reads. Going down: stop reading requests and let their answers leave, make durable what is pending, close the log,
+//! reached, refuse it if it is proven unfit, read the metadata, register, recover, serve; from then on `supervisor`
+//! keeps the broker registered. Going down: stop reading requests and let their answers leave, make durable what is pending, close the log,
 //! sign off. Each of these has so much time and no more: what is not done then the next start does, as after a crash.
 //! The HTTP endpoint goes last, so that nobody takes a broker that is draining for one that is gone.
 
-use crate::collector::collect;
+mod options;
+mod supervisor;
+
+pub use options::{NodeOptions, WalConfig};
+
 use crate::current::{Config, Current};
 use crate::handlers::Handlers;
 use crate::handlers::backend::{Broker, Defaults};
 use crate::holder::Newcomer;
 use crate::http::{self, Health, Shown};
-use crate::led_topics::LedTopics;
 use crate::net::Listener;
-use crate::registration::{MetadataRegistrar, Registrant, RegistrationError};
+use crate::registration::{Registrant, RegistrationError};
 use crate::wire::frame::RequestHead;
-use levee_base::clock::Instant;
 use levee_base::limits::{STOP_CONNECTIONS, STOP_HTTP, STOP_STORE};
-use levee_base::{BrokerEpoch, Clock, NodeId, Random};
-use levee_meta::{ControllerOptions, MetaError, Metadata, MetadataContext, Role};
+use levee_base::{Clock, Random};
+use levee_meta::{ControllerOptions, MetaError, Metadata, MetadataContext};
 use levee_object::Store;
 use levee_object::stores::probe::{Fitness, clean_up, probe};
 use levee_object::stores::{self, Kind, Opened};
-use levee_store::{StreamStore, WalOptions};
+use options::{host_and_port, internal_address};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
+use supervisor::Supervisor;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 /// How often a store that can't be reached is tried again.
 const STORE_AGAIN: Duration = Duration::from_secs(2);
-/// How often a registration that failed is tried again.
-const REGISTER_AGAIN: Duration = Duration::from_secs(1);
-/// How often a broker asks again whose node id is held by another that is alive.
-const HELD_AGAIN: Duration = Duration::from_secs(5);
-
-/// What a node is started with.
-#[derive(Debug, Clone)]
-pub struct NodeOptions {
-    /// The store's URL or path.
-    pub store: String,
-    /// Where to listen for Kafka clients.
-    pub listen: String,
-    /// Where clients are told to connect; where it listens when `None`.
-    pub advertise: Option<(String, u16)>,
-    /// Where to listen for HTTP; nowhere when `None`.
-    pub http: Option<String>,
-    /// `host:port` where other brokers reach the HTTP endpoint; the host of `advertise` and the port of `http`
-    /// when `None`.
-    pub internal: Option<String>,
-    /// How long the last holder of the node id may stay silent before it counts as gone, on a store without a lock.
-    pub session_timeout: Duration,
-    /// This broker's number.
-    pub node: NodeId,
-    /// Kafka's `auto.create.topics.enable`.
-    pub auto_create_topics: bool,
-    /// Kafka's `num.partitions`.
-    pub num_partitions: u32,
-    /// The write-ahead log's.
-    pub wal: WalConfig,
-}
-
-/// What is configured of the write-ahead log; `None` takes what suits the store.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WalConfig {
-    /// The least time between two flushes.
-    pub pace: Option<Duration>,
-    /// Flushes in flight.
-    pub in_flight: Option<usize>,
-    /// Un-registered bytes.
-    pub untrimmed_bytes: Option<usize>,
-    /// Un-registered objects.
-    pub untrimmed_objects: Option<usize>,
-    /// Memory for records.
-    pub buffer_bytes: Option<usize>,
-}
-
-impl WalConfig {
-    fn options(&self, kind: Kind) -> WalOptions {
-        let suits = if kind == Kind::Cloud { WalOptions::cloud() } else { WalOptions::folder() };
-        WalOptions {
-            pace: self.pace.unwrap_or(suits.pace),
-            in_flight: self.in_flight.unwrap_or(suits.in_flight),
-            object_bytes: suits.object_bytes,
-            untrimmed_bytes: self.untrimmed_bytes.unwrap_or(suits.untrimmed_bytes),
-            untrimmed_objects: self.untrimmed_objects.unwrap_or(suits.untrimmed_objects),
-            buffer_bytes: self.buffer_bytes.unwrap_or(suits.buffer_bytes),
-            hedges: suits.hedges,
-        }
-    }
-}
 
 /// Why a node can't start.
 #[derive(Debug, thiserror::Error)]
@@ -166,15 +107,6 @@ pub enum Shutdown {
     AtOnce,
 }
 
-/// What outlives a registration.
-struct Parts {
-    registrant: Registrant,
-    wal: WalOptions,
-    shown: Arc<Shown>,
-    clock: Clock,
-    random: Random,
-}
-
 impl Node {
     /// Starts a node. `stop` ends the waiting for a store that can't be reached, or for the node id's last holder.
     ///
@@ -216,7 +148,8 @@ impl Node {
         };
         let opened = open(&random)?;
         *shown.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.metrics.clone());
-        let internal = internal_address(&options, &host.0, address, http.as_ref(), opened.kind);
+        let http_address = http.as_ref().map(|http| http.address);
+        let internal = internal_address(&options, &host.0, address, http_address, opened.kind);
         let mut stopping = stop.subscribe();
         let coming_up = async {
             fit(&opened.store, &shown, clock, &random).await?;
@@ -238,12 +171,13 @@ impl Node {
                 random: random.clone(),
             };
             let wal = options.wal.options(opened.kind);
-            let parts = Parts { registrant, wal, shown: shown.clone(), clock, random: random.clone() };
-            parts.healthy(false, "registering");
-            let broker = parts.register(Newcomer::Started, &mut None).await?;
-            Ok::<_, StartError>((parts, broker))
+            let supervisor =
+                Supervisor { registrant, wal, shown: shown.clone(), clock, random: random.clone() };
+            supervisor.healthy(false, "registering");
+            let broker = supervisor.register(Newcomer::Started, &mut None).await?;
+            Ok::<_, StartError>((supervisor, broker))
         };
-        let (parts, broker) = tokio::select! {
+        let (supervisor, broker) = tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => return Err(StartError::Stopped),
             up = coming_up => up?,
@@ -275,8 +209,8 @@ impl Node {
             drained.send_replace(true);
         });
         let location = opened.store.location();
-        parts.healthy(true, "serving");
-        let supervisor = tokio::spawn(parts.supervise(broker, current, all_drained));
+        supervisor.healthy(true, "serving");
+        let supervisor = tokio::spawn(supervisor.run(broker, current, all_drained));
         Ok(Self { address, location, stop, supervisor, listener: listening, http, clock })
     }
 
@@ -333,41 +267,6 @@ impl Http {
     }
 }
 
-fn host_and_port(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
-}
-
-/// The address that is registered for other brokers, `host:port`, or empty. Warns where nobody can reach it.
-fn internal_address(
-    options: &NodeOptions,
-    host: &str,
-    listens: SocketAddr,
-    http: Option<&Http>,
-    kind: Kind,
-) -> String {
-    let wanted = kind == Kind::Cloud;
-    if let Some(internal) = &options.internal {
-        return internal.clone();
-    }
-    let Some(http) = http else {
-        if wanted {
-            tracing::warn!(
-                "without --http nobody can ask this broker whether it is alive: a restart after a crash waits for \
-                 --session-timeout-ms, and a second broker with this node id takes over from it"
-            );
-        }
-        return String::new();
-    };
-    if wanted && http.address.ip().is_loopback() && !listens.ip().is_loopback() {
-        tracing::warn!(
-            http = %http.address,
-            "a second broker with this node id on another machine can't ask this one whether it is alive, and takes \
-             over from it: give --http an address that brokers reach, or --internal HOST:PORT"
-        );
-    }
-    host_and_port(host, http.address.port())
-}
-
 /// Waits until the store answers, and refuses it when it is proven unfit.
 async fn fit(store: &Arc<dyn Store>, shown: &Shown, clock: Clock, random: &Random) -> Result<(), StartError> {
     loop {
@@ -384,142 +283,5 @@ async fn fit(store: &Arc<dyn Store>, shown: &Shown, clock: Clock, random: &Rando
             }
         }
         clock.sleep(STORE_AGAIN).await;
-    }
-}
-
-/// Waits until this process can't go on with the metadata, and says why and what to do.
-async fn metadata_failure(mut role: watch::Receiver<Role>) -> String {
-    let failed = role.wait_for(|role| matches!(role, Role::Failed(_))).await;
-    match failed.as_deref() {
-        Ok(Role::Failed(error)) => format!(
-            "the cluster's metadata can't be read on: {error}. Records can be read, nothing can be written. Repair \
-             what this names (`levee inspect journal` shows what is there), then restart this broker"
-        ),
-        // It is told before it ends, unless it panics.
-        _ => "the controller ended abnormally: records can be read, nothing can be written. Restart this broker, and \
-              report what its log says"
-            .to_owned(),
-    }
-}
-
-impl Parts {
-    fn healthy(&self, serving: bool, reason: &str) {
-        self.shown.health.send_replace(Health { serving, reason: reason.to_owned() });
-    }
-
-    /// Registers and opens the log of the registration. `held` as for [`Registrant::register`].
-    async fn register(
-        &self,
-        newcomer: Newcomer,
-        held: &mut Option<BrokerEpoch>,
-    ) -> Result<Arc<LedTopics>, RegistrationError> {
-        let Self { registrant, clock, random, .. } = self;
-        let (epoch, indexes) = registrant.register(newcomer, held).await?;
-        let metadata = registrant.metadata.clone();
-        let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
-        let (log, writer) = (registrant.log(registrant.node), random.writer_id());
-        let streams = StreamStore::open(log, epoch, writer, registrar, self.wal, self.shown.streams.clone());
-        for recovered in indexes {
-            streams.keep_indexes(recovered);
-        }
-        let led = LedTopics::new(registrant.node, epoch, metadata, streams, *clock, random.clone());
-        led.open_all().await;
-        Ok(Arc::new(led))
-    }
-
-    /// Keeps a broker registered until the connections have drained (`stop`), and signs it off.
-    async fn supervise(
-        self,
-        mut broker: Arc<LedTopics>,
-        current: Arc<Current>,
-        mut stop: watch::Receiver<bool>,
-    ) -> Shutdown {
-        let mut since = self.clock.now();
-        let mut metadata_failed = false;
-        loop {
-            let mut status = broker.store.status();
-            let fenced = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                reason = metadata_failure(self.registrant.metadata.role()), if !metadata_failed => {
-                    // What is in the store can still be read, so it is served on.
-                    tracing::error!(%reason, "nothing can be changed from here on; records that are there are served");
-                    self.healthy(false, &reason);
-                    metadata_failed = true;
-                    continue;
-                }
-                () = broker.maintain() => continue,
-                () = collect(&broker.metadata, &*self.registrant.store, self.clock) => continue,
-                stopped = status.wait_for(|status| status.stopped.is_some()) => {
-                    stopped.ok().and_then(|status| status.stopped.clone())
-                }
-            };
-            let reason = fenced.map_or_else(|| "its store is gone".to_owned(), |stopped| stopped.to_string());
-            tracing::warn!(epoch = %broker.epoch, %reason, "the broker's epoch has ended; registering again");
-            self.healthy(false, &format!("registering again: {reason}"));
-            // Two brokers that can't ask each other don't fence each other more often than this.
-            let not_before = since + self.registrant.session_timeout;
-            let next = tokio::select! {
-                biased;
-                _ = stop.wait_for(|stop| *stop) => break,
-                next = self.again(not_before) => next,
-            };
-            broker = next;
-            since = self.clock.now();
-            current.replace(broker.clone());
-            self.healthy(true, "serving");
-        }
-        self.healthy(false, "stopping");
-        broker.store.shutdown().await;
-        let how = match self.registrant.sign_off(broker.epoch).await {
-            Ok(()) => Shutdown::InOrder,
-            Err(error) => {
-                tracing::warn!(%error, "could not sign off; the next start will recover");
-                Shutdown::AtOnce
-            }
-        };
-        self.registrant.metadata.shutdown().await;
-        how
-    }
-
-    /// Registers again and again until it succeeds.
-    async fn again(&self, not_before: Instant) -> Arc<LedTopics> {
-        self.clock.sleep_until(not_before).await;
-        let (mut told, mut held) = (String::new(), None);
-        loop {
-            let error = match self.register(Newcomer::Fenced, &mut held).await {
-                Ok(broker) => return broker,
-                Err(error) => error,
-            };
-            let wait = match error {
-                RegistrationError::Held { .. } => HELD_AGAIN,
-                _ => REGISTER_AGAIN,
-            };
-            // The same trouble is told once, however long it lasts.
-            let text = error.to_string();
-            if text != told {
-                tracing::warn!(%error, "can't register; trying on");
-                self.healthy(false, &format!("can't register: {text}"));
-                told = text;
-            }
-            self.clock.sleep(wait).await;
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_controller_that_ends_without_a_word_is_a_failure_and_one_that_is_replaced_is_none() {
-        let (report, role) = watch::channel(Role::StandingBy);
-        let mut failure = Box::pin(metadata_failure(role));
-        report.send_replace(Role::Leading { epoch: levee_base::Epoch(1) });
-        report.send_replace(Role::StandingBy);
-        assert!(futures::poll!(&mut failure).is_pending());
-        drop(report);
-        let reason = failure.await;
-        assert!(reason.contains("estart this broker"), "{reason}");
     }
 }

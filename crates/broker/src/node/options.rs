@@ -1,0 +1,98 @@
+//! What a node is started with, and what follows from it.
+
+use levee_base::NodeId;
+use levee_object::stores::Kind;
+use levee_store::WalOptions;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// What a node is started with.
+#[derive(Debug, Clone)]
+pub struct NodeOptions {
+    /// The store's URL or path.
+    pub store: String,
+    /// Where to listen for Kafka clients.
+    pub listen: String,
+    /// Where clients are told to connect; where it listens when `None`.
+    pub advertise: Option<(String, u16)>,
+    /// Where to listen for HTTP; nowhere when `None`.
+    pub http: Option<String>,
+    /// `host:port` where other brokers reach the HTTP endpoint; the host of `advertise` and the port of `http`
+    /// when `None`.
+    pub internal: Option<String>,
+    /// How long the last holder of the node id may stay silent before it counts as gone, on a store without a lock.
+    pub session_timeout: Duration,
+    /// This broker's number.
+    pub node: NodeId,
+    /// Kafka's `auto.create.topics.enable`.
+    pub auto_create_topics: bool,
+    /// Kafka's `num.partitions`.
+    pub num_partitions: u32,
+    /// The write-ahead log's.
+    pub wal: WalConfig,
+}
+
+/// What is configured of the write-ahead log; `None` takes what suits the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct WalConfig {
+    /// The least time between two flushes.
+    pub pace: Option<Duration>,
+    /// Flushes in flight.
+    pub in_flight: Option<usize>,
+    /// Un-registered bytes.
+    pub untrimmed_bytes: Option<usize>,
+    /// Un-registered objects.
+    pub untrimmed_objects: Option<usize>,
+    /// Memory for records.
+    pub buffer_bytes: Option<usize>,
+}
+
+impl WalConfig {
+    pub(super) fn options(&self, kind: Kind) -> WalOptions {
+        let suits = if kind == Kind::Cloud { WalOptions::cloud() } else { WalOptions::folder() };
+        WalOptions {
+            pace: self.pace.unwrap_or(suits.pace),
+            in_flight: self.in_flight.unwrap_or(suits.in_flight),
+            object_bytes: suits.object_bytes,
+            untrimmed_bytes: self.untrimmed_bytes.unwrap_or(suits.untrimmed_bytes),
+            untrimmed_objects: self.untrimmed_objects.unwrap_or(suits.untrimmed_objects),
+            buffer_bytes: self.buffer_bytes.unwrap_or(suits.buffer_bytes),
+            hedges: suits.hedges,
+        }
+    }
+}
+
+pub(super) fn host_and_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+/// The address that is registered for other brokers, `host:port`, or empty. Warns where nobody can reach it.
+pub(super) fn internal_address(
+    options: &NodeOptions,
+    host: &str,
+    listens: SocketAddr,
+    http: Option<SocketAddr>,
+    kind: Kind,
+) -> String {
+    let wanted = kind == Kind::Cloud;
+    if let Some(internal) = &options.internal {
+        return internal.clone();
+    }
+    let Some(http) = http else {
+        if wanted {
+            tracing::warn!(
+                "without --http nobody can ask this broker whether it is alive: a restart after a crash waits for \
+                 --session-timeout-ms, and a second broker with this node id takes over from it"
+            );
+        }
+        return String::new();
+    };
+    if wanted && http.ip().is_loopback() && !listens.ip().is_loopback() {
+        tracing::warn!(
+            %http,
+            "a second broker with this node id on another machine can't ask this one whether it is alive, and takes \
+             over from it: give --http an address that brokers reach, or --internal HOST:PORT"
+        );
+    }
+    host_and_port(host, http.port())
+}

@@ -31,7 +31,7 @@ pub const WAL_PACE_CLOUD: Duration = Duration::from_millis(100);
 /// Un-trimmed write-ahead log, in bytes: trimming starts at half, producers are slowed at all of it.
 pub const WAL_UNTRIMMED_BYTES: usize = 256 * MIB;
 /// The most un-trimmed write-ahead log, in bytes, that can be configured: closing it is one command.
-pub const WAL_UNTRIMMED_BYTES_MAX: usize = 1024 * MIB;
+pub const WAL_UNTRIMMED_BYTES_MAX: usize = 2048 * MIB;
 /// The least that an extent takes in a write-ahead log object, in bytes: a batch without records, and its entries in
 /// the index.
 pub const WAL_EXTENT_BYTES_MIN: usize = 126;
@@ -86,7 +86,7 @@ pub const COLLECT_AT_ONCE: usize = 8;
 /// How often a broker looks for them.
 pub const COLLECT_EVERY: Duration = Duration::from_secs(1);
 /// One command, encoded. The largest is the closing of a write-ahead log, whose objects' extents it names.
-pub const COMMAND_BYTES: usize = 320 * MIB;
+pub const COMMAND_BYTES: usize = 576 * MIB;
 /// What an extent takes in a command at most, in bytes: stream, leader epoch, offset, count and length.
 pub const COMMAND_EXTENT_BYTES: usize = 33;
 /// A snapshot is due after as many journal entries,

@@ -107,7 +107,7 @@ options! {
     wal_in_flight: u32 = "LEVEE_WAL_IN_FLIGHT", "N", 0, clap::value_parser!(u32).range(0..=16);
     /// How much write-ahead log may wait to be registered, in MiB; producers are slowed at the limit. A restart
     /// reads the indexes of what waits.
-    wal_untrimmed_mib: u32 = "LEVEE_WAL_UNTRIMMED_MIB", "N", 256, clap::value_parser!(u32).range(64..=1_024);
+    wal_untrimmed_mib: u32 = "LEVEE_WAL_UNTRIMMED_MIB", "N", 256, clap::value_parser!(u32).range(64..=2_048);
     /// How many write-ahead log objects may wait to be registered.
     wal_untrimmed_objects: u32 = "LEVEE_WAL_UNTRIMMED_OBJECTS", "N", 2_048, clap::value_parser!(u32).range(64..=65_536);
     /// Memory for records that are not registered yet and for consumers near the end, in MiB. More than
@@ -167,7 +167,7 @@ fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
     }
     range("num-partitions", given.num_partitions, 1..=10_000)?;
     range("wal-in-flight", given.wal_in_flight, 0..=16)?;
-    range("wal-untrimmed-mib", given.wal_untrimmed_mib, 64..=1_024)?;
+    range("wal-untrimmed-mib", given.wal_untrimmed_mib, 64..=2_048)?;
     range("wal-untrimmed-objects", given.wal_untrimmed_objects, 64..=65_536)?;
     range("wal-buffer-mib", given.wal_buffer_mib, 64..=262_144)?;
     Ok(given)

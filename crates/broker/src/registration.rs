@@ -27,6 +27,7 @@ use levee_object::Store;
 use levee_object::log::LogContext;
 use levee_store::recover::RecoveredIndexes;
 use levee_store::{RecoverError, Recovered, Registrar, RegistrarError, Registration, Trim};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -145,13 +146,22 @@ impl Registrant {
         held: &mut Option<BrokerEpoch>,
     ) -> Result<(BrokerEpoch, Vec<RecoveredIndexes>), RegistrationError> {
         let live = |epoch: &BrokerEpoch| self.metadata.view(|state| state.broker(*epoch).is_some());
-        let epoch = match held.filter(live) {
-            Some(epoch) => epoch,
+        let (epoch, mut read) = match held.filter(live) {
+            Some(epoch) => (epoch, BTreeMap::new()),
             None => self.enlist(newcomer).await?,
         };
         *held = Some(epoch);
         let closed: Vec<_> = stream::iter(self.waiting())
-            .map(|(orphan, node, trim)| self.close(orphan, node, trim, Some(epoch)))
+            .map(|(orphan, node, trim)| {
+                let recovered = read.remove(&orphan);
+                async move {
+                    let recovered = match recovered {
+                        Some(recovered) => recovered,
+                        None => self.recover(orphan, node, trim).await?,
+                    };
+                    self.close(orphan, recovered, Some(epoch)).await
+                }
+            })
             .buffered(LOGS_RECOVERING)
             .collect()
             .await;
@@ -169,17 +179,22 @@ impl Registrant {
         self.metadata.view(|state| state.orphans().map(|(epoch, wal)| (epoch, wal.node, wal.trim)).collect())
     }
 
-    /// Fences and reads the logs that wait by now, as recovering them does, and throws away what was read.
-    async fn check_waiting(&self) -> Result<(), RegistrationError> {
+    /// Fences and reads the logs that wait by now. Their brokers are out and their fences stand, so what was read
+    /// stays all there is.
+    async fn read_waiting(&self) -> Result<BTreeMap<BrokerEpoch, Recovered>, RegistrationError> {
         stream::iter(self.waiting())
-            .map(|(orphan, node, trim)| self.recover(orphan, node, trim))
+            .map(|(orphan, node, trim)| async move { Ok((orphan, self.recover(orphan, node, trim).await?)) })
             .buffered(LOGS_RECOVERING)
-            .try_for_each(|_| std::future::ready(Ok(())))
+            .try_collect()
             .await
     }
 
-    /// Makes a registration, once the holder of the node id is gone and the logs that wait can be read.
-    async fn enlist(&self, newcomer: Newcomer) -> Result<BrokerEpoch, RegistrationError> {
+    /// Makes a registration, once the holder of the node id is gone and the logs that wait have been read. Returns
+    /// what was read, too.
+    async fn enlist(
+        &self,
+        newcomer: Newcomer,
+    ) -> Result<(BrokerEpoch, BTreeMap<BrokerEpoch, Recovered>), RegistrationError> {
         let other = self.metadata.view(|state| {
             let mut others = state.brokers().filter(|(_, broker)| broker.node != self.node);
             others.next().map(|(epoch, broker)| (broker.node, epoch))
@@ -198,14 +213,17 @@ impl Registrant {
         };
         let mut holder = self.metadata.view(live);
         loop {
-            let answer = match holder.take() {
-                None => {
-                    self.check_waiting().await?;
-                    self.metadata.commit(register.clone()).await?
-                }
+            let gone = match holder.take() {
+                None => None,
                 Some((epoch, internal, process)) => {
                     let why = self.wait_for_holder(epoch, &internal, process, newcomer).await?;
-                    self.check_waiting().await?;
+                    Some((epoch, why))
+                }
+            };
+            let read = self.read_waiting().await?;
+            let answer = match gone {
+                None => self.metadata.commit(register.clone()).await?,
+                Some((epoch, why)) => {
                     tracing::info!(
                         %epoch,
                         why,
@@ -220,7 +238,7 @@ impl Registrant {
                 }
             };
             match answer {
-                Answer::Registered { epoch } => return Ok(epoch),
+                Answer::Registered { epoch } => return Ok((epoch, read)),
                 // What is seen here may be older than what is durable.
                 Answer::Refused(Refusal::NodeLive { epoch, internal, process }) => {
                     holder = Some((epoch, internal, process));
@@ -307,30 +325,31 @@ impl Registrant {
         node: NodeId,
         trim: Slot,
     ) -> Result<Recovered, RegistrationError> {
-        levee_store::recover(&self.log(node), epoch, trim, self.random.writer_id())
+        let began = self.clock.now();
+        let recovered = levee_store::recover(&self.log(node), epoch, trim, self.random.writer_id())
             .await
-            .map_err(|source| RegistrationError::Recover { epoch, source })
+            .map_err(|source| RegistrationError::Recover { epoch, source })?;
+        let took_ms = u64::try_from((self.clock.now() - began).as_millis()).unwrap_or(u64::MAX);
+        let (fence, objects) = (recovered.fence, recovered.objects.len());
+        tracing::info!(%epoch, %fence, objects, took_ms, "fenced and read a write-ahead log");
+        Ok(recovered)
     }
 
-    /// Fences a log, reads what is not trimmed of it, and closes it.
+    /// Closes a log that was fenced and read.
     async fn close(
         &self,
         epoch: BrokerEpoch,
-        node: NodeId,
-        trim: Slot,
+        recovered: Recovered,
         heir: Option<BrokerEpoch>,
     ) -> Result<RecoveredIndexes, RegistrationError> {
-        let began = self.clock.now();
-        let recovered = self.recover(epoch, node, trim).await?;
-        let (fence, count) = (recovered.fence, recovered.objects.len());
+        let fence = recovered.fence;
         let objects = recovered.objects.into_iter().map(registered).collect();
         match self.commit(Command::CloseWal { epoch, fence, objects, heir }).await {
             // Somebody else was first; the log is closed.
             Ok(_) | Err(RegistrationError::Refused(Refusal::WalClosed { .. })) => {}
             Err(error) => return Err(error),
         }
-        let took_ms = u64::try_from((self.clock.now() - began).as_millis()).unwrap_or(u64::MAX);
-        tracing::info!(%epoch, %fence, objects = count, took_ms, "closed a write-ahead log");
+        tracing::info!(%epoch, %fence, "closed a write-ahead log");
         Ok(recovered.indexes)
     }
 
@@ -342,7 +361,8 @@ impl Registrant {
         let Some(trim) = self.metadata.view(|state| state.wal(epoch).map(|wal| wal.trim)) else {
             return Ok(());
         };
-        self.close(epoch, self.node, trim, None).await?;
+        let recovered = self.recover(epoch, self.node, trim).await?;
+        self.close(epoch, recovered, None).await?;
         self.commit(Command::Out { epoch }).await?;
         Ok(())
     }

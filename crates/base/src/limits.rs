@@ -248,7 +248,6 @@ const _: () = assert!(WAL_UNTRIMMED_BYTES <= WAL_UNTRIMMED_BYTES_MAX);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
 // A topic may allow batches as long as a frame: there is memory for one beside a full write-ahead log.
 const _: () = assert!(WAL_UNTRIMMED_BYTES + FRAME_BYTES <= WAL_BUFFER_BYTES);
-const _: () = assert!(FRAME_BYTES <= REQUEST_BYTES);
 const _: () = assert!(IDENTITY_TIMEOUT.as_millis() < SESSION_TIMEOUT.as_millis());
 // Kubernetes kills after 30 s.
 const _: () = assert!(STOP_CONNECTIONS.as_secs() + STOP_STORE.as_secs() + STOP_HTTP.as_secs() < 30);

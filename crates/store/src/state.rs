@@ -132,6 +132,13 @@ impl State {
         self.streams.remove(&stream);
     }
 
+    /// A stream begins later from now on; see [`Stream::advance_start`].
+    pub(crate) fn advance_start(&mut self, stream: StreamId, start: Offset) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.advance_start(start);
+        }
+    }
+
     pub(crate) fn ends(&self, stream: StreamId) -> Option<StreamEnds> {
         self.streams.get(&stream).map(Stream::ends)
     }

@@ -215,6 +215,29 @@ fn a_stream_that_was_closed_gets_nothing_of_what_was_pending() {
 }
 
 #[test]
+fn a_start_moves_forward_only_and_what_is_registered_below_it_later_is_not_kept() {
+    let mut rig = Rig::new(options());
+    for _ in 0..3 {
+        rig.append(100).unwrap();
+        rig.flush();
+    }
+    let durable = rig.state.ends(STREAM).unwrap().durable;
+    let start = |rig: &Rig| rig.state.ends(STREAM).unwrap().start;
+    rig.state.advance_start(STREAM, Offset(2));
+    rig.state.advance_start(STREAM, Offset(1));
+    assert_eq!(start(&rig), Offset(2));
+    rig.state.advance_start(STREAM, Offset(durable.0 + 1));
+    assert_eq!(start(&rig), Offset(2), "what is not durable can't go");
+    assert!(matches!(
+        rig.state.read(STREAM, Offset(1), 100, true),
+        Err(ReadError::OutOfRange { from: Offset(1), .. })
+    ));
+    rig.state.advance_start(STREAM, durable);
+    assert_eq!(start(&rig), durable);
+    rig.state.advance_start(StreamId(99), Offset(1));
+}
+
+#[test]
 fn reads_begin_with_the_batch_that_holds_the_offset_and_end_with_whole_ones() {
     let mut rig = Rig::new(options());
     let batch = |byte: u8| vec![byte; 100];

@@ -142,6 +142,12 @@ impl StreamStore {
         self.shared.state().open_stream(stream, new);
     }
 
+    /// The stream begins at `start` from now on: what lies below can't be read any more, and its objects go. Commit
+    /// it first. Nothing happens when that is below where it begins, or above its durable end.
+    pub fn advance_start(&self, stream: StreamId, start: Offset) {
+        self.shared.state().advance_start(stream, start);
+    }
+
     /// Closes a stream, if it is open. What is pending of it may become durable all the same. It is opened again
     /// only when all of that is registered.
     pub fn close_stream(&self, stream: StreamId) {

@@ -26,6 +26,8 @@ pub(crate) struct Stream {
     pub(crate) durable: Offset,
     pub(crate) appended: Offset,
     pub(crate) extents: Vec<Extent>,
+    /// Where the registered part ends.
+    pub(crate) registered: Offset,
     pub(crate) tail: VecDeque<TailBlock>,
 }
 
@@ -37,7 +39,15 @@ impl Stream {
             extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start),
             "the metadata's extents of a stream are contiguous"
         );
-        Self { leader_epoch, start, durable: end, appended: end, extents, tail: VecDeque::new() }
+        Self {
+            leader_epoch,
+            start,
+            durable: end,
+            appended: end,
+            extents,
+            registered: end,
+            tail: VecDeque::new(),
+        }
     }
 
     pub(crate) fn ends(&self) -> StreamEnds {
@@ -47,11 +57,6 @@ impl Stream {
     /// Where the part in memory begins.
     pub(crate) fn tail_start(&self) -> Offset {
         self.tail.front().map_or(self.durable, |block| block.offsets.start)
-    }
-
-    /// Where the registered part ends.
-    pub(crate) fn registered(&self) -> Offset {
-        self.extents.last().map_or(self.start, |extent| extent.range.end)
     }
 
     /// The blocks in memory from the one that holds `from` on.
@@ -81,11 +86,24 @@ impl Stream {
 
     /// A part of it has been registered.
     pub(crate) fn register(&mut self, leader_epoch: u32, extent: Extent) {
-        if leader_epoch == self.leader_epoch
-            && extent.range.start == self.registered()
-            && extent.range.end <= self.durable
-        {
+        let next = leader_epoch == self.leader_epoch
+            && extent.range.start == self.registered
+            && extent.range.end <= self.durable;
+        if !next {
+            return;
+        }
+        self.registered = extent.range.end;
+        if extent.range.end > self.start {
             self.extents.push(extent);
+        }
+    }
+
+    /// The stream begins at `start` from now on, if that is above where it begins and not above its durable end.
+    pub(crate) fn advance_start(&mut self, start: Offset) {
+        if (self.start..=self.durable).contains(&start) {
+            self.start = start;
+            let gone = self.extents.partition_point(|extent| extent.range.end <= start);
+            self.extents.drain(..gone);
         }
     }
 
@@ -94,5 +112,33 @@ impl Stream {
         while self.tail.front().is_some_and(|block| block.slot == slot) {
             self.tail.pop_front();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::types::ObjectRef;
+    use levee_object::Key;
+
+    fn extent(range: Range<u64>) -> Extent {
+        let object = ObjectRef { key: Key::new("k").unwrap(), total_bytes: 1, index: 0..1 };
+        Extent { range: Offset(range.start)..Offset(range.end), object }
+    }
+
+    #[test]
+    fn a_start_beyond_what_is_registered_waits_for_the_registrations() {
+        let mut stream = Stream::new(0, Offset(0), vec![extent(0..10), extent(10..20)]);
+        stream.durable = Offset(50);
+        stream.appended = Offset(50);
+        stream.advance_start(Offset(15));
+        assert_eq!(stream.extents, [extent(10..20)]);
+        stream.advance_start(Offset(35));
+        assert!(stream.extents.is_empty());
+        stream.register(0, extent(20..30));
+        assert!(stream.extents.is_empty(), "nobody can read it");
+        stream.register(0, extent(30..40));
+        stream.register(0, extent(45..50));
+        assert_eq!(stream.extents, [extent(30..40)], "one that doesn't follow is another's");
     }
 }

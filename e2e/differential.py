@@ -17,7 +17,7 @@ COORDINATOR_LOAD_IN_PROGRESS = 14
 NIL = uuid.UUID(int=0)
 # Fields whose values are each broker's own: compared by whether they are set. Error messages are shown, not compared.
 OWN = {"topic_id", "cluster_id", "host", "port", "producer_id", "session_id", "log_append_time_ms", "throttle_time_ms"}
-TEXT = {"error_message", "message"}
+TEXT = {"error_message", "message", "documentation"}
 # (API and case, field) -> why it differs. A case that ends in '*' begins so; a field is a path, a name, or '*' for all.
 EXPECTED = {
     ("ApiVersions *", "tags.0"): "features: none yet, see the page",
@@ -48,6 +48,12 @@ EXPECTED = {
     ("Fetch last fetched epoch ahead", "*"): "only replicas send it, and there are none",
     ("ListOffsets isolation 2", "*"): "Kafka fails (UNKNOWN_SERVER_ERROR)",
     ("FindCoordinator *", "*"): "no groups yet",
+    ("DescribeConfigs *", "read_only"): "nothing of a broker can be changed while it runs",
+    ("DescribeConfigs cluster", "*"): "Kafka sets min.insync.replicas for the cluster (KIP-966)",
+    ("DescribeConfigs metrics", "*"): "nobody collects clients' metrics",
+    ("DescribeConfigs group", "*"): "no groups yet",
+    ("IncrementalAlterConfigs operation*", "*"): "Kafka fails (UNKNOWN_SERVER_ERROR)",
+    ("AlterConfigs a topic twice", "*"): "Kafka never answers",
 }
 
 
@@ -537,10 +543,206 @@ def delete_topics():
     check("Cluster metadata", "DeleteTopics", 6, by_id({"name": "__cluster_metadata"}), by_name)
 
 
+TOPIC, BROKER, LOGGER, METRICS, GROUP = 2, 4, 8, 16, 32
+SET, DELETE, APPEND, SUBTRACT = range(4)
+
+
+def resource(kind, name, keys=None):
+    return {"resource_type": kind, "resource_name": name, "configuration_keys": keys}
+
+
+def by_config(answer):
+    """Without what KRaft sets for the whole cluster (min.insync.replicas, KIP-966)."""
+    for result in answer.get("results") or []:
+        result["configs"].sort(key=lambda config: config["name"])
+        for config in result["configs"]:
+            if result["resource_type"] == TOPIC and config["config_source"] == 3:
+                config["config_source"] = 5
+                config["synonyms"] = [one for one in config["synonyms"] if one["source"] != 3]
+    return answer
+
+
+def settled(topic):
+    """What a topic's own configurations are once both brokers have taken them up: Kafka answers before it does."""
+    time.sleep(0.2)
+    check("what it became", "DescribeConfigs", 4, {"resources": [resource(TOPIC, topic)]}, lambda answer: {"own": {
+        config["name"]: config["value"] for config in by_config(answer)["results"][0]["configs"]
+        if config["config_source"] == 1}})
+
+
+def describe_configs():
+    setup(new_topic("dc", 1, 1, configs=[("retention.ms", "1000"), ("cleanup.policy", "compact,delete")]))
+
+    def ask(*resources, version=4, synonyms=True, documentation=False):
+        values = {"resources": list(resources), "include_synonyms": synonyms}
+        return values | ({"include_documentation": documentation} if version >= 3 else {})
+
+    for version in range(1, 5):
+        check("topic", "DescribeConfigs", version, ask(resource(TOPIC, "dc"), version=version), by_config)
+        check("topic, no synonyms", "DescribeConfigs", version,
+              ask(resource(TOPIC, "dc"), version=version, synonyms=False), by_config)
+        check("unknown topic", "DescribeConfigs", version, ask(resource(TOPIC, "nobody"), version=version), by_config)
+    check("topic, documentation", "DescribeConfigs", 4,
+          ask(resource(TOPIC, "dc", ["retention.ms"]), documentation=True), by_config)
+    for keys in ([], ["retention.ms"], ["retention.ms", "nonsense"], ["segment.ms", "segment.ms"]):
+        check(f"keys {keys}", "DescribeConfigs", 4, ask(resource(TOPIC, "dc", keys)), by_config)
+    for name in ("", ".", "a b", "__cluster_metadata"):
+        check(f"name {name!r}", "DescribeConfigs", 4, ask(resource(TOPIC, name)), by_config)
+    check("twice", "DescribeConfigs", 4,
+          ask(resource(TOPIC, "dc", ["retention.ms"]), resource(TOPIC, "dc", ["segment.ms"])), by_config)
+    check("nothing", "DescribeConfigs", 4, ask(), by_config)
+    for kind in (0, 1, 3, 99, -1):
+        check(f"type {kind}", "DescribeConfigs", 4, ask(resource(TOPIC, "dc"), resource(kind, "dc")), by_config)
+    for name in ("1", "01", "+1", " 1", "2", "-1", "x"):
+        check(f"broker {name!r}", "DescribeConfigs", 4,
+              ask(resource(BROKER, name, ["node.id", "num.partitions", "message.max.bytes", "log.cleanup.policy",
+                                          "broker.session.timeout.ms", "producer.id.expiration.ms"])), by_config)
+    check("cluster", "DescribeConfigs", 4, ask(resource(BROKER, "")), by_config)
+    for name in ("", "2"):
+        check(f"logger of {name!r}", "DescribeConfigs", 4, ask(resource(LOGGER, name)), by_config)
+    check("no metrics", "DescribeConfigs", 4, ask(resource(METRICS, "")), by_config)
+    check("no group", "DescribeConfigs", 4, ask(resource(GROUP, "")), by_config)
+    check("metrics", "DescribeConfigs", 4, ask(resource(METRICS, "m")), by_config)
+    check("group", "DescribeConfigs", 4, ask(resource(GROUP, "g")), by_config)
+
+
+def incremental_alter_configs():
+    setup(new_topic("ia"), new_topic("ib"))
+
+    def change(*operations, kind=TOPIC, name="ia"):
+        return {"resource_type": kind, "resource_name": name, "configs": [
+            {"name": key, "config_operation": operation, "value": value} for key, operation, value in operations]}
+
+    def ask(case, *resources, version=1, validate_only=False):
+        check(case, "IncrementalAlterConfigs", version, {"resources": list(resources), "validate_only": validate_only})
+        settled("ia")
+
+    for version in (0, 1):
+        ask("set", change(("retention.ms", SET, "5000")), version=version)
+        ask("blanks", change(("retention.ms", SET, " +06000 ")), version=version)
+        ask("validate only", change(("retention.ms", SET, "7")), version=version, validate_only=True)
+        ask("delete", change(("retention.ms", DELETE, None)), version=version)
+        ask("delete again", change(("retention.ms", DELETE, "5")), version=version)
+    ask("delete nonsense", change(("nonsense", DELETE, None)))
+    for key, value in (("nonsense", "1"), ("retention.ms", "x"), ("retention.ms", ""), ("retention.ms", None),
+                       ("cleanup.policy", "keep"), ("cleanup.policy", ""), ("cleanup.policy", "delete,delete"),
+                       ("cleanup.policy", "compact, delete"), ("cleanup.policy", "delete,"), ("segment.bytes", "14"),
+                       ("min.cleanable.dirty.ratio", "0.50"), ("min.cleanable.dirty.ratio", "1e-5"),
+                       ("preallocate", "TRUE"), ("preallocate", "yes"), ("remote.storage.enable", "true"),
+                       ("min.insync.replicas", "3"), ("retention.bytes", "-5"), ("max.message.bytes", "1_000"),
+                       ("leader.replication.throttled.replicas", "junk"),
+                       ("leader.replication.throttled.replicas", "0:1,1:1"),
+                       ("leader.replication.throttled.replicas", "*"), ("internal.segment.bytes", "100")):
+        ask(f"set {key}={value!r}", change((key, SET, value)))
+    ask("a list deleted", change(("cleanup.policy", DELETE, None)))
+    for operation, value in ((APPEND, "compact"), (APPEND, "compact,delete"), (SUBTRACT, "delete"), (SUBTRACT, "delete"),
+                             (SUBTRACT, "compact"), (APPEND, "delete"), (APPEND, ""), (APPEND, "keep"), (APPEND, None),
+                             (APPEND, " compact"), (SUBTRACT, "keep")):
+        ask(f"{('append', 'subtract')[operation - APPEND]} {value!r}", change(("cleanup.policy", operation, value)))
+    for key in ("retention.ms", "compression.type", "nonsense"):
+        ask(f"append to {key}", change((key, APPEND, "1")))
+        ask(f"subtract from {key}", change((key, SUBTRACT, "1")))
+    ask("lags that conflict", change(("min.compaction.lag.ms", SET, "100"), ("max.compaction.lag.ms", SET, "50")))
+    ask("one good, one not", change(("retention.ms", SET, "77"), ("segment.ms", SET, "junk")))
+    ask("a key twice", change(("retention.ms", SET, "1"), ("retention.ms", DELETE, None)))
+    ask("a topic twice", change(("retention.ms", SET, "1")), change(("segment.ms", SET, "7")))
+    ask("two topics", change(("retention.ms", SET, "88")), change(("retention.ms", SET, "x"), name="ib"))
+    ask("an unknown topic", change(("retention.ms", SET, "89")), change(("retention.ms", SET, "1"), name="nobody"))
+    ask("an unknown topic, validate only", change(("retention.ms", SET, "1"), name="nobody"), validate_only=True)
+    ask("no changes", change())
+    ask("nothing")
+    for operation in (4, -1):
+        ask(f"operation {operation}", change(("retention.ms", operation, "1")))
+    for name in ("", "a b", "."):
+        ask(f"name {name!r}", change(("retention.ms", SET, "1"), name=name))
+    for kind in (0, 1, 99, -3):
+        ask(f"type {kind}", change(("a", SET, "1"), kind=kind, name="x"))
+    for name in ("2", "x"):
+        ask(f"broker {name}", change(("log.retention.ms", SET, "1"), kind=BROKER, name=name))
+    ask("a broker's id", change(("node.id", SET, "5"), kind=BROKER, name="1"))
+    ask("a logger of another", change(("root", SET, "INFO"), kind=LOGGER, name="2"))
+    ask("no metrics", change(("interval.ms", SET, "100"), kind=METRICS, name=""))
+    ask("no group", change(("a", SET, "1"), kind=GROUP, name=""))
+
+
+def alter_configs():
+    setup(new_topic("la"))
+
+    def change(*configs, kind=TOPIC, name="la"):
+        return {"resource_type": kind, "resource_name": name,
+                "configs": [{"name": key, "value": value} for key, value in configs]}
+
+    def ask(case, *resources, version=2, validate_only=False):
+        check(case, "AlterConfigs", version, {"resources": list(resources), "validate_only": validate_only})
+        settled("la")
+
+    for version in range(3):
+        ask("two", change(("retention.ms", "5"), ("cleanup.policy", "compact")), version=version)
+        ask("another", change(("segment.ms", " 7 ")), version=version)
+        ask("validate only", change(("segment.ms", "8")), version=version, validate_only=True)
+        ask("none", change(), version=version)
+    for key, value in (("nonsense", "1"), ("retention.ms", None), ("retention.ms", "x")):
+        ask(f"{key}={value!r}", change((key, value)))
+    ask("a key twice", change(("retention.ms", "1"), ("retention.ms", "2")))
+    ask("a topic twice", change(("retention.ms", "1")), change(("segment.ms", "2")))
+    ask("an unknown topic", change(("retention.ms", "1"), name="nobody"))
+    ask("no name", change(("retention.ms", "1"), name=""))
+    for kind in (0, LOGGER, 99):
+        ask(f"type {kind}", change(("a", "1"), kind=kind, name="1"))
+    ask("a broker's id", change(("node.id", "5"), kind=BROKER, name="1"))
+    ask("nothing")
+
+
+def delete_records():
+    setup(new_topic("dr", 2), new_topic("drc", 1, 1, configs=[("cleanup.policy", "compact")]),
+          new_topic("drb", 1, 1, configs=[("cleanup.policy", "compact,delete")]),
+          new_topic("drn", 1, 1, configs=[("cleanup.policy", "")]))
+    for topic in ("dr", "drc", "drb", "drn"):
+        for n in range(8):
+            check("fill", "Produce", 9, produce(topic, 0, batch([b"%d" % n] * 3, key=b"k", timestamp=1_000 * (n + 1))))
+
+    def ask(case, *partitions, version=2, timeout_ms=10_000):
+        topics = [{"name": name, "partitions": [{"partition_index": index, "offset": offset}]}
+                  for name, index, offset in partitions]
+        check(case, "DeleteRecords", version, {"topics": topics, "timeout_ms": timeout_ms}, by_name)
+        for timestamp in (-2, -1, 0, 4_000):
+            check("what is left", "ListOffsets", 7, {key: value for key, value in list_offsets(
+                "dr", 0, timestamp).items() if key != "timeout_ms"})
+
+    for version in range(3):
+        ask("within a batch", ("dr", 0, 2 + 3 * version), version=version)
+        ask("less", ("dr", 0, 1), version=version)
+        ask("beyond", ("dr", 0, 25), version=version)
+    check("what is gone", "Fetch", 12, fetch("dr", 0, 7), settle_records)
+    check("what begins within a batch", "Fetch", 12, fetch("dr", 0, 8), settle_records)
+    for offset in (-2, -100, 2**62):
+        ask(f"offset {offset}", ("dr", 0, offset))
+    ask("an empty one", ("dr", 1, 0))
+    ask("an empty one, the end", ("dr", 1, -1))
+    ask("an empty one, beyond", ("dr", 1, 1))
+    for index in (9, -1):
+        ask(f"partition {index}", ("dr", index, 0))
+    for name in ("nobody", "", "a b", "__cluster_metadata"):
+        ask(f"topic {name!r}", (name, 0, 0))
+    ask("compacted", ("drc", 0, 1))
+    ask("compacted, beyond", ("drc", 0, 99))
+    ask("compacted and deleted", ("drb", 0, 1))
+    ask("neither", ("drn", 0, 1))
+    ask("twice", ("dr", 0, 9), ("dr", 0, 10))
+    ask("two topics", ("dr", 0, 11), ("drb", 0, 2))
+    ask("nothing")
+    check("no partitions", "DeleteRecords", 2, {"topics": [{"name": "dr", "partitions": []}], "timeout_ms": 1_000})
+    ask("no time", ("dr", 0, 12), timeout_ms=0)
+    ask("negative time", ("dr", 0, 13), timeout_ms=-5)
+    ask("the end", ("dr", 0, -1))
+    check("after the end", "Produce", 9, produce("dr", 0, batch((b"v",), timestamp=99_000)))
+    ask("the start", ("dr", 0, 0))
+
+
 def main():
     sides.extend(Side(int(port)) for port in sys.argv[1:3])
     for part in (api_versions, create_topics, metadata, producer_ids, produce_cases, sequences, fetches, offsets,
-                 coordinators, delete_topics):
+                 coordinators, describe_configs, incremental_alter_configs, alter_configs, delete_records, delete_topics):
         if len(sys.argv) > 3 and part.__name__ not in sys.argv[3:]:
             continue
         print(part.__name__)

@@ -125,8 +125,9 @@ class In:
 
 
 NAMES = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "FindCoordinator": 10, "ApiVersions": 18,
-         "CreateTopics": 19, "DeleteTopics": 20, "InitProducerId": 22}
-FLEXIBLE = {0: 9, 1: 12, 2: 6, 3: 9, 10: 3, 18: 3, 19: 5, 20: 4, 22: 2}
+         "CreateTopics": 19, "DeleteTopics": 20, "DeleteRecords": 21, "InitProducerId": 22, "DescribeConfigs": 32,
+         "AlterConfigs": 33, "IncrementalAlterConfigs": 44}
+FLEXIBLE = {0: 9, 1: 12, 2: 6, 3: 9, 10: 3, 18: 3, 19: 5, 20: 4, 21: 2, 22: 2, 32: 4, 33: 2, 44: 1}
 REQUEST = {
     0: [f("transactional_id", "str", 3), f("acks", "i16"), f("timeout_ms", "i32"),
         f("topics", [f("name", "str", 0, 12), f("topic_id", "uuid", 13),
@@ -154,9 +155,21 @@ REQUEST = {
          f("timeout_ms", "i32"), f("validate_only", "bool", 1)],
     20: [f("topics", [f("name", "str"), f("topic_id", "uuid")], 6), f("topic_names", ("array", "str"), 0, 5),
          f("timeout_ms", "i32")],
+    21: [f("topics", [f("name", "str"), f("partitions", [f("partition_index", "i32"), f("offset", "i64")])]),
+         f("timeout_ms", "i32")],
     22: [f("transactional_id", "str"), f("transaction_timeout_ms", "i32"), f("producer_id", "i64", 3),
          f("producer_epoch", "i16", 3)],
+    32: [f("resources", [f("resource_type", "i8"), f("resource_name", "str"),
+                         f("configuration_keys", ("array", "str"))]),
+         f("include_synonyms", "bool", 1), f("include_documentation", "bool", 3)],
+    33: [f("resources", [f("resource_type", "i8"), f("resource_name", "str"),
+                         f("configs", [f("name", "str"), f("value", "str")])]), f("validate_only", "bool")],
+    44: [f("resources", [f("resource_type", "i8"), f("resource_name", "str"),
+                         f("configs", [f("name", "str"), f("config_operation", "i8"), f("value", "str")])]),
+         f("validate_only", "bool")],
 }
+ALTERED = [f("throttle_time_ms", "i32"), f("responses", [
+    f("error_code", "i16"), f("error_message", "str"), f("resource_type", "i8"), f("resource_name", "str")])]
 RESPONSE = {
     0: [f("responses", [f("name", "str", 0, 12), f("topic_id", "uuid", 13), f("partitions", [
         f("index", "i32"), f("error_code", "i16"), f("base_offset", "i64"), f("log_append_time_ms", "i64", 2),
@@ -194,7 +207,17 @@ RESPONSE = {
                       f("is_sensitive", "bool")], 5)])],
     20: [f("throttle_time_ms", "i32", 1), f("responses", [
         f("name", "str"), f("topic_id", "uuid", 6), f("error_code", "i16"), f("error_message", "str", 5)])],
+    21: [f("throttle_time_ms", "i32"), f("topics", [f("name", "str"), f("partitions", [
+        f("partition_index", "i32"), f("low_watermark", "i64"), f("error_code", "i16")])])],
     22: [f("throttle_time_ms", "i32"), f("error_code", "i16"), f("producer_id", "i64"), f("producer_epoch", "i16")],
+    32: [f("throttle_time_ms", "i32"), f("results", [
+        f("error_code", "i16"), f("error_message", "str"), f("resource_type", "i8"), f("resource_name", "str"),
+        f("configs", [f("name", "str"), f("value", "str"), f("read_only", "bool"), f("is_default", "bool", 0, 0),
+                      f("config_source", "i8", 1), f("is_sensitive", "bool"),
+                      f("synonyms", [f("name", "str"), f("value", "str"), f("source", "i8")], 1),
+                      f("config_type", "i8", 3), f("documentation", "str", 3)])])],
+    33: ALTERED,
+    44: ALTERED,
 }
 
 

@@ -219,6 +219,19 @@ pub const PARTITION_PRODUCERS: usize = 100_000;
 pub const TIME_INDEX_ENTRIES: usize = 1_024;
 /// Batches between two entries of a time index, as long as it has never been full.
 pub const TIME_INDEX_SPACING: u64 = 64;
+/// There is one wherever timestamps have gone on by so much, too: this is how exact retention by time is, or a
+/// thousandth of what a partition spans where that is more.
+pub const TIME_INDEX_SPACING_TIME: Duration = Duration::from_secs(60);
+/// How often retention is looked after (Kafka's `log.retention.check.interval.ms`).
+pub const RETENTION_EVERY: Duration = Duration::from_secs(300);
+/// Partitions whose starts one command moves.
+pub const STARTS_AT_ONCE: usize = 10_000;
+/// How long a change of configurations, whose request has no time-out, may take until its outcome is said to be open
+/// (Kafka's `request.timeout.ms` of the broker).
+pub const ALTER_WAIT: Duration = Duration::from_secs(30);
+/// How long DeleteRecords may take in any case. Kafka's time-out is for followers only: its leader deletes at once,
+/// which here is a commit.
+pub const DELETE_RECORDS_WAIT_MIN: Duration = Duration::from_secs(5);
 /// Batches that one look-up by time opens. A batch whose header promises a timestamp that none of its records
 /// has sends it on to the next; after as many, the last one's first offset is the answer.
 pub const LOOK_UP_BATCHES: usize = 8;

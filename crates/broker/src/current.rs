@@ -7,8 +7,11 @@ use crate::led_topics::LedTopics;
 use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
-use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ListOffsetsResponse};
+use kafka_protocol::messages::{
+    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+};
 use levee_meta::{State, TopicId};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use uuid::Uuid;
 
@@ -19,6 +22,8 @@ pub struct Config {
     pub broker: Broker,
     /// What is taken where a request does not say.
     pub defaults: Defaults,
+    /// The broker's configurations that may differ from Kafka's defaults, by Kafka's names.
+    pub broker_configs: BTreeMap<&'static str, String>,
 }
 
 /// See the module's text.
@@ -70,6 +75,10 @@ impl Backend for Current {
         self.config.broker.id
     }
 
+    fn node_id(&self) -> i32 {
+        self.config.broker.id
+    }
+
     fn brokers(&self) -> Vec<Broker> {
         vec![self.config.broker.clone()]
     }
@@ -89,6 +98,23 @@ impl Backend for Current {
 
     fn defaults(&self) -> Defaults {
         self.config.defaults
+    }
+
+    fn topic_configs(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        self.view(|state| state.topic_by_name(name).map(|(_, topic)| topic.configs.clone()))
+    }
+
+    fn broker_configs(&self) -> BTreeMap<&'static str, String> {
+        self.config.broker_configs.clone()
+    }
+
+    async fn alter_topic(
+        &self,
+        id: Uuid,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        self.led().alter(id, set, unset).await
     }
 
     async fn create_topic(&self, topic: NewTopic) -> Result<Topic, BackendError> {
@@ -123,5 +149,9 @@ impl Records for Current {
 
     async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
         self.led().records.list_offsets(request, version).await
+    }
+
+    async fn delete_records(&self, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+        self.led().records.delete_records(request).await
     }
 }

@@ -30,6 +30,7 @@ impl From<BackendError> for Failure {
         let code = match &error {
             BackendError::TopicExists => Code::TopicAlreadyExists,
             BackendError::UnknownTopic => Code::UnknownTopicOrPartition,
+            BackendError::ConfigsTooLong(_) => Code::InvalidConfig,
             // A client tries again after this one, which says that the outcome is open.
             BackendError::Unavailable(_) => Code::RequestTimedOut,
         };
@@ -42,6 +43,7 @@ impl From<Refusal> for BackendError {
         match refusal {
             Refusal::TopicExists { .. } => Self::TopicExists,
             Refusal::UnknownTopic => Self::UnknownTopic,
+            refusal @ Refusal::ConfigsTooLong { .. } => Self::ConfigsTooLong(refusal.to_string()),
             other => Self::Unavailable(other.to_string()),
         }
     }

@@ -4,16 +4,18 @@
 //! A partition that can't be opened (its objects can't be read now) is in the table as unavailable, so that
 //! clients try again, and is tried again from time to time.
 
-use crate::batch::{Rules, TimestampType};
 use crate::handlers::backend::BackendError;
 use crate::handlers::led::LedPartitions;
+use crate::keeper::Keeper;
+use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
+use crate::topic_config::TopicConfig;
 use futures::{StreamExt, stream};
-use levee_base::limits::{PARTITIONS_OPENING, TOPICS_OPENING};
+use levee_base::limits::{PARTITIONS_OPENING, RETENTION_EVERY, TOPICS_OPENING};
 use levee_base::{BrokerEpoch, Clock, NodeId, Random, StreamId};
 use levee_meta::{Answer, Command, Metadata, TopicId};
 use levee_store::{Extent, ObjectRef, StreamStore};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -40,8 +42,10 @@ pub struct LedTopics {
     pub store: Arc<StreamStore>,
     /// Answers the requests that are about records.
     pub records: LedPartitions,
-    table: Arc<PartitionTable>,
-    clock: Clock,
+    pub(crate) table: Arc<PartitionTable>,
+    pub(crate) starts: Arc<dyn Starts>,
+    pub(crate) clock: Clock,
+    pub(crate) retention_every: Duration,
     random: Random,
     producer_ids: Mutex<Range<u64>>,
     /// Who changes what is open of a topic.
@@ -71,18 +75,27 @@ impl LedTopics {
     ) -> Self {
         let table = Arc::new(PartitionTable::default());
         let node = i32::try_from(node.0).unwrap_or(i32::MAX);
-        let records = LedPartitions::new(table.clone(), node, clock, random.clone());
+        let starts: Arc<dyn Starts> = Arc::new(Keeper { metadata: metadata.clone(), store: store.clone() });
+        let records = LedPartitions::new(table.clone(), starts.clone(), node, clock, random.clone());
         Self {
             epoch,
             metadata,
             store,
             records,
             table,
+            starts,
             clock,
+            retention_every: RETENTION_EVERY,
             random,
             producer_ids: Mutex::default(),
             turns: Mutex::default(),
         }
+    }
+
+    /// Which looks after retention so often.
+    #[must_use]
+    pub fn retaining_every(self, retention_every: Duration) -> Self {
+        Self { retention_every, ..self }
     }
 
     /// Opens every topic there is, many partitions at a time whatever topic they are of.
@@ -91,9 +104,9 @@ impl LedTopics {
         let (mut topics, mut partitions) = (Vec::new(), Vec::new());
         for id in ids {
             let Some((name, configs, found)) = self.found(id) else { continue };
-            let (topic, config) = (topics.len(), log_config(&configs));
+            let (topic, config) = (topics.len(), LogConfig::from(TopicConfig::of(&configs)));
             partitions.extend(found.into_iter().map(|found| (topic, found, config)));
-            topics.push(Topic { name: name.into(), id: id.0, partitions: Vec::new() });
+            topics.push(Topic { name: name.into(), id: id.0, configs, partitions: Vec::new() });
         }
         let mut opened = stream::iter(partitions)
             .map(|(topic, found, config)| async move { (topic, self.open_partition(found, config).await) })
@@ -118,11 +131,11 @@ impl LedTopics {
         turn.lock_owned().await
     }
 
-    /// Opens what is not open of a topic, and enters it into the table.
+    /// Opens what is not open of a topic, configures what is, and enters it into the table.
     async fn open(&self, id: TopicId) {
         let _turn = self.turn(id.0).await;
         let Some((name, configs, partitions)) = self.found(id) else { return };
-        let config = log_config(&configs);
+        let config = LogConfig::from(TopicConfig::of(&configs));
         let before = self.table.by_id(id.0);
         let opened = stream::iter(partitions.into_iter().enumerate())
             .map(|(index, found)| {
@@ -133,7 +146,10 @@ impl LedTopics {
                 };
                 async move {
                     match here {
-                        Some(log) => Partition::Here(log),
+                        Some(log) => {
+                            log.configure(config);
+                            Partition::Here(log)
+                        }
                         None => self.open_partition(found, config).await,
                     }
                 }
@@ -141,7 +157,7 @@ impl LedTopics {
             .buffered(PARTITIONS_OPENING)
             .collect()
             .await;
-        self.enter(Topic { name: name.into(), id: id.0, partitions: opened });
+        self.enter(Topic { name: name.into(), id: id.0, configs, partitions: opened });
     }
 
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
@@ -222,14 +238,14 @@ impl LedTopics {
     }
 
     /// Looks after the table until dropped: keeps it in step with the metadata, opens what could not be opened,
-    /// and forgets silent producers.
+    /// forgets silent producers, and removes what has expired.
     pub async fn maintain(&self) {
-        futures::future::join(self.follow(), self.tend()).await;
+        futures::future::join3(self.follow(), self.tend(), self.retain()).await;
     }
 
-    /// Opens the topics that the metadata has and the table lacks, and closes those that are gone from it, whenever
-    /// the metadata changes. A create or delete whose client gave up waiting, or that came by way of the
-    /// registration before, takes effect by this alone.
+    /// Opens the topics that the metadata has and the table lacks, configures those whose configurations have
+    /// changed, and closes those that are gone from it, whenever the metadata changes. A request whose client gave up
+    /// waiting, or that came by way of the registration before, takes effect by this alone.
     ///
     /// Not looked at here is who leads: a stream gets another leader only when its own is out or its log closed, and
     /// then a new registration has taken this one's place.
@@ -237,9 +253,9 @@ impl LedTopics {
         let mut changes = self.metadata.changes();
         loop {
             changes.mark_unchanged();
-            let (missing, gone) = self.difference();
+            let (behind, gone) = self.difference();
             stream::iter(gone).for_each(|id| self.close(id)).await;
-            stream::iter(missing).for_each_concurrent(TOPICS_OPENING, |id| self.open(id)).await;
+            stream::iter(behind).for_each_concurrent(TOPICS_OPENING, |id| self.open(id)).await;
             if changes.changed().await.is_err() {
                 // The metadata has ended: nothing changes any more.
                 std::future::pending::<()>().await;
@@ -249,13 +265,16 @@ impl LedTopics {
         }
     }
 
-    /// What the metadata has and the table lacks, and the other way round.
+    /// What the metadata has and the table lacks or has otherwise, and what only the table has.
     fn difference(&self) -> (Vec<TopicId>, Vec<Uuid>) {
         self.metadata.view(|state| {
-            let missing = state.topics().map(|(id, _)| id).filter(|id| self.table.by_id(id.0).is_none());
+            let behind = state.topics().filter(|(id, topic)| {
+                self.table.by_id(id.0).is_none_or(|open| open.configs != topic.configs)
+            });
+            let behind = behind.map(|(id, _)| id);
             let open = self.table.all();
             let gone = open.iter().map(|topic| topic.id).filter(|id| state.topic(TopicId(*id)).is_none());
-            (missing.collect(), gone.collect())
+            (behind.collect(), gone.collect())
         })
     }
 
@@ -310,6 +329,23 @@ impl LedTopics {
         Ok(())
     }
 
+    /// Changes a topic's configurations; its partitions go by them when this returns. Dropped before that, they do
+    /// by [`Self::maintain`] if they were changed.
+    ///
+    /// # Errors
+    /// When there is no such topic, its configurations become too long, or the metadata can't be changed now.
+    pub async fn alter(
+        &self,
+        id: Uuid,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        let topic = TopicId(id);
+        self.commit(Command::AlterTopic { topic, set, unset }).await?;
+        self.open(topic).await;
+        Ok(())
+    }
+
     /// A producer id that nobody has had.
     ///
     /// # Errors
@@ -341,27 +377,6 @@ impl LedTopics {
     }
 }
 
-/// What a topic's settings mean for its logs. They were checked when they were made.
-fn log_config(configs: &BTreeMap<String, String>) -> LogConfig {
-    let mut config = LogConfig::default();
-    let rules: &mut Rules = &mut config.rules;
-    let number = |name: &str| configs.get(name).and_then(|value| value.parse::<i64>().ok());
-    if let Some(bytes) = number("max.message.bytes").and_then(|bytes| usize::try_from(bytes).ok()) {
-        rules.max_message_bytes = bytes;
-    }
-    if let Some(ms) = number("message.timestamp.before.max.ms") {
-        rules.timestamp_before_max_ms = ms;
-    }
-    if let Some(ms) = number("message.timestamp.after.max.ms") {
-        rules.timestamp_after_max_ms = ms;
-    }
-    if configs.get("message.timestamp.type").is_some_and(|kind| kind == "LogAppendTime") {
-        rules.timestamp_type = TimestampType::LogAppendTime;
-    }
-    rules.compacted = configs.get("cleanup.policy").is_some_and(|policy| policy.contains("compact"));
-    config
-}
-
 #[cfg(test)]
 #[path = "led_topics_tests.rs"]
-mod tests;
+pub(crate) mod tests;

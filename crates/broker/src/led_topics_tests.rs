@@ -9,8 +9,8 @@ use levee_object::Store;
 use levee_object::stores::memory::MemoryStore;
 use levee_store::WalOptions;
 
-async fn led() -> Arc<LedTopics> {
-    let (clock, random) = (Clock::simulated(0), Random::seeded(1));
+pub(crate) async fn led() -> Arc<LedTopics> {
+    let (clock, random) = (Clock::simulated(1_700_000_000_000), Random::seeded(1));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
     let metadata = Metadata::start(ctx, ControllerOptions::default()).await.unwrap();
@@ -47,7 +47,7 @@ async fn create(led: &LedTopics, name: &str) -> TopicId {
 }
 
 /// Time is simulated: it passes when everything waits.
-async fn settle(led: &LedTopics) {
+pub(crate) async fn settle(led: &LedTopics) {
     led.clock.sleep(FOLLOW_PACE * 2).await;
 }
 
@@ -137,6 +137,7 @@ async fn a_topic_that_was_deleted_while_it_was_opened_is_not_entered() {
     let Partition::Here(log) = &partitions[0] else { panic!("{partitions:?}") };
     let stream = log.stream();
     assert_eq!(led.store.end(stream).unwrap().durable, Offset::ZERO);
-    led.enter(Topic { name: name.into(), id: id.0, partitions: partitions.clone() });
+    let configs = BTreeMap::new();
+    led.enter(Topic { name: name.into(), id: id.0, configs, partitions: partitions.clone() });
     assert!(led.table.by_id(id.0).is_none() && led.store.end(stream).is_none());
 }

@@ -171,8 +171,14 @@ impl Node {
                 random: random.clone(),
             };
             let wal = options.wal.options(opened.kind);
-            let supervisor =
-                Supervisor { registrant, wal, shown: shown.clone(), clock, random: random.clone() };
+            let supervisor = Supervisor {
+                registrant,
+                wal,
+                retention_every: options.retention_check_interval,
+                shown: shown.clone(),
+                clock,
+                random: random.clone(),
+            };
             supervisor.healthy(false, "registering");
             let broker = supervisor.register(Newcomer::Started, &mut None).await?;
             Ok::<_, StartError>((supervisor, broker))
@@ -183,6 +189,7 @@ impl Node {
             up = coming_up => up?,
         };
         let config = Config {
+            broker_configs: options.broker_configs(&host.0, host.1),
             broker: Broker {
                 id: i32::try_from(options.node.0).unwrap_or(i32::MAX),
                 host: host.0,

@@ -48,6 +48,7 @@ async fn health_says_that_the_metadata_has_failed_and_the_node_stays() {
         node: NodeId(1),
         auto_create_topics: true,
         num_partitions: 1,
+        retention_check_interval: Duration::from_secs(300),
         wal: WalConfig::default(),
     };
     let opened = Opened { store: store.clone(), kind: Kind::Cloud, metrics: Arc::default() };

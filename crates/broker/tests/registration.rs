@@ -33,6 +33,7 @@ fn options(session_timeout: Duration) -> NodeOptions {
         node: NodeId(1),
         auto_create_topics: true,
         num_partitions: 1,
+        retention_check_interval: Duration::from_secs(300),
         wal: WalConfig { pace: Some(Duration::from_millis(1)), ..WalConfig::default() },
     }
 }

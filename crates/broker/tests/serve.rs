@@ -6,8 +6,9 @@
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
-    MetadataRequest, MetadataResponse, ProduceResponse as TheirProduceResponse, RequestHeader,
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
+    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
+    ProduceResponse as TheirProduceResponse, RequestHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 use levee_base::Clock;
@@ -17,6 +18,7 @@ use levee_broker::handlers::records::Records;
 use levee_broker::net::Listener;
 use levee_broker::wire::fetch::FetchResponse;
 use levee_broker::wire::produce::{PartitionResponse, ProduceRequest, ProduceResponse, TopicResponse};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,6 +56,23 @@ impl Backend for Fixed {
     async fn create_topic(&self, _: NewTopic) -> Result<Topic, BackendError> {
         Err(BackendError::Unavailable("fixed".into()))
     }
+    fn node_id(&self) -> i32 {
+        1
+    }
+    fn topic_configs(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        self.topic(name).map(|_| BTreeMap::new())
+    }
+    fn broker_configs(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::new()
+    }
+    async fn alter_topic(
+        &self,
+        _: Uuid,
+        _: BTreeMap<String, String>,
+        _: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        Err(BackendError::Unavailable("fixed".into()))
+    }
     async fn delete_topic(&self, _: Uuid) -> Result<(), BackendError> {
         Err(BackendError::Unavailable("fixed".into()))
     }
@@ -89,6 +108,9 @@ impl Records for Lengths {
     }
     async fn list_offsets(&self, _: ListOffsetsRequest, _: i16) -> ListOffsetsResponse {
         ListOffsetsResponse::default()
+    }
+    async fn delete_records(&self, _: DeleteRecordsRequest) -> DeleteRecordsResponse {
+        DeleteRecordsResponse::default()
     }
 }
 

@@ -99,6 +99,9 @@ options! {
     auto_create_topics: bool = "LEVEE_AUTO_CREATE_TOPICS", "BOOL", true;
     /// Partitions of a topic that is created without saying how many (Kafka's num.partitions).
     num_partitions: u32 = "LEVEE_NUM_PARTITIONS", "N", 1, clap::value_parser!(u32).range(1..=10_000);
+    /// How often records that have expired by retention.ms and retention.bytes are removed, in milliseconds (Kafka's
+    /// log.retention.check.interval.ms).
+    retention_check_interval_ms: u64 = "LEVEE_RETENTION_CHECK_INTERVAL_MS", "N", 300_000, clap::value_parser!(u64).range(100..=86_400_000);
     /// The least time between two flushes, in microseconds; 0 means 2,500 on a folder and 100,000 elsewhere.
     /// Each flush is one PUT: 100 ms is at most 10 a second, about $130 a month at $5 a million for a broker
     /// that never idles. Half of it doubles the bill and takes half of it off the latency.
@@ -164,6 +167,9 @@ fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
     };
     if given.session_timeout_ms.is_some_and(|ms| !(1_000..=600_000).contains(&ms)) {
         return Err(format!("{shown}: session-timeout-ms is not in 1000..=600000").into());
+    }
+    if given.retention_check_interval_ms.is_some_and(|ms| !(100..=86_400_000).contains(&ms)) {
+        return Err(format!("{shown}: retention-check-interval-ms is not in 100..=86400000").into());
     }
     range("num-partitions", given.num_partitions, 1..=10_000)?;
     range("wal-in-flight", given.wal_in_flight, 0..=16)?;

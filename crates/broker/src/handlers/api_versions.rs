@@ -7,7 +7,7 @@ use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
 /// What is served: the API, and its first and last version. Lists only what works; the last versions are those of
 /// Apache Kafka 4.3, or of the kafka-protocol crate where it is behind (ListOffsets 11).
-const SERVED: [(ApiKey, i16, i16); 9] = [
+const SERVED: [(ApiKey, i16, i16); 13] = [
     (ApiKey::Produce, *produce::VERSIONS.start(), *produce::VERSIONS.end()),
     (ApiKey::Fetch, *fetch::VERSIONS.start(), *fetch::VERSIONS.end()),
     (ApiKey::ListOffsets, 1, 10),
@@ -16,7 +16,11 @@ const SERVED: [(ApiKey, i16, i16); 9] = [
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),
+    (ApiKey::DeleteRecords, 0, 2),
     (ApiKey::InitProducerId, 0, 5),
+    (ApiKey::DescribeConfigs, 1, 4),
+    (ApiKey::AlterConfigs, 0, 2),
+    (ApiKey::IncrementalAlterConfigs, 0, 1),
 ];
 
 /// Produce is advertised from version 0 on, though served from 3: librdkafka takes a broker without it for one that

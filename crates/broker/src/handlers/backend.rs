@@ -1,6 +1,6 @@
 //! What the handlers need of the cluster's metadata. `node.rs` serves it; tests have one in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -68,6 +68,9 @@ pub enum BackendError {
     /// There is no such topic.
     #[error("there is no such topic")]
     UnknownTopic,
+    /// A topic's configurations take more room than it may have.
+    #[error("the topic's configurations are too long: {0}")]
+    ConfigsTooLong(String),
     /// It may or may not have been done: the metadata can't be written now. Worth trying again.
     #[error("the cluster's metadata can't be changed now: {0}")]
     Unavailable(String),
@@ -80,6 +83,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The node id of the controller; the one to which clients send administrative requests.
     fn controller_id(&self) -> i32;
+
+    /// The node id of this broker.
+    fn node_id(&self) -> i32;
 
     /// The live brokers, by node id.
     fn brokers(&self) -> Vec<Broker>;
@@ -98,6 +104,20 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Creates a topic; returns once that is durable and this broker acts on it.
     fn create_topic(&self, topic: NewTopic) -> impl Future<Output = Result<Topic, BackendError>> + Send;
+
+    /// The configurations that a topic has of its own.
+    fn topic_configs(&self, name: &str) -> Option<BTreeMap<String, String>>;
+
+    /// The broker's own configurations, by Kafka's names, as far as they are not Kafka's defaults.
+    fn broker_configs(&self) -> BTreeMap<&'static str, String>;
+
+    /// Changes a topic's configurations, all of them or none; returns once that is durable and this broker acts on it.
+    fn alter_topic(
+        &self,
+        id: Uuid,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Deletes a topic; returns once that is durable.
     fn delete_topic(&self, id: Uuid) -> impl Future<Output = Result<(), BackendError>> + Send;

@@ -90,10 +90,10 @@ fn check<B: Backend>(backend: &B, topic: CreatableTopic, partitions: &mut usize)
     }
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
-        topic_configs::check(&config.name, config.value.as_deref())?;
-        configs
-            .insert(config.name.to_string(), config.value.as_deref().unwrap_or_default().trim().to_owned());
+        let value = topic_configs::check(&config.name, config.value.as_deref())?;
+        configs.insert(config.name.to_string(), value);
     }
+    topic_configs::check_together(&configs)?;
     let defaults = backend.defaults();
     let (count, leaders, replication_factor) = if topic.assignments.is_empty() {
         let factor = match topic.replication_factor {

@@ -38,7 +38,7 @@ impl Fixture {
         let mut partitions: Vec<_> = logs.iter().cloned().map(Partition::Here).collect();
         partitions.push(Partition::Elsewhere(Leader { id: 8, epoch: 4 }));
         let table = Arc::new(PartitionTable::default());
-        table.insert(Known { name: "t".into(), id: TOPIC, partitions });
+        table.insert(Known { name: "t".into(), id: TOPIC, configs: Default::default(), partitions });
         let fetcher = Fetcher::new(table, FetchSessions::new(Random::seeded(3)), clock, 1);
         Self { streams, logs, fetcher, clock }
     }

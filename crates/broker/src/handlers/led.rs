@@ -1,31 +1,41 @@
-//! The three APIs about records, over the partitions that this broker leads.
+//! The APIs about records, over the partitions that this broker leads.
 
 use super::fetch::Fetcher;
 use super::records::Records;
-use super::{list_offsets, produce};
+use super::{delete_records, list_offsets, produce};
 use crate::fetch_session::FetchSessions;
 use crate::partition::PartitionTable;
+use crate::partition::starts::Starts;
 use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
-use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ListOffsetsResponse};
+use kafka_protocol::messages::{
+    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+};
 use levee_base::{Clock, Random};
 use std::sync::Arc;
 
-/// Serves Produce, Fetch and ListOffsets for the partitions of a table.
+/// Serves Produce, Fetch, ListOffsets and DeleteRecords for the partitions of a table.
 #[derive(Debug)]
 pub struct LedPartitions {
     table: Arc<PartitionTable>,
     fetcher: Fetcher,
+    starts: Arc<dyn Starts>,
     clock: Clock,
 }
 
 impl LedPartitions {
     /// For the broker `node_id`. Session ids are drawn from `random`.
     #[must_use]
-    pub fn new(table: Arc<PartitionTable>, node_id: i32, clock: Clock, random: Random) -> Self {
+    pub fn new(
+        table: Arc<PartitionTable>,
+        starts: Arc<dyn Starts>,
+        node_id: i32,
+        clock: Clock,
+        random: Random,
+    ) -> Self {
         let fetcher = Fetcher::new(table.clone(), FetchSessions::new(random), clock, node_id);
-        Self { table, fetcher, clock }
+        Self { table, fetcher, starts, clock }
     }
 
     /// What answers Fetch, for the metrics of its sessions.
@@ -50,6 +60,10 @@ impl Records for LedPartitions {
 
     async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
         list_offsets::list_offsets(&self.table, request, version).await
+    }
+
+    async fn delete_records(&self, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
+        delete_records::delete_records(&self.table, self.clock, &*self.starts, request).await
     }
 }
 

@@ -3,6 +3,7 @@
 use super::*;
 use crate::batch::build::Build;
 use crate::batch::{BatchView, records};
+use crate::handlers::backend::BackendError;
 use crate::partition::log::LogConfig;
 use crate::partition::{Partition, PartitionLog, Topic};
 use crate::wire::produce::{ProducePartition, ProduceTopic, TopicRef};
@@ -20,7 +21,7 @@ use levee_object::stores::resilient::{Resilient, RetryPolicy};
 use levee_store::{
     Extent, Metrics, ObjectRef, Registrar, RegistrarError, Registration, StreamStore, Trim, WalOptions,
 };
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
 use std::time::Duration;
 use uuid::Uuid;
@@ -59,6 +60,16 @@ impl Registrar for Extents {
     }
 }
 
+/// No start is moved here.
+#[derive(Debug)]
+struct Kept;
+
+impl Starts for Kept {
+    fn advance(&self, _: Vec<(StreamId, Offset)>) -> BoxFuture<'static, Result<(), BackendError>> {
+        Box::pin(async { Err(BackendError::Unavailable("starts are kept".to_owned())) })
+    }
+}
+
 /// A broker that leads one partition. Dropping it is a crash.
 struct Broker {
     epoch: BrokerEpoch,
@@ -79,8 +90,13 @@ impl Broker {
         let log = PartitionLog::open(store.clone(), STREAM, epoch_number, config, ctx.clock).await.unwrap();
         let table = Arc::new(PartitionTable::default());
         let partitions = vec![Partition::Here(Arc::new(log))];
-        table.insert(Topic { name: "t".into(), id: Uuid::from_u128(1), partitions });
-        let led = LedPartitions::new(table, 1, ctx.clock, ctx.random.fork());
+        table.insert(Topic {
+            name: "t".into(),
+            id: Uuid::from_u128(1),
+            configs: BTreeMap::new(),
+            partitions,
+        });
+        let led = LedPartitions::new(table, Arc::new(Kept), 1, ctx.clock, ctx.random.fork());
         Self { epoch, store, led }
     }
 

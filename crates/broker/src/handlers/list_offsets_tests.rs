@@ -10,6 +10,7 @@ use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsTopic;
 use kafka_protocol::protocol::StrBytes;
 use levee_base::{Clock, Offset, StreamId};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -32,7 +33,7 @@ async fn table() -> (Arc<Simulated>, PartitionTable) {
         Partition::Unavailable,
     ];
     let table = PartitionTable::default();
-    table.insert(Topic { name: "t".into(), id: Uuid::from_u128(1), partitions });
+    table.insert(Topic { name: "t".into(), id: Uuid::from_u128(1), configs: BTreeMap::new(), partitions });
     (simulated, table)
 }
 
@@ -72,6 +73,18 @@ async fn each_question_has_its_answer() {
         (31, (0, -1, -1, -1)),
         (i64::MAX, (0, -1, -1, -1)),
     ] {
+        assert_eq!(ask(&table, "t", vec![asked(0, timestamp)], VERSION).await, [answer], "{timestamp}");
+    }
+}
+
+/// DeleteRecords can say any offset.
+#[tokio::test(start_paused = true)]
+async fn a_partition_may_begin_within_a_batch() {
+    let (simulated, table) = table().await;
+    simulated.set_start(StreamId(1), Offset(101));
+    for (timestamp, answer) in
+        [(-2, (0, 101, -1, 3)), (-3, (0, 101, 30, 3)), (0, (0, 101, 30, 3)), (31, (0, -1, -1, -1))]
+    {
         assert_eq!(ask(&table, "t", vec![asked(0, timestamp)], VERSION).await, [answer], "{timestamp}");
     }
 }

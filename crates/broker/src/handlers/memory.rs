@@ -1,7 +1,7 @@
 //! A backend in memory, for the handlers' tests.
 
 use super::backend::{Backend, BackendError, Broker, Defaults, NewTopic, Partition, Topic};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use uuid::Uuid;
 
@@ -50,6 +50,10 @@ impl Backend for Memory {
         1
     }
 
+    fn node_id(&self) -> i32 {
+        1
+    }
+
     fn brokers(&self) -> Vec<Broker> {
         vec![Broker { id: 1, host: "localhost".into(), port: 9092 }]
     }
@@ -86,6 +90,31 @@ impl Backend for Memory {
             Topic { name: new.name.clone(), id, partitions: vec![partition; new.partitions as usize] };
         state.topics.insert(new.name.to_string(), (topic.clone(), new));
         Ok(topic)
+    }
+
+    fn topic_configs(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        self.created(name).map(|new| new.configs)
+    }
+
+    fn broker_configs(&self) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([("node.id", "1".to_owned()), ("num.partitions", "4".to_owned())])
+    }
+
+    async fn alter_topic(
+        &self,
+        id: Uuid,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        let mut state = self.0.lock().unwrap();
+        if state.failing {
+            return Err(BackendError::Unavailable("the store is down".into()));
+        }
+        let mut topics = state.topics.values_mut();
+        let (_, topic) = topics.find(|(topic, _)| topic.id == id).ok_or(BackendError::UnknownTopic)?;
+        topic.configs.retain(|name, _| !unset.contains(name));
+        topic.configs.extend(set);
+        Ok(())
     }
 
     async fn delete_topic(&self, id: Uuid) -> Result<(), BackendError> {

@@ -2,12 +2,18 @@
 //!
 //! One file per API. Handlers see the cluster through `Backend` and the records through `Records`, never a store.
 
+pub mod alter_configs;
+mod altering;
 pub mod api_versions;
 pub mod backend;
+mod broker_configs;
 pub mod create_topics;
+pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_configs;
 pub mod fetch;
 pub mod find_coordinator;
+pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod led;
 pub mod list_offsets;
@@ -34,7 +40,7 @@ use records::Records;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 
 /// Told of each request that is done with: its header, how long it took from its last byte to its answer, and the
 /// bytes of both. For metrics.
@@ -45,6 +51,8 @@ pub struct Handlers<B, R> {
     backend: Arc<B>,
     records: Arc<R>,
     clock: Clock,
+    /// Held while configurations are changed: what they become depends on what they were.
+    altering: Mutex<()>,
     /// Memory that decoded requests may yet take.
     decoded: Semaphore,
     observer: Option<Observer>,
@@ -53,7 +61,14 @@ pub struct Handlers<B, R> {
 impl<B: Backend, R: Records> Handlers<B, R> {
     /// Over the cluster's metadata and the partitions led here.
     pub fn new(backend: Arc<B>, records: Arc<R>, clock: Clock) -> Self {
-        Self { backend, records, clock, decoded: Semaphore::new(DECODED_BYTES), observer: None }
+        Self {
+            backend,
+            records,
+            clock,
+            altering: Mutex::default(),
+            decoded: Semaphore::new(DECODED_BYTES),
+            observer: None,
+        }
     }
 
     /// Which tells `observer` of every request.
@@ -146,6 +161,22 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
                 version,
                 &delete_topics::handle(backend, &self.clock, request, version).await,
             ),
+            RequestKind::DeleteRecords(request) => {
+                Response::message(head, version, &self.records.delete_records(request).await)
+            }
+            RequestKind::DescribeConfigs(request) => {
+                Response::message(head, version, &describe_configs::handle(backend, request))
+            }
+            RequestKind::AlterConfigs(request) => {
+                let _turn = self.altering.lock().await;
+                let response = alter_configs::handle(backend, &self.clock, request).await;
+                Response::message(head, version, &response)
+            }
+            RequestKind::IncrementalAlterConfigs(request) => {
+                let _turn = self.altering.lock().await;
+                let response = incremental_alter_configs::handle(backend, &self.clock, request).await;
+                Response::message(head, version, &response)
+            }
             RequestKind::InitProducerId(request) => {
                 Response::message(head, version, &init_producer_id::handle(backend, &request).await)
             }

@@ -5,6 +5,7 @@ use crate::batch::build::{Build, rehash};
 use crate::batch::{Compression, Rules};
 use crate::partition::log::LogConfig;
 use crate::partition::simulated::Simulated;
+use crate::topic_config::TopicConfig;
 use crate::wire::writer::Leader;
 use futures::FutureExt;
 use levee_base::{Offset, StreamId};
@@ -34,7 +35,12 @@ impl Fixture {
         partitions.push(Partition::Elsewhere(Leader { id: 8, epoch: 4 }));
         partitions.push(Partition::Unavailable);
         let table = PartitionTable::default();
-        table.insert(Known { name: "t".into(), id: Uuid::from_u128(5), partitions });
+        table.insert(Known {
+            name: "t".into(),
+            id: Uuid::from_u128(5),
+            configs: Default::default(),
+            partitions,
+        });
         Self { streams, table, clock, logs }
     }
 
@@ -191,7 +197,7 @@ async fn what_is_not_led_here_is_refused_by_itself() {
 #[tokio::test(start_paused = true)]
 async fn refused_batches_have_kafkas_codes() {
     let rules = Rules { timestamp_after_max_ms: 1_000, ..Rules::default() };
-    let f = Fixture::new(LogConfig { rules, ..LogConfig::default() }).await;
+    let f = Fixture::new(TopicConfig { rules, ..TopicConfig::default() }.into()).await;
     let good = Build::records(2, NOW);
     let changed = |at: usize, value: &[u8]| {
         let mut bytes = good.bytes();

@@ -1,9 +1,11 @@
-//! What the handlers need of the partitions that this broker leads: the three APIs that are about records.
+//! What the handlers need of the partitions that this broker leads: the APIs that are about records.
 
 use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
-use kafka_protocol::messages::{FetchRequest, ListOffsetsRequest, ListOffsetsResponse};
+use kafka_protocol::messages::{
+    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+};
 
 /// The partitions led here.
 pub trait Records: Send + Sync + 'static {
@@ -27,4 +29,10 @@ pub trait Records: Send + Sync + 'static {
         request: ListOffsetsRequest,
         version: i16,
     ) -> impl Future<Output = ListOffsetsResponse> + Send;
+
+    /// Answers a DeleteRecords.
+    fn delete_records(
+        &self,
+        request: DeleteRecordsRequest,
+    ) -> impl Future<Output = DeleteRecordsResponse> + Send;
 }

@@ -3,6 +3,7 @@
 use levee_base::NodeId;
 use levee_object::stores::Kind;
 use levee_store::WalOptions;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -28,8 +29,25 @@ pub struct NodeOptions {
     pub auto_create_topics: bool,
     /// Kafka's `num.partitions`.
     pub num_partitions: u32,
+    /// Kafka's `log.retention.check.interval.ms`.
+    pub retention_check_interval: Duration,
     /// The write-ahead log's.
     pub wal: WalConfig,
+}
+
+impl NodeOptions {
+    /// The broker's configurations that they stand for, by Kafka's names.
+    pub(super) fn broker_configs(&self, host: &str, port: u16) -> BTreeMap<&'static str, String> {
+        BTreeMap::from([
+            ("advertised.listeners", format!("PLAINTEXT://{}", host_and_port(host, port))),
+            ("auto.create.topics.enable", self.auto_create_topics.to_string()),
+            ("broker.id", self.node.0.to_string()),
+            ("broker.session.timeout.ms", self.session_timeout.as_millis().to_string()),
+            ("log.retention.check.interval.ms", self.retention_check_interval.as_millis().to_string()),
+            ("node.id", self.node.0.to_string()),
+            ("num.partitions", self.num_partitions.to_string()),
+        ])
+    }
 }
 
 /// What is configured of the write-ahead log; `None` takes what suits the store.

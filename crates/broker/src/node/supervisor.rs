@@ -28,6 +28,7 @@ const HELD_AGAIN: Duration = Duration::from_secs(5);
 pub(super) struct Supervisor {
     pub(super) registrant: Registrant,
     pub(super) wal: WalOptions,
+    pub(super) retention_every: Duration,
     pub(super) shown: Arc<Shown>,
     pub(super) clock: Clock,
     pub(super) random: Random,
@@ -68,7 +69,8 @@ impl Supervisor {
         for recovered in indexes {
             streams.keep_indexes(recovered);
         }
-        let led = LedTopics::new(registrant.node, epoch, metadata, streams, *clock, random.clone());
+        let led = LedTopics::new(registrant.node, epoch, metadata, streams, *clock, random.clone())
+            .retaining_every(self.retention_every);
         led.open_all().await;
         Ok(Arc::new(led))
     }

@@ -16,9 +16,12 @@ use super::note::{Note, NoteError};
 use super::producers::{Claim, Producers, SequenceError, Verdict};
 use super::stream::Streams;
 use super::times::TimeIndex;
-use crate::batch::{Checked, Invalid, Rules, TimestampType, validate};
+use crate::batch::{Checked, Invalid, TimestampType, validate};
+use crate::retention;
+use crate::topic_config::TopicConfig;
 use levee_base::limits::{
     PARTITION_PRODUCERS, PRODUCER_ID_EXPIRATION, TIME_INDEX_ENTRIES, TIME_INDEX_SPACING,
+    TIME_INDEX_SPACING_TIME,
 };
 use levee_base::{Clock, Offset, Slot, StreamId};
 use levee_store::{self as store, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds};
@@ -27,18 +30,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
 
 /// What can be configured of a partition while it is open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LogConfig {
-    /// What batches must be like.
-    pub rules: Rules,
+    /// Its topic's configurations.
+    pub topic: TopicConfig,
     /// `producer.id.expiration.ms`: for how long a silent producer is remembered.
     pub producer_expiration_ms: i64,
 }
 
+impl From<TopicConfig> for LogConfig {
+    fn from(topic: TopicConfig) -> Self {
+        let expiration = i64::try_from(PRODUCER_ID_EXPIRATION.as_millis()).unwrap_or(i64::MAX);
+        Self { topic, producer_expiration_ms: expiration }
+    }
+}
+
 impl Default for LogConfig {
     fn default() -> Self {
-        let expiration = i64::try_from(PRODUCER_ID_EXPIRATION.as_millis()).unwrap_or(i64::MAX);
-        Self { rules: Rules::default(), producer_expiration_ms: expiration }
+        TopicConfig::default().into()
     }
 }
 
@@ -149,6 +158,7 @@ struct Pending {
     end: Offset,
     slot: Slot,
     max_timestamp: i64,
+    appended_ms: i64,
 }
 
 #[derive(Debug)]
@@ -176,7 +186,7 @@ impl State {
             };
             self.producers.record(&claim, base, note.max_timestamp, note.appended_ms, end);
         }
-        self.times.push(base, end, note.max_timestamp);
+        self.times.push(base, end, note.max_timestamp, note.appended_ms);
         self.epochs.assign(note.leader_epoch, base);
         self.appended_ms = self.appended_ms.max(note.appended_ms);
         Ok(())
@@ -185,7 +195,7 @@ impl State {
     /// Enters what has become durable in the time index.
     pub(super) fn settle(&mut self, durable: Offset) {
         while let Some(batch) = self.pending.front().copied().filter(|batch| batch.end <= durable) {
-            self.times.push(batch.base, batch.end, batch.max_timestamp);
+            self.times.push(batch.base, batch.end, batch.max_timestamp, batch.appended_ms);
             self.pending.pop_front();
         }
     }
@@ -222,9 +232,10 @@ impl PartitionLog {
         clock: Clock,
     ) -> Result<Self, OpenError> {
         let ends = streams.ends(stream).ok_or(OpenError::NotOpen)?;
+        let spacing_ms = i64::try_from(TIME_INDEX_SPACING_TIME.as_millis()).unwrap_or(i64::MAX);
         let mut state = State {
             producers: Producers::new(PARTITION_PRODUCERS),
-            times: TimeIndex::new(TIME_INDEX_ENTRIES, TIME_INDEX_SPACING),
+            times: TimeIndex::new(TIME_INDEX_ENTRIES, TIME_INDEX_SPACING, spacing_ms),
             epochs: LeaderEpochs::default(),
             pending: VecDeque::new(),
             appended_ms: i64::MIN,
@@ -309,7 +320,7 @@ impl PartitionLog {
     /// # Errors
     /// See [`Invalid`].
     pub fn check<'a>(&self, records: &'a mut [u8], version: i16) -> Result<Checked<'a>, Invalid> {
-        validate::check(records, version, &self.config().rules, self.clock.wall_ms())
+        validate::check(records, version, &self.config().topic.rules, self.clock.wall_ms())
     }
 
     /// Appends a batch. After [`AppendError::Full`] the same one may be tried again.
@@ -317,7 +328,7 @@ impl PartitionLog {
     /// # Errors
     /// See [`AppendError`].
     pub fn append(&self, checked: &mut Checked<'_>) -> Result<Appended, AppendError> {
-        let stamped = self.config().rules.timestamp_type == TimestampType::LogAppendTime;
+        let stamped = self.config().topic.rules.timestamp_type == TimestampType::LogAppendTime;
         let mut state = self.state();
         // Nobody else appends to this stream, so the end holds for as long as the lock is held.
         let ends = self.ends().ok_or(AppendError::NotLeader)?;
@@ -360,7 +371,7 @@ impl PartitionLog {
         })?;
         state.appended_ms = appended_ms;
         let end = Offset(base.0 + u64::from(count));
-        state.pending.push_back(Pending { base, end, slot, max_timestamp });
+        state.pending.push_back(Pending { base, end, slot, max_timestamp, appended_ms });
         if let Some(claim) = claim {
             state.producers.record(&claim, base, max_timestamp, appended_ms, ends.durable);
         }
@@ -383,6 +394,25 @@ impl PartitionLog {
     #[must_use]
     pub fn producers(&self) -> usize {
         self.state().producers.len()
+    }
+
+    /// Where the partition is to begin by its topic's retention, if that is later than now. `extents` is where its
+    /// registered batches lie and how many bytes they take, oldest first; they are looked at only where
+    /// `retention.bytes` is set.
+    #[must_use]
+    pub fn retained_from(&self, extents: &[retention::Held]) -> Option<Offset> {
+        let ends = self.ends()?;
+        let topic = self.config().topic;
+        let now_ms = self.clock.wall_ms();
+        let mut state = self.state();
+        state.settle(ends.durable);
+        retention::new_start(&ends, extents, &state.times, &topic, now_ms)
+    }
+
+    /// The partition's start has moved: what is only about what lies before is forgotten.
+    pub fn start_moved(&self) {
+        let Some(ends) = self.ends() else { return };
+        self.state().times.drop_below(ends.start);
     }
 
     /// Reads whole durable batches from the one that holds `from` on, `max_bytes` at most, but for the first one

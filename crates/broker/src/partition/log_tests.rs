@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::batch::build::Build;
-use crate::batch::{BatchView, Compression};
+use crate::batch::{BatchView, Compression, Rules};
 use crate::partition::look_up::Located;
 use crate::partition::simulated::Simulated;
 use proptest::prelude::*;
@@ -85,7 +85,7 @@ async fn a_retry_finds_its_batch_pending_and_then_durable_also_after_reopening()
 async fn a_batch_that_found_no_room_may_be_tried_again() {
     for timestamp_type in [TimestampType::CreateTime, TimestampType::LogAppendTime] {
         let rules = Rules { timestamp_type, ..Rules::default() };
-        let (streams, log) = new_log(LogConfig { rules, ..LogConfig::default() }).await;
+        let (streams, log) = new_log(TopicConfig { rules, ..TopicConfig::default() }.into()).await;
         let mut bytes = Build::records(2, NOW).producer(7, 0, 0).bytes();
         let mut checked = log.check(&mut bytes, VERSION).unwrap();
         streams.set_full(true);
@@ -109,7 +109,7 @@ async fn nothing_is_taken_after_the_epoch_ended() {
 #[tokio::test(start_paused = true)]
 async fn the_leaders_time_is_stamped_and_never_goes_back() {
     let rules = Rules { timestamp_type: TimestampType::LogAppendTime, ..Rules::default() };
-    let config = LogConfig { rules, ..LogConfig::default() };
+    let config: LogConfig = TopicConfig { rules, ..TopicConfig::default() }.into();
     let (streams, log) = new_log(config).await;
     let first = append(&log, &Build::records(2, 5)).unwrap();
     assert_eq!(first.log_append_time_ms, Some(NOW));
@@ -189,7 +189,7 @@ async fn look_ups_by_time_name_the_record_and_the_epoch_that_wrote_it() {
 #[tokio::test(start_paused = true)]
 async fn stamped_batches_are_found_by_their_stamp() {
     let rules = Rules { timestamp_type: TimestampType::LogAppendTime, ..Rules::default() };
-    let (streams, log) = new_log(LogConfig { rules, ..LogConfig::default() }).await;
+    let (streams, log) = new_log(TopicConfig { rules, ..TopicConfig::default() }.into()).await;
     append(&log, &Build::records(3, 5)).unwrap();
     streams.flush_all();
     let found = log.at_timestamp(NOW).await.unwrap().unwrap();

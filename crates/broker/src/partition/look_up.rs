@@ -64,9 +64,7 @@ impl PartitionLog {
                 return Ok(None);
             };
             let (located, end) = self
-                .first_record(base, tried == LOOK_UP_BATCHES, |record| {
-                    record.timestamp >= timestamp && record.offset >= ends.start.0.cast_signed()
-                })
+                .first_record(base, tried == LOOK_UP_BATCHES, |record| record.timestamp >= timestamp)
                 .await?;
             if located.is_some() {
                 return Ok(located);
@@ -149,9 +147,10 @@ impl PartitionLog {
         Ok(largest)
     }
 
-    /// The durable batch at `base`, and its end.
+    /// The durable batch at `base`, and its end. The partition may begin within it.
     async fn batch_at(&self, base: Offset) -> Result<(bytes::Bytes, Offset), FetchError> {
-        let runs = self.streams.read(self.stream, base, 1, true).await?;
+        let start = self.ends().ok_or(FetchError::NotLeader)?.start;
+        let runs = self.streams.read(self.stream, base.max(start), 1, true).await?;
         let run = runs.into_iter().next().ok_or(FetchError::NotLeader)?;
         let end = run.end;
         Ok((run.bytes, end))
@@ -168,12 +167,13 @@ impl PartitionLog {
     ) -> Result<(Option<Located>, Offset), FetchError> {
         let (bytes, end) = self.batch_at(base).await?;
         let Some(view) = BatchView::first(&bytes) else { return Ok((None, end)) };
-        let whole = located(&view, view.base_offset(), view.max_timestamp());
-        let limit_bytes = self.config().rules.unpacked_bytes();
+        let start = self.ends().ok_or(FetchError::NotLeader)?.start.0.cast_signed();
+        let whole = located(&view, view.base_offset().max(start), view.max_timestamp());
+        let limit_bytes = self.config().topic.rules.unpacked_bytes();
         let Ok(records) = records::open(&view, limit_bytes) else { return Ok((Some(whole), end)) };
         for record in records {
             match record {
-                Ok(record) if wanted(&record) => {
+                Ok(record) if record.offset >= start && wanted(&record) => {
                     return Ok((Some(located(&view, record.offset, record.timestamp)), end));
                 }
                 Ok(_) => {}

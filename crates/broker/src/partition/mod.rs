@@ -13,6 +13,7 @@ pub mod log;
 pub mod look_up;
 pub mod note;
 pub mod producers;
+pub mod starts;
 pub mod stream;
 pub mod table;
 pub mod times;

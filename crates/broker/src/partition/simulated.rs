@@ -105,7 +105,11 @@ impl Simulated {
 
     fn durable(&self, state: &State, stream: StreamId, from: Offset) -> Result<Vec<Batch>, ReadError> {
         let slot = self.status.borrow().durable;
-        let (_, batches) = state.streams.get(&stream).ok_or(ReadError::UnknownStream)?;
+        let (start, batches) = state.streams.get(&stream).ok_or(ReadError::UnknownStream)?;
+        if from < *start {
+            let ends = StreamEnds { start: *start, durable: *start, appended: *start };
+            return Err(ReadError::OutOfRange { from, ends });
+        }
         if state.broken {
             return Err(ReadError::Unregistered { stream, offset: from });
         }

@@ -27,6 +27,8 @@ pub struct Topic {
     pub name: Arc<str>,
     /// Its id.
     pub id: Uuid,
+    /// The configurations of its own that its partitions go by.
+    pub configs: BTreeMap<String, String>,
     /// Its partitions, by number.
     pub partitions: Vec<Partition>,
 }
@@ -100,7 +102,7 @@ mod tests {
 
     fn topic(name: &str, id: u128, partitions: usize) -> Topic {
         let partitions = vec![Partition::Unavailable; partitions];
-        Topic { name: name.into(), id: Uuid::from_u128(id), partitions }
+        Topic { name: name.into(), id: Uuid::from_u128(id), configs: BTreeMap::new(), partitions }
     }
 
     #[test]

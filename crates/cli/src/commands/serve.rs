@@ -125,6 +125,7 @@ fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
         node: NodeId(options.node_id),
         auto_create_topics: options.auto_create_topics,
         num_partitions: options.num_partitions,
+        retention_check_interval: Duration::from_millis(options.retention_check_interval_ms),
         wal: WalConfig {
             pace: (options.wal_pace_us > 0).then(|| Duration::from_micros(options.wal_pace_us)),
             in_flight: given(options.wal_in_flight),

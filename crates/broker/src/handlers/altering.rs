@@ -1,0 +1,197 @@
+//! What AlterConfigs and IncrementalAlterConfigs have in common. The checks, their order and their words are those of
+//! Apache Kafka. Topics can be configured, and nothing else.
+
+use super::backend::Backend;
+use super::describe_configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC, unsupported};
+use super::{broker_configs, topic_configs, topic_name};
+use crate::errors::{Code, Failure};
+use kafka_protocol::protocol::StrBytes;
+use levee_base::Clock;
+use levee_base::clock::Instant;
+use levee_base::limits::ALTER_WAIT;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A topic's own configurations.
+type Configs = BTreeMap<String, String>;
+
+/// What is asked to change, of one resource.
+#[derive(Debug)]
+pub(super) struct Resource {
+    pub(super) kind: i8,
+    pub(super) name: StrBytes,
+    pub(super) changes: Vec<Change>,
+    /// Configurations that are not named lose their values (AlterConfigs).
+    pub(super) replaces: bool,
+}
+
+/// What is asked to change of one configuration.
+#[derive(Debug)]
+pub(super) struct Change {
+    pub(super) name: StrBytes,
+    pub(super) operation: i8,
+    pub(super) value: Option<StrBytes>,
+}
+
+/// What may be done with a configuration, by the numbers of the protocol.
+pub(super) const SET: i8 = 0;
+const DELETE: i8 = 1;
+const APPEND: i8 = 2;
+const SUBTRACT: i8 = 3;
+
+fn refused(message: impl Into<String>) -> Failure {
+    Failure::new(Code::InvalidRequest, message)
+}
+
+/// Changes each resource, or says why not, in their order. Of each either all is changed or nothing.
+pub(super) async fn alter<B: Backend>(
+    backend: &B,
+    clock: &Clock,
+    resources: &[Resource],
+    validate_only: bool,
+) -> Vec<Result<(), Failure>> {
+    let deadline = clock.now() + ALTER_WAIT;
+    let mut times = BTreeMap::new();
+    for resource in resources {
+        *times.entry((resource.kind, &resource.name)).or_insert(0_usize) += 1;
+    }
+    let mut outcomes = Vec::with_capacity(resources.len());
+    for resource in resources {
+        outcomes.push(if times[&(resource.kind, &resource.name)] > 1 {
+            Err(refused("Each resource must appear at most once."))
+        } else {
+            one(backend, clock, deadline, resource, validate_only).await
+        });
+    }
+    outcomes
+}
+
+async fn one<B: Backend>(
+    backend: &B,
+    clock: &Clock,
+    deadline: Instant,
+    resource: &Resource,
+    validate_only: bool,
+) -> Result<(), Failure> {
+    let name = resource.name.as_str();
+    let mut seen = BTreeSet::new();
+    if !resource.changes.iter().all(|change| seen.insert(&change.name)) {
+        return Err(refused("Error due to duplicate config keys"));
+    }
+    let lacks_value = |change: &&Change| change.operation != DELETE && change.value.is_none();
+    let nulls: Vec<_> = resource.changes.iter().filter(lacks_value).map(|change| &*change.name).collect();
+    if !nulls.is_empty() {
+        return Err(refused(format!("Null value not supported for : {}", nulls.join(", "))));
+    }
+    if let Some(change) = resource.changes.iter().find(|change| !(SET..=SUBTRACT).contains(&change.operation))
+    {
+        return Err(refused(format!("Unknown operations type {}", change.operation)));
+    }
+    match resource.kind {
+        TOPIC => {
+            let own = backend.topic_configs(name).unwrap_or_default();
+            let changed = changed(&own, resource)?;
+            let changed = valid(name, changed)?;
+            let topic = backend.topic(name).ok_or_else(|| {
+                Failure::new(Code::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."))
+            })?;
+            let unset: BTreeSet<String> =
+                own.keys().filter(|name| !changed.contains_key(*name)).cloned().collect();
+            let set: Configs =
+                changed.into_iter().filter(|(name, value)| own.get(name) != Some(value)).collect();
+            if validate_only || (set.is_empty() && unset.is_empty()) {
+                return Ok(());
+            }
+            let alter = backend.alter_topic(topic.id, set, unset);
+            match clock.timeout(deadline.saturating_duration_since(clock.now()), alter).await {
+                Some(outcome) => outcome.map_err(Failure::from),
+                None => Err(Failure::new(Code::RequestTimedOut, "The request timed out.")),
+            }
+        }
+        BROKER => {
+            if !name.is_empty() {
+                let own = backend.node_id();
+                let id: i32 = name
+                    .parse()
+                    .map_err(|_| refused(format!("Node id must be an integer, but it is: {name}")))?;
+                if id != own {
+                    return Err(refused(format!(
+                        "Unexpected broker id, expected {own}, but received {name}"
+                    )));
+                }
+            }
+            let sets = resource.changes.iter().filter(|change| change.operation != DELETE);
+            let names: Vec<String> = sets.map(|change| change.name.to_string()).collect();
+            // What was never set can be deleted.
+            if names.is_empty() { Ok(()) } else { Err(refused(broker_configs::fixed(&names))) }
+        }
+        BROKER_LOGGER if !resource.replaces => {
+            let own = backend.node_id();
+            if name != own.to_string() {
+                return Err(refused(format!("Unexpected node id. Expected {own}, but received {name}")));
+            }
+            Err(unsupported(BROKER_LOGGER))
+        }
+        CLIENT_METRICS if name.is_empty() => Err(refused("Subscription name can't be empty")),
+        GROUP if name.is_empty() => Err(refused("Default group resources are not allowed.")),
+        kind @ (CLIENT_METRICS | GROUP) => Err(unsupported(kind)),
+        kind => Err(refused(format!("Unknown resource type {kind}"))),
+    }
+}
+
+/// What a topic's configurations are to become, not yet checked.
+fn changed(own: &Configs, resource: &Resource) -> Result<Configs, Failure> {
+    let mut changed = if resource.replaces { Configs::new() } else { own.clone() };
+    for Change { name, operation, value } in &resource.changes {
+        let value = value.as_deref().unwrap_or_default();
+        match *operation {
+            SET => {
+                changed.insert(name.to_string(), value.to_owned());
+            }
+            DELETE => {
+                changed.remove(name.as_str());
+            }
+            operation => {
+                let adds = operation == APPEND;
+                let Some(known) = topic_configs::find(name).filter(|_| topic_configs::is_list(name)) else {
+                    let what = if adds { "APPEND" } else { "SUBTRACT" };
+                    let message = format!("Can't {what} to key {name} because its type is not LIST.");
+                    return Err(Failure::new(Code::InvalidConfig, message));
+                };
+                let before = changed.get(name.as_str()).map_or(known.default, String::as_str);
+                let mut list: Vec<&str> = before.split(',').filter(|one| !one.is_empty()).collect();
+                for one in value.split(',') {
+                    let at = list.iter().position(|other| *other == one);
+                    match at {
+                        None if adds => list.push(one),
+                        Some(at) if !adds => {
+                            list.remove(at);
+                        }
+                        _ => {}
+                    }
+                }
+                let list = list.join(",");
+                changed.insert(name.to_string(), list);
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Checks what a topic's configurations are to become, and writes the values as they are kept.
+fn valid(topic: &str, changed: Configs) -> Result<Configs, Failure> {
+    if topic.is_empty() {
+        return Err(refused("Default topic resources are not allowed."));
+    }
+    topic_name::check(topic).map_err(|wrong| Failure::new(Code::InvalidTopicException, wrong))?;
+    // Names before values.
+    for name in changed.keys().filter(|name| topic_configs::find(name).is_none()) {
+        topic_configs::check(name, None)?;
+    }
+    let checked = changed.into_iter().map(|(name, value)| {
+        let value = topic_configs::check(&name, Some(&value))?;
+        Ok((name, value))
+    });
+    let checked = checked.collect::<Result<Configs, Failure>>()?;
+    topic_configs::check_together(&checked)?;
+    Ok(checked)
+}

@@ -46,6 +46,17 @@ pub const BLOCK_BYTES: usize = 256 * KIB;
 pub const TRIM_OBJECTS: usize = 512;
 /// and extents; one object's are never split.
 pub const TRIM_EXTENTS: usize = 8_192;
+/// A run of a stream's batches in a write-ahead log object is as good to read there as anywhere when it has so many
+/// bytes.
+pub const PROMOTED_BYTES: usize = 128 * KIB;
+/// An upload gathers no further objects once it has so many bytes, indexes included; one object more may be in it.
+pub const UPLOAD_BYTES: usize = 32 * MIB;
+/// Objects of the write-ahead log that are durable for so long are gathered and registered, however few there are.
+pub const UPLOAD_AFTER: Duration = Duration::from_secs(600);
+/// Memory in which objects are gathered and compacted, two at a time at most.
+pub const COPIES_BYTES: usize = 256 * MIB;
+/// Bytes that are copied before others get their turn.
+pub const COPY_STEP_BYTES: usize = MIB;
 /// The waits between two tries of a trim double from this
 pub const TRIM_BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// to this.

@@ -7,10 +7,11 @@
 //! A missing or corrupt object fails the reads that need it, with an error that names it; nothing else.
 
 use crate::format::{Block, BlockKind, FormatError, Index};
+use crate::registrar::{Extent, ObjectRef};
 use crate::runs::Runs;
 use crate::state::Found;
 use crate::store::{Shared, StreamStore};
-use crate::types::{Extent, ObjectRef, ReadError, Run};
+use crate::types::{ReadError, Run};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use levee_base::limits::{OBJECT_HEAD_BYTES, READ_GAP_BYTES, READ_OBJECTS};

@@ -1,10 +1,12 @@
 //! What is known of one open stream: its offsets, the registered objects that hold it, and where its newest
 //! part lies in memory. Pure.
 
-use crate::types::{Extent, StreamEnds};
+use crate::registrar::Extent;
+use crate::types::StreamEnds;
 use levee_base::{Offset, Slot};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A block of the stream in an object that is in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,14 +19,17 @@ pub(crate) struct TailBlock {
 
 /// An open stream.
 ///
-/// `start <= durable <= appended`. The blocks in memory are contiguous and end at `durable`; the extents are
-/// contiguous and end at or after the first block in memory.
+/// `start <= durable <= appended` and `registered <= durable`. The blocks in memory are contiguous and end at
+/// `durable`; the extents are contiguous, end at `registered`, and what lies below `start` is not among them but for
+/// the beginning of the first. The start may lie above what is registered: then there are no extents.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) leader_epoch: u32,
     pub(crate) start: Offset,
     pub(crate) durable: Offset,
     pub(crate) appended: Offset,
+    /// Where the registered part ends.
+    pub(crate) registered: Offset,
     pub(crate) extents: Vec<Extent>,
     pub(crate) tail: VecDeque<TailBlock>,
 }
@@ -33,11 +38,9 @@ impl Stream {
     pub(crate) fn new(leader_epoch: u32, start: Offset, extents: Vec<Extent>) -> Self {
         let end = extents.last().map_or(start, |extent| extent.range.end);
         assert!(start <= end, "a stream starts before its end");
-        assert!(
-            extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start),
-            "the metadata's extents of a stream are contiguous"
-        );
-        Self { leader_epoch, start, durable: end, appended: end, extents, tail: VecDeque::new() }
+        assert_contiguous(&extents);
+        let tail = VecDeque::new();
+        Self { leader_epoch, start, durable: end, appended: end, registered: end, extents, tail }
     }
 
     pub(crate) fn ends(&self) -> StreamEnds {
@@ -47,11 +50,6 @@ impl Stream {
     /// Where the part in memory begins.
     pub(crate) fn tail_start(&self) -> Offset {
         self.tail.front().map_or(self.durable, |block| block.offsets.start)
-    }
-
-    /// Where the registered part ends.
-    pub(crate) fn registered(&self) -> Offset {
-        self.extents.last().map_or(self.start, |extent| extent.range.end)
     }
 
     /// The blocks in memory from the one that holds `from` on.
@@ -81,12 +79,44 @@ impl Stream {
 
     /// A part of it has been registered.
     pub(crate) fn register(&mut self, leader_epoch: u32, extent: Extent) {
-        if leader_epoch == self.leader_epoch
-            && extent.range.start == self.registered()
-            && extent.range.end <= self.durable
-        {
-            self.extents.push(extent);
+        let next = leader_epoch == self.leader_epoch
+            && extent.range.start == self.registered
+            && extent.range.end <= self.durable;
+        if !next {
+            return;
         }
+        self.registered = extent.range.end;
+        match self.extents.last_mut() {
+            _ if extent.range.end <= self.start => {}
+            Some(last) if Arc::ptr_eq(&last.object, &extent.object) => {
+                last.range.end = extent.range.end;
+                last.bytes += extent.bytes;
+            }
+            _ => self.extents.push(extent),
+        }
+    }
+
+    /// The stream begins at `start` from now on, if that is above where it begins and not above its durable end.
+    pub(crate) fn advance_start(&mut self, start: Offset) {
+        if (self.start..=self.durable).contains(&start) {
+            self.start = start;
+            let gone = self.extents.partition_point(|extent| extent.range.end <= start);
+            self.extents.drain(..gone);
+        }
+    }
+
+    /// What the metadata says of it by now: perhaps more than was registered here, perhaps other objects.
+    pub(crate) fn resync(&mut self, start: Offset, extents: Vec<Extent>) {
+        assert_contiguous(&extents);
+        let end = extents.last().map_or(self.registered, |extent| extent.range.end);
+        assert!(
+            self.registered <= end && end <= self.durable,
+            "the metadata knows what was registered here, and nothing that is not durable"
+        );
+        self.registered = end;
+        self.extents = extents;
+        let start = start.max(self.start);
+        self.advance_start(start);
     }
 
     /// Its oldest blocks in memory are of an object that goes.
@@ -95,4 +125,11 @@ impl Stream {
             self.tail.pop_front();
         }
     }
+}
+
+fn assert_contiguous(extents: &[Extent]) {
+    assert!(
+        extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start),
+        "the metadata's extents of a stream are contiguous"
+    );
 }

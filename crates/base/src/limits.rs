@@ -96,6 +96,9 @@ pub const COLLECT_OBJECTS: usize = 1_000;
 pub const COLLECT_AT_ONCE: usize = 8;
 /// How often a broker looks for them.
 pub const COLLECT_EVERY: Duration = Duration::from_secs(1);
+/// Objects that one broker makes and has neither committed nor abandoned: the oldest and the newest of them are less
+/// than this apart.
+pub const OBJECTS_UNSETTLED: u64 = 1_024;
 /// One command, encoded. The largest is the closing of a write-ahead log, whose objects' extents it names.
 pub const COMMAND_BYTES: usize = 576 * MIB;
 /// What an extent takes in a command at most, in bytes: stream, leader epoch, offset, count and length.

@@ -20,5 +20,6 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod partition;
+pub mod registrar;
 pub mod registration;
 pub mod wire;

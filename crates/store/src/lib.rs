@@ -38,4 +38,5 @@ pub use store::StreamStore;
 pub use types::{
     AppendError, BatchInfo, NewBatch, ReadError, Run, Stopped, StoreStatus, StreamEnds, WalOptions,
 };
+pub use upload::data_prefix;
 pub use watch::WatchGuard;

@@ -2,7 +2,7 @@
 //! note of up to 64 bytes that its writer reads back.
 //!
 //! A [`StreamStore`] is one writer's view: it appends to the write-ahead log of its epoch (`wal`), gathers what is
-//! small in it into larger objects (`upload`), serves what it wrote from memory (`state`), and what is registered
+//! small in it into larger objects (`upload`), writes what is registered anew in fewer and larger ones (`compact`), serves what it wrote from memory (`state`), and what is registered
 //! from objects (`read`, `replay`). [`recover()`] ends an epoch whose writer is gone and says what it left. `format`
 //! is how objects look; `open_object`, `pool` and `buffer` are how they are made.
 //!
@@ -10,6 +10,7 @@
 //! [`Registrar`]), and what batches mean.
 
 mod buffer;
+pub mod compact;
 pub mod format;
 mod index_cache;
 pub mod metrics;
@@ -28,6 +29,7 @@ mod upload;
 mod wal;
 mod watch;
 
+pub use compact::PlanOptions;
 pub use metrics::Metrics;
 pub use recover::{RecoverError, Recovered, recover};
 pub use registrar::{

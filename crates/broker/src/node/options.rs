@@ -60,6 +60,7 @@ impl WalConfig {
             upload_after: suits.upload_after,
             promoted_bytes: suits.promoted_bytes,
             hedges: suits.hedges,
+            compaction: suits.compaction,
         }
     }
 }

@@ -113,7 +113,7 @@ impl Reader {
                 let streams: Vec<StreamId> = state.streams().map(|(id, _)| id).collect();
                 let stream = pick(&streams, step.what).unwrap_or(StreamId(u64::from(step.what)));
                 let (start, end) = state.stream(stream).map_or((0, 0), |s| (s.start.0, s.end.0));
-                let beyond = u64::from(step.twist % 4 == 0) * 3;
+                let beyond = u64::from(step.twist.is_multiple_of(4)) * 3;
                 let start = start + (end.saturating_sub(start) * u64::from(step.size) / 5) + beyond;
                 (by_broker, Command::AdvanceStarts { starts: vec![(stream, Offset(start))] })
             }
@@ -146,7 +146,7 @@ impl Reader {
 
     /// Moves some of the objects' extents into one that was gathered.
     fn gather(state: &State, epoch: BrokerEpoch, step: Step, objects: &mut [Registration]) -> Vec<NewObject> {
-        if step.twist % 2 == 0 {
+        if step.twist.is_multiple_of(2) {
             return Vec::new();
         }
         let mut extents = Vec::new();
@@ -191,7 +191,7 @@ impl Reader {
                 }
                 _ => {}
             }
-            let tiles = match range.start < middle && step.who % 2 == 0 {
+            let tiles = match range.start < middle && step.who.is_multiple_of(2) {
                 true => vec![range.start..middle, middle..range.end],
                 false => vec![range.clone()],
             };

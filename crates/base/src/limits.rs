@@ -71,6 +71,8 @@ pub const COMPACT_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
 pub const COMPACT_READ_BYTES: u64 = 4 * MIB as u64;
 /// The least time between two looks for something to compact when there was nothing.
 pub const COMPACT_LOOK_PACE: Duration = Duration::from_secs(1);
+/// How long a job of compaction waits for a store that does not answer a read, before it is given up.
+pub const COMPACT_PATIENCE: Duration = Duration::from_secs(300);
 /// How long compaction waits after a job that came to nothing.
 pub const COMPACT_AGAIN: Duration = Duration::from_secs(5);
 /// Bytes that are copied before others get their turn.
@@ -116,7 +118,11 @@ pub const COLLECT_AT_ONCE: usize = 8;
 pub const COLLECT_EVERY: Duration = Duration::from_secs(1);
 /// Objects that one broker makes and has neither committed nor abandoned: the oldest and the newest of them are less
 /// than this apart.
-pub const OBJECTS_UNSETTLED: u64 = 1_024;
+pub const OBJECTS_UNSETTLED: u64 = 65_536;
+/// How often the store is listed to find objects that nothing knows of.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// Names that such a look keeps before it asks the metadata about them.
+pub const SWEEP_NAMES: usize = 10_000;
 /// One command, encoded. The largest is the closing of a write-ahead log, whose objects' extents it names.
 pub const COMMAND_BYTES: usize = 576 * MIB;
 /// What an extent takes in a command at most, in bytes: stream, leader epoch, offset, count and length.

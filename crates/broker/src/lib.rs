@@ -22,4 +22,5 @@ pub mod node;
 pub mod partition;
 pub mod registrar;
 pub mod registration;
+pub mod sweeper;
 pub mod wire;

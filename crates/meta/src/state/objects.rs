@@ -79,6 +79,23 @@ impl State {
         self.brokers.get(&epoch).is_some_and(|broker| !broker.settled.contains(number))
     }
 
+    /// Whether an object that is found in the store, and that is neither listed nor garbage, is an orphan: nothing will
+    /// ever refer to it. Its maker never committed it, and no longer can; or it lies below its log's trim point, or
+    /// above its fence. A fence never is.
+    ///
+    /// What this state doesn't know of, a later one may.
+    #[must_use]
+    pub fn is_orphan(&self, unlisted: &ObjectName) -> bool {
+        match *unlisted {
+            ObjectName::Data { epoch, number } => {
+                self.wals.contains_key(&epoch) && !self.may_be_in_the_making(epoch, number)
+            }
+            ObjectName::Wal { node, epoch, slot } => self.wals.get(&epoch).is_some_and(|wal| {
+                wal.node == node && (slot < wal.trim || wal.fence.is_some_and(|fence| slot > fence))
+            }),
+        }
+    }
+
     /// Checks that a broker may settle these numbers. Returns its epoch.
     pub(super) fn check_numbers(
         &self,

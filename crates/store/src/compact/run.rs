@@ -10,8 +10,8 @@ use crate::types::{NewBatch, ReadError, Stopped};
 use crate::upload::{Created, create, stamp};
 use bytes::Bytes;
 use levee_base::limits::{
-    COMPACT_AGAIN, COMPACT_BYTES_PER_SECOND, COMPACT_LOOK_PACE, COMPACT_READ_BYTES, OBJECT_HEADER_BYTES,
-    TRIM_BACKOFF_MAX, TRIM_BACKOFF_MIN,
+    COMPACT_AGAIN, COMPACT_BYTES_PER_SECOND, COMPACT_LOOK_PACE, COMPACT_PATIENCE, COMPACT_READ_BYTES,
+    OBJECT_HEADER_BYTES, TRIM_BACKOFF_MAX, TRIM_BACKOFF_MIN,
 };
 use levee_base::{HashSet, StreamId};
 use levee_object::Purpose;
@@ -23,6 +23,8 @@ use std::time::Duration;
 enum Failed {
     /// A stream's object can't be read.
     Unreadable(StreamId, ReadError),
+    /// The store has not answered for long.
+    Silent,
     /// There is no room for new objects on the store's disk, or in memory.
     NoRoom,
     /// The store of streams has stopped.
@@ -72,6 +74,9 @@ pub(crate) async fn compact(shared: Arc<Shared>, registrar: Arc<dyn Registrar>, 
                     Failed::Unreadable(stream, error) => {
                         tracing::error!(%stream, %error, "can't compact a stream; passing it over until restarted");
                         passed_over.insert(stream);
+                    }
+                    Failed::Silent => {
+                        tracing::warn!("the store does not answer compaction's reads; trying again")
                     }
                     Failed::NoRoom => tracing::warn!("no room for compaction; trying again"),
                     Failed::Stopped => {}
@@ -223,13 +228,14 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Repeats a request until the store answers.
+    /// Repeats a request until the store answers, or for long enough.
     async fn patiently<T, F: Future<Output = Result<T, ReadError>>>(
         &self,
         stream: StreamId,
         request: impl Fn() -> F,
     ) -> Result<T, Failed> {
-        let mut wait = TRIM_BACKOFF_MIN;
+        let (clock, mut wait) = (self.shared.ctx.clock, TRIM_BACKOFF_MIN);
+        let until = clock.now() + COMPACT_PATIENCE;
         loop {
             match request().await {
                 Ok(answer) => return Ok(answer),
@@ -239,7 +245,10 @@ impl Writer<'_> {
             if self.shared.is_stopped() {
                 return Err(Failed::Stopped);
             }
-            self.shared.ctx.clock.sleep(wait).await;
+            if clock.now() >= until {
+                return Err(Failed::Silent);
+            }
+            clock.sleep(wait).await;
             wait = (wait * 2).min(TRIM_BACKOFF_MAX);
         }
     }

@@ -68,7 +68,7 @@ impl LedTopics {
                     continue;
                 }
                 let extents = match config.retention_bytes {
-                    Some(_) => self.held(log.stream()),
+                    Some(bytes) => self.held(log.stream(), bytes),
                     None => Vec::new(),
                 };
                 if let Some(start) = log.retained_from(&extents) {
@@ -93,9 +93,11 @@ impl LedTopics {
         }
     }
 
-    fn held(&self, stream: StreamId) -> Vec<Held> {
+    /// A stream's extents, if they are more than `bytes`.
+    fn held(&self, stream: StreamId, bytes: u64) -> Vec<Held> {
         self.metadata.view(|state| {
-            let extents = state.stream(stream).into_iter().flat_map(|stream| stream.extents());
+            let stream = state.stream(stream).filter(|stream| stream.bytes() > bytes);
+            let extents = stream.into_iter().flat_map(|stream| stream.extents());
             extents.map(|extent| Held { range: extent.range, bytes: extent.bytes }).collect()
         })
     }

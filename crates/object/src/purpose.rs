@@ -20,6 +20,10 @@ pub enum Purpose {
     Fence,
     /// Reading what a predecessor left.
     Recovery,
+    /// Objects gathered from the write-ahead log.
+    Upload,
+    /// Reading and writing what compaction moves.
+    Compact,
     /// Records for a consumer that is near the end.
     Tail,
     /// Records for a consumer that is far behind.
@@ -34,7 +38,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Purpose; 13] = [
+    pub const ALL: [Purpose; 15] = [
         Self::Wal,
         Self::Journal,
         Self::Snapshot,
@@ -43,6 +47,8 @@ impl Purpose {
         Self::Look,
         Self::Fence,
         Self::Recovery,
+        Self::Upload,
+        Self::Compact,
         Self::Tail,
         Self::CatchUp,
         Self::Collect,
@@ -62,6 +68,8 @@ impl Purpose {
             Self::Look => "look",
             Self::Fence => "fence",
             Self::Recovery => "recovery",
+            Self::Upload => "upload",
+            Self::Compact => "compact",
             Self::Tail => "tail",
             Self::CatchUp => "catch_up",
             Self::Collect => "collect",

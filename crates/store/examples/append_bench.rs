@@ -12,7 +12,8 @@ use levee_object::stores::folder::{FolderStore, file_system};
 use levee_object::{Key, Store};
 use levee_store::metrics::FLUSH_BUCKETS_US;
 use levee_store::{
-    AppendError, Extent, Metrics, NewBatch, Registrar, RegistrarError, StreamStore, Trim, WalOptions,
+    AppendError, Extent, Metrics, NewBatch, Registrar, RegistrarError, Replacement, StreamStore, Trim,
+    WalOptions,
 };
 use std::collections::VecDeque;
 use std::error::Error;
@@ -35,6 +36,18 @@ impl Registrar for Accepts {
         let extents: usize = trim.objects.iter().map(|object| object.extents.len()).sum();
         self.extents.fetch_add(extents as u64, Relaxed);
         Ok(())
+    }
+
+    async fn replace(&self, _: Replacement) -> Result<(), RegistrarError> {
+        Ok(())
+    }
+
+    async fn abandon(&self, _: BrokerEpoch, _: Vec<u64>) -> Result<(), RegistrarError> {
+        Ok(())
+    }
+
+    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<(Offset, Vec<Extent>)> {
+        None
     }
 }
 

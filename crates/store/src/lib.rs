@@ -1,35 +1,44 @@
 //! Streams of opaque batches over an object store. Knows no Kafka: a batch is bytes, a number of offsets, and a
 //! note of up to 64 bytes that its writer reads back.
 //!
-//! A [`StreamStore`] is one writer's view: it appends to the write-ahead log of its epoch (`wal`), serves what
-//! it wrote from memory (`state`), and what is registered from objects (`read`, `replay`). [`recover()`] ends an
-//! epoch whose writer is gone and says what it left. `format` is how objects look; `pool` and `buffer` are the
-//! memory that they are made in.
+//! A [`StreamStore`] is one writer's view: it appends to the write-ahead log of its epoch (`wal`), gathers what is
+//! small in it into larger objects (`upload`), writes what is registered anew in fewer and larger ones (`compact`), serves what it wrote from memory (`state`), and what is registered
+//! from objects (`read`, `replay`). [`recover()`] ends an epoch whose writer is gone and says what it left. `format`
+//! is how objects look; `open_object`, `pool` and `buffer` are how they are made.
 //!
 //! What doesn't belong here: who owns a stream and which objects are registered (metadata, behind
 //! [`Registrar`]), and what batches mean.
 
 mod buffer;
+pub mod compact;
 pub mod format;
 mod index_cache;
 pub mod metrics;
+mod open_object;
 mod pool;
 mod read;
 pub mod recover;
+pub mod registrar;
 mod replay;
 mod runs;
 mod state;
 mod store;
 mod stream;
 pub mod types;
+mod upload;
 mod wal;
 mod watch;
 
+pub use compact::PlanOptions;
 pub use metrics::Metrics;
 pub use recover::{RecoverError, Recovered, recover};
+pub use registrar::{
+    Extent, NewExtent, NewObject, ObjectRef, Registrar, RegistrarError, Registration, Replaced, Replacement,
+    Trim,
+};
 pub use store::StreamStore;
 pub use types::{
-    AppendError, BatchInfo, Extent, NewBatch, ObjectRef, ReadError, Registrar, RegistrarError, Registration,
-    Run, Stopped, StoreStatus, StreamEnds, Trim, WalOptions,
+    AppendError, BatchInfo, NewBatch, ReadError, Run, Stopped, StoreStatus, StreamEnds, WalOptions,
 };
+pub use upload::data_prefix;
 pub use watch::WatchGuard;

@@ -87,6 +87,16 @@ pub struct Metrics {
     pub trims: Counter,
     /// Extents that trims registered.
     pub extents: Counter,
+    /// Bytes of batches that stay in the write-ahead log's objects for good.
+    pub promoted_bytes: Counter,
+    /// Objects that were gathered from memory.
+    pub uploads: Counter,
+    /// Their bytes.
+    pub uploaded_bytes: Counter,
+    /// Compactions that were committed.
+    pub compactions: Counter,
+    /// Bytes of batches that they moved.
+    pub compacted_bytes: Counter,
     /// Reads that were served from memory.
     pub tail_reads: Counter,
     /// Reads that went to the store.

@@ -4,13 +4,16 @@
 //! that the reader needs, each checked against its CRC. Blocks of the stream that lie close together are one
 //! request. Several small objects are asked for at once, but never more than is wanted for sure.
 //!
-//! A missing or corrupt object fails the reads that need it, with an error that names it; nothing else.
+//! A missing or corrupt object fails the reads that need it, with an error that names it; nothing else. Missing is an
+//! object only if the stream still refers to it after the miss: else it was compacted meanwhile, and the read begins
+//! anew.
 
 use crate::format::{Block, BlockKind, FormatError, Index};
+use crate::registrar::{Extent, ObjectRef};
 use crate::runs::Runs;
 use crate::state::Found;
 use crate::store::{Shared, StreamStore};
-use crate::types::{Extent, ObjectRef, ReadError, Run};
+use crate::types::{ReadError, Run};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use levee_base::limits::{OBJECT_HEAD_BYTES, READ_GAP_BYTES, READ_OBJECTS};
@@ -33,21 +36,27 @@ impl StreamStore {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Vec<Run>, ReadError> {
-        let found = self.shared.state().read(stream, from, max_bytes, at_least_one)?;
-        match found {
-            Found::Tail(runs) => {
-                self.shared.metrics.tail_reads.add(1);
-                Ok(runs)
-            }
-            Found::Cold(extents) => {
-                self.shared.metrics.cold_reads.add(1);
-                let runs = Runs::new(from, max_bytes, at_least_one).apart();
-                let result = self.shared.read_cold(stream, extents, runs, max_bytes).await;
-                if let Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) = &result {
+        loop {
+            let found = self.shared.state().read(stream, from, max_bytes, at_least_one)?;
+            let extents = match found {
+                Found::Tail(runs) => {
+                    self.shared.metrics.tail_reads.add(1);
+                    return Ok(runs);
+                }
+                Found::Cold(extents) => extents,
+            };
+            self.shared.metrics.cold_reads.add(1);
+            let runs = Runs::new(from, max_bytes, at_least_one).apart();
+            let result = self.shared.read_cold(stream, extents, runs, max_bytes).await;
+            match &result {
+                // Each time round the stream has other objects than the time before.
+                Err(error) if self.shared.is_outdated(stream, error) => continue,
+                Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) => {
                     self.shared.metrics.damaged_reads.add(1);
                 }
-                result
+                _ => {}
             }
+            return result;
         }
     }
 }
@@ -62,6 +71,14 @@ struct Piece {
 }
 
 impl Shared {
+    /// Whether an object is missing because compaction, or the stream's start, has moved on since it was looked up.
+    pub(crate) fn is_outdated(&self, stream: StreamId, error: &ReadError) -> bool {
+        match error {
+            ReadError::Missing { key, .. } => !self.state().refers(stream, key),
+            _ => false,
+        }
+    }
+
     async fn read_cold(
         &self,
         stream: StreamId,
@@ -147,7 +164,7 @@ impl Shared {
         if let Some(bytes) = whole {
             return Ok(vec![Piece { index, blocks: wanted, at: 0, bytes }]);
         }
-        stream::iter(together(&index.blocks, &wanted))
+        stream::iter(together(&index.blocks, &wanted, u64::MAX))
             .map(|(range, blocks)| {
                 let index = index.clone();
                 async move {
@@ -186,7 +203,12 @@ impl Shared {
     }
 
     /// Exactly `range` of an object.
-    async fn get(&self, key: &Key, range: Range<u64>, purpose: Purpose) -> Result<Bytes, ReadError> {
+    pub(crate) async fn get(
+        &self,
+        key: &Key,
+        range: Range<u64>,
+        purpose: Purpose,
+    ) -> Result<Bytes, ReadError> {
         let missing = || ReadError::Missing { key: key.clone(), range: range.clone() };
         match self.ctx.store.get(key, Some(range.clone()), purpose).await {
             Ok(bytes) if bytes.len() as u64 == range.end - range.start => Ok(bytes),
@@ -211,13 +233,15 @@ pub(crate) fn decode_index(object: &ObjectRef, bytes: &Bytes) -> Result<Index, F
     }
 }
 
-/// Joins blocks that lie close to each other into one range.
-fn together(blocks: &[Block], wanted: &[usize]) -> Vec<(Range<u64>, Vec<usize>)> {
+/// Joins blocks that lie close to each other into one range of `most` bytes, but for a block that is longer.
+pub(crate) fn together(blocks: &[Block], wanted: &[usize], most: u64) -> Vec<(Range<u64>, Vec<usize>)> {
     let mut joined: Vec<(Range<u64>, Vec<usize>)> = Vec::new();
     for &at in wanted {
         let range = blocks[at].range();
         match joined.last_mut() {
-            Some((last, members)) if range.start - last.end <= READ_GAP_BYTES => {
+            Some((last, members))
+                if range.start - last.end <= READ_GAP_BYTES && range.end - last.start <= most =>
+            {
                 last.end = range.end;
                 members.push(at);
             }

@@ -10,7 +10,7 @@
 
 use crate::format::{BlockKind, FormatError, Index, ObjectHeader};
 use crate::read::decode_index;
-use crate::types::{ObjectRef, Registration};
+use crate::registrar::{ObjectRef, Registration};
 use futures::{StreamExt, TryStreamExt, stream};
 use levee_base::limits::{OBJECT_HEAD_BYTES, RECOVERY_INDEXES};
 use levee_base::{BrokerEpoch, Epoch, HashMap, LogPosition, Offset, Slot, StreamId, WriterId};

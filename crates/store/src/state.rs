@@ -13,21 +13,20 @@
 use crate::buffer::Region;
 use crate::format::Index;
 use crate::metrics::Metrics;
+use crate::open_object::{CutObject, OpenObject, SealedObject};
 use crate::pool::Pool;
+use crate::registrar::{Extent, NewExtent, NewObject, ObjectRef, Registration, Trim};
 use crate::runs::Runs;
 use crate::stream::{Stream, TailBlock};
-use crate::types::{
-    AppendError, Extent, NewBatch, ObjectRef, ReadError, Registration, Run, Stopped, StreamEnds, Trim,
-    WalOptions,
-};
-use crate::wal::object::{CutObject, OpenObject, SealedObject};
+use crate::types::{AppendError, NewBatch, ReadError, Run, Stopped, StreamEnds, WalOptions};
+use crate::upload::{Gathered, Source, data_prefix};
 use crate::wal::pacer::Waiting;
 use bytes::Bytes;
 use levee_base::clock::Instant;
-use levee_base::limits::{BATCH_NOTE_BYTES, READ_OBJECTS, TRIM_EXTENTS, TRIM_OBJECTS};
+use levee_base::limits::{BATCH_NOTE_BYTES, READ_OBJECTS, TRIM_EXTENTS, TRIM_OBJECTS, UPLOAD_BYTES};
 use levee_base::{BrokerEpoch, HashMap, Offset, Slot, StreamId};
 use levee_object::Key;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -47,6 +46,24 @@ pub(crate) enum Found {
     Tail(Vec<Run>),
     /// In these objects, the first of which holds the offset.
     Cold(Vec<Extent>),
+}
+
+/// What is to be trimmed next.
+#[derive(Debug)]
+pub(crate) enum NextTrim {
+    /// This.
+    Now(Window),
+    /// Nothing before then, if nothing changes; with `None`, nothing before something changes.
+    At(Option<Instant>),
+}
+
+/// Objects that are to be trimmed.
+#[derive(Debug)]
+pub(crate) struct Window {
+    /// The new trim point.
+    pub(crate) to: Slot,
+    /// They, and what becomes of them.
+    pub(crate) gathered: Gathered,
 }
 
 /// What a replay has to go through, in this order.
@@ -84,8 +101,12 @@ pub(crate) struct State {
     untrimmed_bytes: u64,
     /// Trimming has started and has not come down to a quarter of the limits.
     trimming: bool,
+    /// What is below is to be trimmed as it is old.
+    trim_below: Slot,
     /// What the world looked like when no buffer was left: an append is worth trying when it has changed.
     starved: Option<(u64, Slot)>,
+    /// How often extents of open streams have changed.
+    changes: u64,
     closing: bool,
     stopped: Option<Stopped>,
 }
@@ -117,7 +138,9 @@ impl State {
             durable: Slot::ZERO,
             untrimmed_bytes: 0,
             trimming: false,
+            trim_below: Slot::ZERO,
             starved: None,
+            changes: 0,
             closing: false,
             stopped: None,
         }
@@ -126,17 +149,11 @@ impl State {
     pub(crate) fn open_stream(&mut self, stream: StreamId, new: Stream) {
         assert!(!self.streams.contains_key(&stream), "stream {stream} is open already");
         self.streams.insert(stream, new);
+        self.changes += 1;
     }
 
     pub(crate) fn close_stream(&mut self, stream: StreamId) {
         self.streams.remove(&stream);
-    }
-
-    /// A stream begins later from now on; see [`Stream::advance_start`].
-    pub(crate) fn advance_start(&mut self, stream: StreamId, start: Offset) {
-        if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.advance_start(start);
-        }
     }
 
     pub(crate) fn ends(&self, stream: StreamId) -> Option<StreamEnds> {
@@ -196,10 +213,10 @@ impl State {
                 };
                 let slot = self.next;
                 self.next = slot.next();
-                OpenObject::begin(slot, region)
+                OpenObject::begin(slot.0, region)
             }
         };
-        let (slot, mut end) = (open.slot(), base);
+        let (slot, mut end) = (Slot(open.number()), base);
         for batch in batches {
             open.add(stream, leader_epoch, end, batch);
             end.0 += u64::from(batch.count);
@@ -307,7 +324,7 @@ impl State {
             self.cut_open();
         }
         let cut = self.full.pop_front()?;
-        assert_eq!(cut.slot(), self.sent, "objects are sent in the order of their slots");
+        assert_eq!(cut.number(), self.sent.0, "objects are sent in the order of their slots");
         self.sent = self.sent.next();
         Some(cut)
     }
@@ -342,10 +359,16 @@ impl State {
 
     // Trimming.
 
-    /// The oldest durable objects to be trimmed next. Starts at half of either limit, goes on to a quarter.
-    pub(crate) fn next_trim(&mut self) -> Option<Trim> {
-        if self.stopped.is_some() {
-            return None;
+    /// The oldest durable objects to be trimmed next. Starts at half of either limit and goes on to a quarter, or
+    /// takes all there is once the oldest has waited for long enough.
+    pub(crate) fn next_trim(&mut self, now: Instant) -> NextTrim {
+        let oldest = self.trimmed < self.durable && self.stopped.is_none();
+        let Some(oldest) = oldest.then(|| self.tail_object(self.trimmed).sealed_at) else {
+            return NextTrim::At(None);
+        };
+        let due = oldest + self.options.upload_after;
+        if now >= due {
+            self.trim_below = self.durable;
         }
         let objects = self.cut_untrimmed();
         let (bytes_limit, objects_limit) =
@@ -354,47 +377,89 @@ impl State {
             bytes >= (bytes_limit / part).max(1) || objects >= (objects_limit / part).max(1)
         };
         self.trimming |= beyond(self.untrimmed_bytes, objects, 2);
-        if !self.trimming {
-            return None;
-        }
         let starved = self.starved.is_some();
-        let mut trim = Trim { epoch: self.epoch, to: self.trimmed, objects: Vec::new() };
-        let (mut bytes, mut left, mut extents) = (self.untrimmed_bytes, objects, 0);
-        while trim.to < self.durable && (starved || beyond(bytes, left, 4)) {
-            let object = &self.tail[(trim.to.0 - self.evicted.0) as usize];
-            let registration = object.registration(trim.to);
-            extents += registration.extents.len();
-            let enough = trim.objects.len() == TRIM_OBJECTS || extents > TRIM_EXTENTS;
-            if enough && !trim.objects.is_empty() {
-                break;
-            }
-            bytes -= registration.total_bytes;
+        let (mut bytes, mut left, mut to) = (self.untrimmed_bytes, objects, self.trimmed);
+        let mut gathered = Gathered::new(self.options.promoted_bytes);
+        while to < self.durable
+            && (to < self.trim_below || self.trimming && (starved || beyond(bytes, left, 4)))
+            && gathered.sources.len() < TRIM_OBJECTS
+            && gathered.pieces < TRIM_EXTENTS
+            && gathered.copied_bytes + gathered.index_bytes < UPLOAD_BYTES
+        {
+            let TailObject { bytes: whole, index, index_range, .. } = self.tail_object(to);
+            let (whole, index, index_range) = (whole.clone(), index.clone(), index_range.clone());
+            bytes -= whole.len() as u64;
             left -= 1;
-            trim.to = trim.to.next();
-            trim.objects.push(registration);
+            gathered.add(Source { slot: to, bytes: whole, index, index_range });
+            to = to.next();
         }
         // With nothing durable to trim, the next object that becomes durable brings this back.
-        self.trimming = starved || beyond(bytes, left, 4);
-        (!trim.objects.is_empty()).then_some(trim)
+        self.trimming = self.trimming && (starved || beyond(bytes, left, 4));
+        match gathered.sources.is_empty() {
+            true => NextTrim::At(Some(due)),
+            false => NextTrim::Now(Window { to, gathered }),
+        }
     }
 
-    /// A trim is committed: its objects are registered in place, and may be evicted.
+    /// A sealed object that is still in memory.
+    fn tail_object(&self, slot: Slot) -> &TailObject {
+        &self.tail[(slot.0 - self.evicted.0) as usize]
+    }
+
+    /// A trim is committed: its objects are registered, and those of the log may be evicted.
     pub(crate) fn trimmed(&mut self, trim: Trim) {
         assert!(trim.to <= self.durable, "the trim point never passes the durable prefix");
         assert_eq!(trim.objects.first().map(|object| object.slot), Some(self.trimmed), "trims are in order");
         self.metrics.trims.add(1);
-        for Registration { slot, total_bytes, index, extents } in trim.objects {
-            let object = ObjectRef { key: self.prefix.join_number(slot.0), total_bytes, index };
-            self.metrics.extents.add(extents.len() as u64);
-            for (stream, leader_epoch, range, _) in extents {
-                if let Some(stream) = self.streams.get_mut(&stream) {
-                    stream.register(leader_epoch, Extent { range, object: object.clone() });
-                }
-            }
+        let mut extents: Vec<(NewExtent, Arc<ObjectRef>)> = Vec::new();
+        for Registration { slot, total_bytes, index, extents: promoted } in trim.objects {
             self.untrimmed_bytes -= total_bytes;
+            self.metrics.promoted_bytes.add(promoted.iter().map(|extent| extent.bytes).sum());
+            let key = self.prefix.join_number(slot.0);
+            let object = Arc::new(ObjectRef { key, total_bytes, index });
+            extents.extend(promoted.into_iter().map(|extent| (extent, object.clone())));
+        }
+        for NewObject { number, total_bytes, index, extents: gathered, .. } in trim.uploads {
+            let key = data_prefix(self.epoch).join_number(number);
+            let object = Arc::new(ObjectRef { key, total_bytes, index });
+            extents.extend(gathered.into_iter().map(|extent| (extent, object.clone())));
+        }
+        self.metrics.extents.add(extents.len() as u64);
+        // Whatever object they are in, they continue their streams.
+        extents.sort_by_key(|(extent, _)| (extent.stream, extent.range.start));
+        for (NewExtent { stream, leader_epoch, range, bytes }, object) in extents {
+            if let Some(stream) = self.streams.get_mut(&stream) {
+                stream.register(leader_epoch, Extent { range, bytes, object });
+            }
         }
         self.trimmed = trim.to;
         self.starved = None;
+        self.changes += 1;
+    }
+
+    /// A stream begins later from now on; see [`Stream::advance_start`].
+    pub(crate) fn advance_start(&mut self, stream: StreamId, start: Offset) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.advance_start(start);
+            self.changes += 1;
+        }
+    }
+
+    /// The extents of all open streams, unless none has changed since this returned `seen`; and what to say next time.
+    pub(crate) fn registered(&self, seen: Option<u64>) -> Option<(u64, BTreeMap<StreamId, Vec<Extent>>)> {
+        if seen == Some(self.changes) {
+            return None;
+        }
+        let streams = self.streams.iter().map(|(stream, known)| (*stream, known.extents.clone())).collect();
+        Some((self.changes, streams))
+    }
+
+    /// What the metadata says of a stream by now.
+    pub(crate) fn resync(&mut self, stream: StreamId, start: Offset, extents: Vec<Extent>) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.resync(start, extents);
+            self.changes += 1;
+        }
     }
 
     // Stopping.
@@ -437,7 +502,7 @@ impl State {
         }
         let mut runs = Runs::new(from, max_bytes, at_least_one);
         for at in known.tail_from(from) {
-            let object = &self.tail[(at.slot.0 - self.evicted.0) as usize];
+            let object = self.tail_object(at.slot);
             let block = &object.index.blocks[at.block as usize];
             if !runs.add(&object.index, block, &object.bytes, block.position as usize) {
                 break;
@@ -457,11 +522,15 @@ impl State {
             }
             false => Vec::new(),
         };
-        let tail = known
-            .tail_from(from)
-            .map(|at| (self.tail[(at.slot.0 - self.evicted.0) as usize].index.clone(), at.block))
-            .collect();
+        let tail =
+            known.tail_from(from).map(|at| (self.tail_object(at.slot).index.clone(), at.block)).collect();
         Ok(Indexes { cold, tail })
+    }
+
+    /// Whether an object still holds a part of a stream, as far as is known here.
+    pub(crate) fn refers(&self, stream: StreamId, key: &Key) -> bool {
+        let extents = self.streams.get(&stream).map(|stream| &stream.extents);
+        extents.is_some_and(|extents| extents.iter().any(|extent| extent.object.key == *key))
     }
 
     fn readable(&self, stream: StreamId, from: Offset) -> Result<&Stream, ReadError> {
@@ -480,12 +549,6 @@ impl State {
         metrics.in_flight.set(self.in_flight() as u64);
         metrics.tail_objects.set(self.tail.len() as u64);
         metrics.buffer_bytes.set((self.pool.held() * self.pool.buffer_bytes()) as u64);
-    }
-}
-
-impl TailObject {
-    fn registration(&self, slot: Slot) -> Registration {
-        Registration::of(slot, self.bytes.len() as u64, self.index_range.clone(), &self.index)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The state by itself: stages, limits, eviction, and the paths that tests of the whole store hit by luck only.
 
 use super::*;
-use crate::format::IndexBuilder;
+use crate::format::{IndexBuilder, ObjectKind};
 use levee_base::limits::PAGE;
 use levee_base::{Clock, ClusterId, Epoch, WriterId};
 use levee_object::log::Stamp;
@@ -15,8 +15,11 @@ fn options() -> WalOptions {
         object_bytes: 8 * PAGE,
         untrimmed_bytes: 64 * PAGE,
         untrimmed_objects: 8,
+        upload_after: std::time::Duration::from_secs(60),
+        promoted_bytes: 4 * PAGE,
         buffer_bytes: 128 * PAGE,
         hedges: true,
+        compaction: crate::compact::PlanOptions::SUITABLE,
     }
     .workable()
 }
@@ -46,9 +49,9 @@ impl Rig {
     /// Seals the oldest object that waits.
     fn seal(&mut self) -> Slot {
         let cut = self.state.send().expect("something waits");
-        let slot = cut.slot();
+        let slot = Slot(cut.number());
         let (cluster, writer) = (ClusterId::default(), WriterId::default());
-        let sealed = cut.seal(&Stamp { cluster, epoch: Epoch(7), slot, writer });
+        let sealed = cut.seal(ObjectKind::Wal, &Stamp { cluster, epoch: Epoch(7), slot, writer });
         assert_eq!(sealed.index_range.end, sealed.bytes.len() as u64);
         self.state.sealed(sealed, self.now);
         slot
@@ -57,6 +60,13 @@ impl Rig {
     fn flush(&mut self) -> Vec<StreamId> {
         let slot = self.seal();
         self.state.durable(slot.next(), self.now)
+    }
+
+    /// What is to be trimmed next, all of it promoted as where there is no room for copies.
+    fn next_trim(&mut self) -> Option<Trim> {
+        let NextTrim::Now(Window { to, mut gathered }) = self.state.next_trim(self.now) else { return None };
+        gathered.promote_all();
+        Some(Trim { epoch: BrokerEpoch(7), to, objects: gathered.objects, uploads: Vec::new() })
     }
 
     /// Offsets that a read from `from` gets out of memory; `None` if it has to go to the store.
@@ -125,17 +135,18 @@ fn small_objects_share_a_buffer() {
 fn trimming_starts_at_half_of_the_objects_and_goes_down_to_a_quarter() {
     let mut rig = Rig::new(options());
     for n in 0..4 {
-        assert_eq!(rig.state.next_trim(), None, "after {n}");
+        assert_eq!(rig.next_trim(), None, "after {n}");
         rig.append(100).unwrap();
         rig.seal();
     }
-    assert_eq!(rig.state.next_trim(), None, "nothing is durable");
+    assert_eq!(rig.next_trim(), None, "nothing is durable");
     rig.state.durable(Slot(4), rig.now);
-    let trim = rig.state.next_trim().expect("half is reached");
+    let trim = rig.next_trim().expect("half is reached");
     assert_eq!((trim.to, trim.objects.len()), (Slot(3), 3), "down to below a quarter of eight");
-    assert_eq!(trim.objects[2].extents, [(STREAM, 0, Offset(2)..Offset(3), 100)]);
+    let extent = NewExtent { stream: STREAM, leader_epoch: 0, range: Offset(2)..Offset(3), bytes: 100 };
+    assert_eq!(trim.objects[2].extents, [extent]);
     rig.state.trimmed(trim);
-    assert_eq!(rig.state.next_trim(), None);
+    assert_eq!(rig.next_trim(), None);
     assert_eq!(rig.read(0), Some(0..4), "trimmed objects stay in memory");
 }
 
@@ -148,7 +159,7 @@ fn at_the_limit_appends_are_refused_until_something_is_trimmed() {
     }
     assert!(!rig.state.has_room());
     assert_eq!(rig.append(100), Err(AppendError::Full));
-    let trim = rig.state.next_trim().unwrap();
+    let trim = rig.next_trim().unwrap();
     rig.state.trimmed(trim);
     assert!(rig.state.has_room());
     rig.append(100).unwrap();
@@ -165,7 +176,7 @@ fn without_a_buffer_trimmed_objects_go_oldest_first_and_untrimmed_ones_never() {
     }
     assert_eq!(rig.append(14 * PAGE), Err(AppendError::Full), "four buffers, all of them un-trimmed");
     assert!(!rig.state.has_room());
-    let trim = rig.state.next_trim().expect("starving starts trimming too");
+    let trim = rig.next_trim().expect("starving starts trimming too");
     assert_eq!(trim.to, Slot(4));
     rig.state.trimmed(trim);
     assert!(rig.state.has_room());
@@ -196,12 +207,57 @@ fn a_registration_joins_blocks_that_go_on_and_no_others() {
     let index = Index::decode(&encoded.into(), position).unwrap();
     let registration = Registration::of(Slot(0), 1, 0..1, &index);
     let expected = [
-        (StreamId(1), 0, Offset(0)..Offset(2), 30),
-        (StreamId(2), 0, Offset(5)..Offset(7), 50),
-        (StreamId(1), 1, Offset(2)..Offset(3), 30),
-        (StreamId(2), 0, Offset(9)..Offset(10), 50),
+        (1, 0, Offset(0)..Offset(2), 30),
+        (2, 0, Offset(5)..Offset(7), 50),
+        (1, 1, Offset(2)..Offset(3), 30),
+        (2, 0, Offset(9)..Offset(10), 50),
     ];
-    assert_eq!(registration.extents, expected);
+    let found = registration.extents.into_iter().map(|e| (e.stream.0, e.leader_epoch, e.range, e.bytes));
+    assert!(found.eq(expected));
+}
+
+#[test]
+fn what_is_old_is_trimmed_all_of_it_however_little_there_is() {
+    let mut rig = Rig::new(options());
+    rig.append(100).unwrap();
+    rig.flush();
+    let NextTrim::At(Some(due)) = rig.state.next_trim(rig.now) else { panic!("something will be old") };
+    rig.now = due;
+    rig.append(100).unwrap();
+    rig.flush();
+    let NextTrim::Now(Window { to, gathered }) = rig.state.next_trim(due) else { panic!("it is old") };
+    assert_eq!((to, gathered.parts.len(), gathered.copied_bytes), (Slot(2), 2, 200));
+    let trim = rig.next_trim().expect("it has not been done yet");
+    rig.state.trimmed(trim);
+    assert!(matches!(rig.state.next_trim(due), NextTrim::At(None)), "there is nothing left");
+}
+
+#[test]
+fn a_stream_whose_start_moves_past_what_is_registered_goes_on_from_there() {
+    let mut rig = Rig::new(options());
+    for _ in 0..4 {
+        rig.append(100).unwrap();
+        rig.flush();
+    }
+    let trim = rig.next_trim().unwrap();
+    rig.state.advance_start(STREAM, Offset(4));
+    rig.state.advance_start(STREAM, Offset(1));
+    rig.state.advance_start(STREAM, Offset(5));
+    assert_eq!(rig.state.ends(STREAM).unwrap().start, Offset(4), "not back, and not beyond what is durable");
+    rig.state.trimmed(trim);
+    for _ in 0..3 {
+        rig.append(100).unwrap();
+        rig.flush();
+    }
+    let trim = rig.next_trim().unwrap();
+    rig.state.trimmed(trim);
+    let stream = &rig.state.streams[&STREAM];
+    assert_eq!(
+        stream.extents.iter().map(|e| e.range.clone()).collect::<Vec<_>>(),
+        [Offset(4)..Offset(5), Offset(5)..Offset(6)]
+    );
+    assert!(rig.state.read(STREAM, Offset(3), 1, true).is_err());
+    assert_eq!(rig.read(4), Some(4..7));
 }
 
 #[test]
@@ -212,29 +268,6 @@ fn a_stream_that_was_closed_gets_nothing_of_what_was_pending() {
     rig.state.open_stream(STREAM, Stream::new(1, Offset(0), Vec::new()));
     assert!(rig.flush().is_empty());
     assert_eq!(rig.state.ends(STREAM).unwrap().durable, Offset(0));
-}
-
-#[test]
-fn a_start_moves_forward_only_and_what_is_registered_below_it_later_is_not_kept() {
-    let mut rig = Rig::new(options());
-    for _ in 0..3 {
-        rig.append(100).unwrap();
-        rig.flush();
-    }
-    let durable = rig.state.ends(STREAM).unwrap().durable;
-    let start = |rig: &Rig| rig.state.ends(STREAM).unwrap().start;
-    rig.state.advance_start(STREAM, Offset(2));
-    rig.state.advance_start(STREAM, Offset(1));
-    assert_eq!(start(&rig), Offset(2));
-    rig.state.advance_start(STREAM, Offset(durable.0 + 1));
-    assert_eq!(start(&rig), Offset(2), "what is not durable can't go");
-    assert!(matches!(
-        rig.state.read(STREAM, Offset(1), 100, true),
-        Err(ReadError::OutOfRange { from: Offset(1), .. })
-    ));
-    rig.state.advance_start(STREAM, durable);
-    assert_eq!(start(&rig), durable);
-    rig.state.advance_start(StreamId(99), Offset(1));
 }
 
 #[test]

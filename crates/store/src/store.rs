@@ -3,22 +3,26 @@
 //! Cancellation: `room`, `read`, `replay` and `shutdown` may be dropped at any time. Dropping the last handle
 //! abandons what is not durable, as a crash would; `shutdown` first for an orderly end.
 
+use crate::compact;
 use crate::index_cache::IndexCache;
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::recover::RecoveredIndexes;
+use crate::registrar::{Extent, Registrar};
 use crate::state::State;
 use crate::stream::Stream;
-use crate::types::{AppendError, Extent, NewBatch, Registrar, Stopped, StoreStatus, StreamEnds, WalOptions};
+use crate::types::{AppendError, NewBatch, Stopped, StoreStatus, StreamEnds, WalOptions};
+use crate::upload::data_prefix;
 use crate::wal::pacer::{Pacer, Waiting};
 use crate::wal::space::{Noting, Space};
 use crate::wal::{flusher, trimmer};
 use crate::watch::{WatchGuard, Watchers};
-use levee_base::limits::INDEX_CACHE_BYTES;
+use levee_base::limits::{COPIES_BYTES, INDEX_CACHE_BYTES, PAGE};
 use levee_base::{BrokerEpoch, Epoch, Offset, Slot, StreamId, WriterId};
-use levee_object::Purpose;
 use levee_object::log::{LogContext, LogWriter, WriterOptions};
+use levee_object::{Key, Purpose};
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -26,6 +30,14 @@ use tokio::task::AbortHandle;
 /// What the handle and its tasks share.
 pub(crate) struct Shared {
     pub(crate) ctx: LogContext,
+    pub(crate) epoch: BrokerEpoch,
+    pub(crate) writer: WriterId,
+    /// Where the objects are that this epoch gathers and compacts.
+    pub(crate) data: Key,
+    /// The number of the next one.
+    next_number: AtomicU64,
+    /// The memory in which they are made.
+    pub(crate) copies: Pool,
     state: Mutex<State>,
     pub(crate) indexes: IndexCache,
     pub(crate) metrics: Arc<Metrics>,
@@ -35,9 +47,11 @@ pub(crate) struct Shared {
     pub(crate) flush: Notify,
     /// There may be something to trim.
     pub(crate) trim: Notify,
+    /// There may be something to compact.
+    pub(crate) compact: Notify,
     /// There may be room for an append.
     pub(crate) room: Arc<Notify>,
-    /// Held while a trim is under way.
+    /// Held while a trim, or another commit that changes extents, is under way.
     pub(crate) trims: tokio::sync::Mutex<()>,
 }
 
@@ -45,6 +59,11 @@ impl Shared {
     /// The state. A panic under its lock is a caller's mistake that changed nothing, so it can be used on.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A number for an object that is gathered or compacted. Each is settled once: committed or abandoned.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next_number.fetch_add(1, Relaxed)
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -65,6 +84,7 @@ impl Shared {
         self.room.notify_waiters();
         self.flush.notify_one();
         self.trim.notify_one();
+        self.compact.notify_one();
     }
 }
 
@@ -72,7 +92,7 @@ impl Shared {
 pub struct StreamStore {
     pub(crate) shared: Arc<Shared>,
     space: Space,
-    tasks: [AbortHandle; 3],
+    tasks: [AbortHandle; 4],
 }
 
 impl fmt::Debug for StreamStore {
@@ -107,8 +127,14 @@ impl StreamStore {
             status: watch::Sender::new(StoreStatus { durable: Slot::ZERO, stopped: None }),
             flush: Notify::new(),
             trim: Notify::new(),
+            compact: Notify::new(),
             room,
             trims: tokio::sync::Mutex::default(),
+            epoch,
+            writer,
+            data: data_prefix(epoch),
+            next_number: AtomicU64::new(0),
+            copies: Pool::new(PAGE, COPIES_BYTES / PAGE, Arc::default()),
             ctx: ctx.clone(),
         });
         let log_options = WriterOptions::new(options.in_flight, Purpose::Wal).hedging(options.hedges);
@@ -121,7 +147,8 @@ impl StreamStore {
         let tasks = [
             tokio::spawn(flusher::flush(shared.clone(), log, pacer)).abort_handle(),
             tokio::spawn(flusher::settle(shared.clone(), log_status)).abort_handle(),
-            tokio::spawn(trimmer::trim(shared.clone(), registrar)).abort_handle(),
+            tokio::spawn(trimmer::trim(shared.clone(), registrar.clone())).abort_handle(),
+            tokio::spawn(compact::compact(shared.clone(), registrar, options.compaction)).abort_handle(),
         ];
         Arc::new(Self { shared, space, tasks })
     }
@@ -140,12 +167,14 @@ impl StreamStore {
     pub fn open_stream(&self, stream: StreamId, leader_epoch: u32, start: Offset, extents: Vec<Extent>) {
         let new = Stream::new(leader_epoch, start, extents);
         self.shared.state().open_stream(stream, new);
+        self.shared.compact.notify_one();
     }
 
     /// The stream begins at `start` from now on: what lies below can't be read any more, and its objects go. Commit
     /// it first. Nothing happens when that is below where it begins, or above its durable end.
     pub fn advance_start(&self, stream: StreamId, start: Offset) {
         self.shared.state().advance_start(stream, start);
+        self.shared.compact.notify_one();
     }
 
     /// Closes a stream, if it is open. What is pending of it may become durable all the same. It is opened again

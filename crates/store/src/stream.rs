@@ -1,10 +1,12 @@
 //! What is known of one open stream: its offsets, the registered objects that hold it, and where its newest
 //! part lies in memory. Pure.
 
-use crate::types::{Extent, StreamEnds};
+use crate::registrar::Extent;
+use crate::types::StreamEnds;
 use levee_base::{Offset, Slot};
 use std::collections::VecDeque;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A block of the stream in an object that is in memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,17 +19,18 @@ pub(crate) struct TailBlock {
 
 /// An open stream.
 ///
-/// `start <= durable <= appended`. The blocks in memory are contiguous and end at `durable`; the extents are
-/// contiguous and end at or after the first block in memory.
+/// `start <= durable <= appended` and `registered <= durable`. The blocks in memory are contiguous and end at
+/// `durable`; the extents are contiguous, end at `registered`, and what lies below `start` is not among them but for
+/// the beginning of the first. The start may lie above what is registered: then there are no extents.
 #[derive(Debug)]
 pub(crate) struct Stream {
     pub(crate) leader_epoch: u32,
     pub(crate) start: Offset,
     pub(crate) durable: Offset,
     pub(crate) appended: Offset,
-    pub(crate) extents: Vec<Extent>,
     /// Where the registered part ends.
     pub(crate) registered: Offset,
+    pub(crate) extents: Vec<Extent>,
     pub(crate) tail: VecDeque<TailBlock>,
 }
 
@@ -35,19 +38,9 @@ impl Stream {
     pub(crate) fn new(leader_epoch: u32, start: Offset, extents: Vec<Extent>) -> Self {
         let end = extents.last().map_or(start, |extent| extent.range.end);
         assert!(start <= end, "a stream starts before its end");
-        assert!(
-            extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start),
-            "the metadata's extents of a stream are contiguous"
-        );
-        Self {
-            leader_epoch,
-            start,
-            durable: end,
-            appended: end,
-            extents,
-            registered: end,
-            tail: VecDeque::new(),
-        }
+        assert_contiguous(&extents);
+        let tail = VecDeque::new();
+        Self { leader_epoch, start, durable: end, appended: end, registered: end, extents, tail }
     }
 
     pub(crate) fn ends(&self) -> StreamEnds {
@@ -93,8 +86,13 @@ impl Stream {
             return;
         }
         self.registered = extent.range.end;
-        if extent.range.end > self.start {
-            self.extents.push(extent);
+        match self.extents.last_mut() {
+            _ if extent.range.end <= self.start => {}
+            Some(last) if Arc::ptr_eq(&last.object, &extent.object) => {
+                last.range.end = extent.range.end;
+                last.bytes += extent.bytes;
+            }
+            _ => self.extents.push(extent),
         }
     }
 
@@ -107,6 +105,20 @@ impl Stream {
         }
     }
 
+    /// What the metadata says of it by now: perhaps more than was registered here, perhaps other objects.
+    pub(crate) fn resync(&mut self, start: Offset, extents: Vec<Extent>) {
+        assert_contiguous(&extents);
+        let end = extents.last().map_or(self.registered, |extent| extent.range.end);
+        assert!(
+            self.registered <= end && end <= self.durable,
+            "the metadata knows what was registered here, and nothing that is not durable"
+        );
+        self.registered = end;
+        self.extents = extents;
+        let start = start.max(self.start);
+        self.advance_start(start);
+    }
+
     /// Its oldest blocks in memory are of an object that goes.
     pub(crate) fn evict(&mut self, slot: Slot) {
         while self.tail.front().is_some_and(|block| block.slot == slot) {
@@ -115,30 +127,9 @@ impl Stream {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::types::ObjectRef;
-    use levee_object::Key;
-
-    fn extent(range: Range<u64>) -> Extent {
-        let object = ObjectRef { key: Key::new("k").unwrap(), total_bytes: 1, index: 0..1 };
-        Extent { range: Offset(range.start)..Offset(range.end), object }
-    }
-
-    #[test]
-    fn a_start_beyond_what_is_registered_waits_for_the_registrations() {
-        let mut stream = Stream::new(0, Offset(0), vec![extent(0..10), extent(10..20)]);
-        stream.durable = Offset(50);
-        stream.appended = Offset(50);
-        stream.advance_start(Offset(15));
-        assert_eq!(stream.extents, [extent(10..20)]);
-        stream.advance_start(Offset(35));
-        assert!(stream.extents.is_empty());
-        stream.register(0, extent(20..30));
-        assert!(stream.extents.is_empty(), "nobody can read it");
-        stream.register(0, extent(30..40));
-        stream.register(0, extent(45..50));
-        assert_eq!(stream.extents, [extent(30..40)], "one that doesn't follow is another's");
-    }
+fn assert_contiguous(extents: &[Extent]) {
+    assert!(
+        extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start),
+        "the metadata's extents of a stream are contiguous"
+    );
 }

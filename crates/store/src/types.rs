@@ -1,14 +1,15 @@
-//! What goes in and out of the store: batches, extents, options, errors, and the one thing that it asks of
-//! others, the [`Registrar`].
+//! What goes in and out of the store: batches, options, ends, errors. What it asks of the metadata is in
+//! [`crate::registrar`].
 
-use crate::format::{BlockKind, FormatError, Index};
-use async_trait::async_trait;
+use crate::compact::PlanOptions;
+use crate::format::FormatError;
 use bytes::Bytes;
 use levee_base::limits::{
-    PAGE, WAL_BUFFER_BYTES, WAL_IN_FLIGHT_CLOUD, WAL_IN_FLIGHT_FOLDER, WAL_IN_FLIGHT_MAX, WAL_OBJECT_BYTES,
-    WAL_OBJECT_BYTES_MAX, WAL_PACE_CLOUD, WAL_PACE_FOLDER, WAL_UNTRIMMED_BYTES, WAL_UNTRIMMED_OBJECTS,
+    PAGE, PROMOTED_BYTES, UPLOAD_AFTER, WAL_BUFFER_BYTES, WAL_IN_FLIGHT_CLOUD, WAL_IN_FLIGHT_FOLDER,
+    WAL_IN_FLIGHT_MAX, WAL_OBJECT_BYTES, WAL_OBJECT_BYTES_MAX, WAL_PACE_CLOUD, WAL_PACE_FOLDER,
+    WAL_UNTRIMMED_BYTES, WAL_UNTRIMMED_OBJECTS,
 };
-use levee_base::{BrokerEpoch, Offset, Slot, StreamId};
+use levee_base::{Offset, Slot, StreamId};
 use levee_object::Key;
 use levee_object::log;
 use std::ops::Range;
@@ -38,10 +39,17 @@ pub struct WalOptions {
     pub untrimmed_bytes: usize,
     /// Un-trimmed objects: trimming starts at half, appends are refused at all of it.
     pub untrimmed_objects: usize,
+    /// Objects that are durable for so long are trimmed, however few there are.
+    pub upload_after: Duration,
+    /// A stream's run of batches in one object stays where it is from so many bytes on, if such runs are most of the
+    /// object; what is shorter is gathered into larger objects.
+    pub promoted_bytes: usize,
     /// Memory for objects, in bytes of buffers held.
     pub buffer_bytes: usize,
     /// Whether an object whose create is slow is sent once more.
     pub hedges: bool,
+    /// How what is registered is compacted.
+    pub compaction: PlanOptions,
 }
 
 impl WalOptions {
@@ -54,8 +62,11 @@ impl WalOptions {
             object_bytes: WAL_OBJECT_BYTES,
             untrimmed_bytes: WAL_UNTRIMMED_BYTES,
             untrimmed_objects: WAL_UNTRIMMED_OBJECTS,
+            upload_after: UPLOAD_AFTER,
+            promoted_bytes: PROMOTED_BYTES,
             buffer_bytes: WAL_BUFFER_BYTES,
             hedges: false,
+            compaction: PlanOptions::SUITABLE,
         }
     }
 
@@ -85,99 +96,6 @@ impl WalOptions {
     pub const fn one_buffer_bytes(&self) -> usize {
         (2 * self.object_bytes).next_multiple_of(PAGE)
     }
-}
-
-/// An object that is registered: where it is, and where its index is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObjectRef {
-    /// Its key.
-    pub key: Key,
-    /// Its length in bytes.
-    pub total_bytes: u64,
-    /// Where its index lies, in bytes from its start.
-    pub index: Range<u64>,
-}
-
-/// A contiguous part of a stream, in one registered object.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Extent {
-    /// Its offsets.
-    pub range: Range<Offset>,
-    /// The object.
-    pub object: ObjectRef,
-}
-
-/// What metadata keeps about a write-ahead log object that is promoted in place.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Registration {
-    /// Its slot.
-    pub slot: Slot,
-    /// Its length in bytes.
-    pub total_bytes: u64,
-    /// Where its index lies, in bytes from its start.
-    pub index: Range<u64>,
-    /// Per stream and leader epoch, in the order of their first blocks: offsets, and bytes of batches.
-    pub extents: Vec<(StreamId, u32, Range<Offset>, u64)>,
-}
-
-impl Registration {
-    /// What to register of an object. Blocks of one stream and leader epoch that continue each other are one
-    /// extent.
-    #[must_use]
-    pub fn of(slot: Slot, total_bytes: u64, index_range: Range<u64>, index: &Index) -> Self {
-        let mut extents: Vec<(StreamId, u32, Range<Offset>, u64)> = Vec::new();
-        let mut last = levee_base::HashMap::default();
-        for block in index.blocks.iter().filter(|block| block.kind == BlockKind::Batches) {
-            let bytes = u64::from(block.bytes);
-            match last.get(&block.stream).map(|&at: &usize| &mut extents[at]) {
-                Some((_, epoch, range, sum))
-                    if (*epoch, range.end) == (block.leader_epoch, block.offsets.start) =>
-                {
-                    range.end = block.offsets.end;
-                    *sum += bytes;
-                }
-                _ => {
-                    last.insert(block.stream, extents.len());
-                    extents.push((block.stream, block.leader_epoch, block.offsets.clone(), bytes));
-                }
-            }
-        }
-        Self { slot, total_bytes, index: index_range, extents }
-    }
-}
-
-/// The oldest durable objects of a write-ahead log, to be registered in place and trimmed in one commit.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Trim {
-    /// Whose log.
-    pub epoch: BrokerEpoch,
-    /// The new trim point: the first slot that is not trimmed.
-    pub to: Slot,
-    /// All objects from the old trim point to the new one.
-    pub objects: Vec<Registration>,
-}
-
-/// Why a trim was not committed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RegistrarError {
-    /// Not now; the same trim will be asked for again.
-    #[error("the trim can't be committed now: {0}")]
-    Unavailable(String),
-    /// Never: this epoch is out. The store stops.
-    #[error("the trim is refused: {0}")]
-    Refused(String),
-}
-
-/// Commits trims to the metadata.
-#[async_trait]
-pub trait Registrar: Send + Sync + 'static {
-    /// Registers the objects and moves the trim point, both or neither; `Ok` once that is durable.
-    ///
-    /// A call is repeated with the same trim when its outcome is not known: the second succeeds as well.
-    ///
-    /// # Errors
-    /// See [`RegistrarError`].
-    async fn trim(&self, trim: Trim) -> Result<(), RegistrarError>;
 }
 
 /// Why an append was not taken. Nothing of it was.
@@ -319,8 +237,11 @@ mod tests {
             object_bytes: 0,
             untrimmed_bytes: 0,
             untrimmed_objects: 0,
+            upload_after: Duration::ZERO,
+            promoted_bytes: 0,
             buffer_bytes: 0,
             hedges: false,
+            compaction: PlanOptions::SUITABLE,
         };
         let options = zero.workable();
         assert_eq!((options.in_flight, options.untrimmed_objects), (1, 2));

@@ -6,14 +6,14 @@ mod support;
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use levee_base::{Clock, Offset, Random, Slot, StreamId};
+use levee_base::{BrokerEpoch, Clock, Offset, Random, Slot, StreamId};
 use levee_object::log::{LogContext, fence_epoch};
 use levee_object::stores::metered::{Metered, Operation};
 use levee_object::{Purpose, Store};
 use levee_store::format::{Index, ObjectHeader};
 use levee_store::{
-    AppendError, Metrics, NewBatch, ReadError, RecoverError, Registrar, RegistrarError, Stopped, StreamStore,
-    Trim, recover,
+    AppendError, Extent, Metrics, NewBatch, ReadError, RecoverError, Registrar, RegistrarError, Replacement,
+    Stopped, StreamStore, Trim, recover,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -311,6 +311,18 @@ impl Registrar for No {
             Some(error) => Err(error.clone()),
             None => std::future::pending().await,
         }
+    }
+
+    async fn replace(&self, _: Replacement) -> Result<(), RegistrarError> {
+        std::future::pending().await
+    }
+
+    async fn abandon(&self, _: BrokerEpoch, _: Vec<u64>) -> Result<(), RegistrarError> {
+        std::future::pending().await
+    }
+
+    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<(Offset, Vec<Extent>)> {
+        None
     }
 }
 

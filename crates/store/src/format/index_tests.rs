@@ -18,8 +18,14 @@ prop_compose! {
         stream in any::<u64>(), leader_epoch in any::<u32>(), base in 0u64..1 << 60, gap in 0u64..9_999,
         crc in any::<u32>(),
         batches in prop::collection::vec(
-            (1u32.., 1u32..1 << 20, prop::collection::vec(any::<u8>(), 0..=BATCH_NOTE_BYTES)), 1..9),
+            (1u32.., 0u32..1 << 20, prop::collection::vec(any::<u8>(), 0..=BATCH_NOTE_BYTES)), 1..9),
+        gaps in any::<u8>(),
     ) -> Made {
+        let is_gap = |at: usize| gaps >> at & 3 == 3;
+        let batches = batches.into_iter().enumerate().map(|(at, (count, bytes, note))| {
+            if is_gap(at) { (count, 0, Vec::new()) } else { (count, bytes.max(1), note) }
+        });
+        let batches = batches.collect();
         Made { stream, leader_epoch, base, gap, crc, batches }
     }
 }
@@ -35,6 +41,8 @@ fn build(made: &[Made]) -> (IndexBuilder, Bytes, u64) {
             builder.add_batch(BatchEntry { count: *count, bytes: *bytes, note }, block.crc);
             position += u64::from(*bytes);
         }
+        builder.add_checkpoint(StreamId(block.stream), Offset(block.base), position, 10, block.crc);
+        position += 10;
     }
     let mut encoded = Vec::new();
     builder.encode(Epoch(7), 9, |bytes| encoded.extend_from_slice(bytes));
@@ -75,7 +83,11 @@ proptest! {
         prop_assert_eq!((decoded.epoch, decoded.number), (Epoch(7), 9));
         prop_assert_eq!(&decoded.blocks, &direct.blocks);
         prop_assert_eq!(&decoded.entries, &direct.entries);
-        for (block, made) in decoded.blocks.iter().zip(&made) {
+        let checkpoints = decoded.blocks.iter().filter(|block| block.kind == BlockKind::Checkpoint);
+        prop_assert!(checkpoints.clone().all(|block| block.bytes == 10 && decoded.batches(block).count() == 0));
+        prop_assert_eq!(checkpoints.count(), made.len());
+        let blocks = decoded.blocks.iter().filter(|block| block.kind == BlockKind::Batches);
+        for (block, made) in blocks.zip(&made) {
             let read: Vec<_> = decoded.batches(block).map(|b| (b.count, b.bytes, b.note.to_vec())).collect();
             prop_assert_eq!(&read, &made.batches);
         }
@@ -124,4 +136,22 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_gap_is_refused_where_there_were_none_yet() {
+    let block = Made {
+        stream: 1,
+        leader_epoch: 0,
+        base: 0,
+        gap: 0,
+        crc: 0,
+        batches: vec![(5, 0, vec![]), (1, 3, vec![])],
+    };
+    let (_, encoded, position) = build(&[block]);
+    assert!(Index::decode(&encoded, position).is_ok());
+    let mut first = encoded.to_vec();
+    first[4..6].copy_from_slice(&1u16.to_le_bytes());
+    let error = Index::decode(&with_checksum(first), position).unwrap_err();
+    assert_eq!(error, inconsistent("a batch is empty, or its note too long"));
 }

@@ -4,9 +4,10 @@
 //! seal it into its slot, so it is sealed only when it really goes. The second alone moves the durable prefix.
 //! When the store is dropped both are aborted, which abandons what is in flight as a crash would.
 
+use crate::format::ObjectKind;
+use crate::open_object::CutObject;
 use crate::store::Shared;
 use crate::types::Stopped;
-use crate::wal::object::CutObject;
 use crate::wal::pacer::{Decision, Pacer};
 use bytes::Bytes;
 use levee_object::log::{self, Entry, LogStatus, LogWriter, Stamp};
@@ -21,7 +22,7 @@ struct WalEntry {
 
 impl Entry for WalEntry {
     fn seal(self, stamp: &Stamp) -> Bytes {
-        let sealed = self.object.seal(stamp);
+        let sealed = self.object.seal(ObjectKind::Wal, stamp);
         let bytes = sealed.bytes.clone();
         self.shared.state().sealed(sealed, self.shared.ctx.clock.now());
         bytes

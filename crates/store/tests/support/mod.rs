@@ -10,10 +10,10 @@ use levee_object::log::LogContext;
 use levee_object::stores::memory::MemoryStore;
 use levee_object::{Key, Page, Purpose, Result, Store};
 use levee_store::{
-    Extent, Metrics, ObjectRef, Recovered, Registrar, RegistrarError, Registration, StreamStore, Trim,
-    WalOptions,
+    Extent, Metrics, NewExtent, NewObject, ObjectRef, PlanOptions, Recovered, Registrar, RegistrarError,
+    Registration, Replaced, Replacement, StreamStore, Trim, WalOptions,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +29,10 @@ struct MetaState {
     open: Option<(BrokerEpoch, Slot)>,
     epochs: u64,
     extents: BTreeMap<StreamId, Vec<Extent>>,
+    settled: BTreeSet<(BrokerEpoch, u64)>,
+    /// What was registered or made and has no extents.
+    garbage: Vec<Key>,
+    replacements: usize,
     /// Trims answered as unavailable before the next one is looked at.
     unavailable: u32,
 }
@@ -61,6 +65,19 @@ impl Meta {
         self.0.lock().unwrap().unavailable = times;
     }
 
+    pub fn replacements(&self) -> usize {
+        self.0.lock().unwrap().replacements
+    }
+
+    /// Deletes at once what nothing refers to any more.
+    pub async fn collect(&self, store: &dyn Store) -> usize {
+        let garbage = std::mem::take(&mut self.0.lock().unwrap().garbage);
+        for key in &garbage {
+            while store.delete(key, Purpose::Collect).await.is_err() {}
+        }
+        garbage.len()
+    }
+
     /// `close(E, slot)` of design section 4.
     pub fn close(&self, epoch: BrokerEpoch, recovered: &Recovered) {
         let mut meta = self.0.lock().unwrap();
@@ -71,27 +88,40 @@ impl Meta {
         let registered = recovered.objects.iter().take_while(|object| object.slot < trim_point).count();
         let objects = &recovered.objects[registered..];
         assert_eq!(trim_point.0 + objects.len() as u64, recovered.fence.0, "every slot is there");
-        meta.register(epoch, trim_point, objects);
+        meta.register(epoch, trim_point, objects, &[]);
     }
 }
 
 impl MetaState {
-    fn register(&mut self, epoch: BrokerEpoch, from: Slot, objects: &[Registration]) {
+    fn register(&mut self, epoch: BrokerEpoch, from: Slot, objects: &[Registration], uploads: &[NewObject]) {
         let prefix = self.prefix.clone().expect("set when made").join_number(epoch.0);
+        let mut extents = Vec::new();
         for (object, slot) in objects.iter().zip(from.0..) {
             assert_eq!(object.slot.0, slot, "objects are registered in order and none is left out");
-            let of = ObjectRef {
-                key: prefix.join_number(slot),
-                total_bytes: object.total_bytes,
-                index: object.index.clone(),
-            };
-            for (stream, _, range, _) in &object.extents {
-                let extents = self.extents.entry(*stream).or_default();
-                let end = extents.last().map_or(Offset(0), |last| last.range.end);
-                assert_eq!(range.start, end, "an extent starts at its stream's end");
-                extents.push(Extent { range: range.clone(), object: of.clone() });
+            let (total_bytes, index) = (object.total_bytes, object.index.clone());
+            let of = Arc::new(ObjectRef { key: prefix.join_number(slot), total_bytes, index });
+            if object.extents.is_empty() {
+                self.garbage.push(of.key.clone());
             }
+            extents.extend(object.extents.iter().map(|extent| (extent.clone(), of.clone())));
         }
+        for object in uploads {
+            let of = self.settle(epoch, object);
+            extents.extend(object.extents.iter().map(|extent| (extent.clone(), of.clone())));
+        }
+        extents.sort_by_key(|(extent, _)| (extent.stream, extent.range.start));
+        for (NewExtent { stream, range, bytes, .. }, object) in extents {
+            let extents = self.extents.entry(stream).or_default();
+            let end = extents.last().map_or(Offset(0), |last| last.range.end);
+            assert_eq!(range.start, end, "an extent starts at its stream's end");
+            extents.push(Extent { range, bytes, object });
+        }
+    }
+
+    fn settle(&mut self, epoch: BrokerEpoch, object: &NewObject) -> Arc<ObjectRef> {
+        assert!(self.settled.insert((epoch, object.number)), "an object is registered once");
+        let key = Key::new("data").unwrap().join_number(epoch.0).join_number(object.number);
+        Arc::new(ObjectRef { key, total_bytes: object.total_bytes, index: object.index.clone() })
     }
 }
 
@@ -105,12 +135,61 @@ impl Registrar for Meta {
         }
         match meta.open {
             Some((epoch, at)) if epoch == trim.epoch => {
-                meta.register(epoch, at, &trim.objects);
+                meta.register(epoch, at, &trim.objects, &trim.uploads);
                 meta.open = Some((epoch, trim.to));
                 Ok(())
             }
             _ => Err(RegistrarError::Refused("the epoch is out".into())),
         }
+    }
+
+    async fn replace(&self, replacement: Replacement) -> std::result::Result<(), RegistrarError> {
+        let mut meta = self.0.lock().unwrap();
+        if meta.open.is_none_or(|(epoch, _)| epoch != replacement.epoch) {
+            return Err(RegistrarError::Refused("the epoch is out".into()));
+        }
+        let mut new: BTreeMap<StreamId, Vec<Extent>> = BTreeMap::new();
+        for object in &replacement.objects {
+            let of = meta.settle(replacement.epoch, object);
+            for NewExtent { stream, range, bytes, .. } in object.extents.clone() {
+                new.entry(stream).or_default().push(Extent { range, bytes, object: of.clone() });
+            }
+        }
+        let mut replaced_keys = BTreeSet::new();
+        for Replaced { stream, range, objects } in replacement.replaced {
+            let extents = meta.extents.get_mut(&stream).expect("a stream that is there");
+            let from = extents.partition_point(|extent| extent.range.start < range.start);
+            let to = extents.partition_point(|extent| extent.range.end <= range.end);
+            let held: Vec<_> = extents[from..to].iter().map(|extent| extent.object.key.clone()).collect();
+            assert_eq!(held, objects, "what is replaced is there");
+            let new: Vec<_> =
+                new[&stream].iter().filter(|new| range.contains(&new.range.start)).cloned().collect();
+            extents.splice(from..to, new);
+            assert!(extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
+            replaced_keys.extend(objects);
+        }
+        let held = |key: &Key| meta.extents.values().flatten().any(|extent| extent.object.key == *key);
+        let garbage: Vec<Key> = replaced_keys.into_iter().filter(|key| !held(key)).collect();
+        meta.garbage.extend(garbage);
+        meta.replacements += 1;
+        Ok(())
+    }
+
+    async fn abandon(
+        &self,
+        epoch: BrokerEpoch,
+        numbers: Vec<u64>,
+    ) -> std::result::Result<(), RegistrarError> {
+        let mut meta = self.0.lock().unwrap();
+        for number in numbers {
+            assert!(meta.settled.insert((epoch, number)), "an object is settled once");
+        }
+        Ok(())
+    }
+
+    fn stream(&self, _: BrokerEpoch, stream: StreamId) -> Option<(Offset, Vec<Extent>)> {
+        let extents = self.extents(stream);
+        Some((extents.first().map_or(Offset(0), |first| first.range.start), extents))
     }
 }
 
@@ -158,8 +237,17 @@ pub fn small_options() -> WalOptions {
         object_bytes: 32 * 1024,
         untrimmed_bytes: 1024 * 1024,
         untrimmed_objects: 24,
+        upload_after: Duration::from_millis(900),
+        promoted_bytes: 8 * 1024,
         buffer_bytes: 768 * 1024,
         hedges: true,
+        compaction: PlanOptions {
+            object_bytes: 256 * 1024,
+            index_bytes: 32 * 1024,
+            pieces: 6,
+            fan_in: 4,
+            smallest_tier_bytes: 4 * 1024,
+        },
     }
 }
 

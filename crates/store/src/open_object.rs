@@ -1,33 +1,34 @@
-//! The object that is being filled. Batches are copied into its region as they arrive, which is the only time
-//! that a record byte is copied; the header's place is kept free in front, the index is written behind when the
-//! object is sealed.
+//! An object that is being filled: batches are copied into its region, the header's place is kept free in front, the
+//! index is written behind when the object is sealed. Of a write-ahead log's object that is the only time that a
+//! record byte is copied.
 //!
-//! Filling is pure bookkeeping over memory, under the store's lock. What doesn't belong here: which object is
-//! next (`state`) and when one is sealed (`pacer`).
+//! Filling is pure bookkeeping over memory. What doesn't belong here: which object is next (`state`), when one is
+//! sealed (`pacer`), and what goes into those that are gathered or compacted (`upload`, `compact`).
 
 use crate::buffer::Region;
-use crate::format::{BatchEntry, Index, IndexBuilder, ObjectHeader, ObjectKind};
+use crate::format::{BatchEntry, BlockKind, Index, IndexBuilder, ObjectHeader, ObjectKind};
 use crate::types::NewBatch;
 use bytes::Bytes;
 use levee_base::limits::{BLOCK_BYTES, LOG_HEADER_BYTES, OBJECT_HEADER_BYTES};
-use levee_base::{Offset, Slot, StreamId};
+use levee_base::{Offset, StreamId};
 use levee_object::log::{Kind, Stamp};
 use std::ops::Range;
 
 /// An object that batches can be added to.
 #[derive(Debug)]
 pub(crate) struct OpenObject {
-    slot: Slot,
+    /// Its number among those of its maker's epoch: of a write-ahead log object, the slot.
+    number: u64,
     region: Region,
     index: IndexBuilder,
 }
 
 impl OpenObject {
-    /// Begins an object that will take `slot`.
-    pub(crate) fn begin(slot: Slot, mut region: Region) -> Self {
+    /// Begins an object that will have this number.
+    pub(crate) fn begin(number: u64, mut region: Region) -> Self {
         debug_assert!(region.is_empty(), "an object has its region for itself");
         region.extend(&[0; OBJECT_HEADER_BYTES]);
-        Self { slot, region, index: IndexBuilder::default() }
+        Self { number, region, index: IndexBuilder::default() }
     }
 
     /// The most bytes that an object needs for `batches`, with all that isn't batches.
@@ -40,8 +41,23 @@ impl OpenObject {
         self.index.encoded_bytes() + growth(batches) <= self.region.room()
     }
 
-    pub(crate) fn slot(&self) -> Slot {
-        self.slot
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether a batch of so many bytes fits.
+    pub(crate) fn fits_bytes(&self, bytes: usize) -> bool {
+        self.index.encoded_bytes() + bytes + IndexBuilder::GROWTH_BYTES <= self.region.room()
+    }
+
+    /// The length of its index if it were sealed now.
+    pub(crate) fn index_bytes(&self) -> usize {
+        self.index.encoded_bytes()
+    }
+
+    /// Whether nothing was added.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.index.last().is_none()
     }
 
     /// Its length if it were sealed now.
@@ -52,17 +68,30 @@ impl OpenObject {
     /// Adds a batch of `stream` whose first offset is `base`, to its last block if it goes on there. There is
     /// room for it: the caller has asked `fits`.
     pub(crate) fn add(&mut self, stream: StreamId, leader_epoch: u32, base: Offset, batch: &NewBatch<'_>) {
-        let goes_on = self.index.last().is_some_and(|block| {
-            (block.stream, block.leader_epoch, block.offsets.end) == (stream, leader_epoch, base)
-                && block.bytes as usize + batch.bytes.len() <= BLOCK_BYTES
-        });
-        if !goes_on {
-            self.index.begin_block(stream, leader_epoch, base, self.region.len() as u64);
-        }
+        self.block_for(stream, leader_epoch, base, batch.bytes.len());
         let crc = self.index.last().map_or(0, |block| block.crc);
         let crc = self.region.extend_hashed(batch.bytes, crc);
         let bytes = u32::try_from(batch.bytes.len()).expect("a batch is smaller than its buffer");
         self.index.add_batch(BatchEntry { count: batch.count, bytes, note: batch.note }, crc);
+    }
+
+    /// Adds offsets that hold no batch any more. There is room for it, as for a batch of no bytes.
+    pub(crate) fn add_gap(&mut self, stream: StreamId, leader_epoch: u32, base: Offset, count: u32) {
+        self.block_for(stream, leader_epoch, base, 0);
+        let crc = self.index.last().map_or(0, |block| block.crc);
+        self.index.add_batch(BatchEntry::gap(count), crc);
+    }
+
+    /// Makes the last block one that `bytes` of a stream can be added to.
+    fn block_for(&mut self, stream: StreamId, leader_epoch: u32, base: Offset, bytes: usize) {
+        let goes_on = self.index.last().is_some_and(|block| {
+            block.kind == BlockKind::Batches
+                && (block.stream, block.leader_epoch, block.offsets.end) == (stream, leader_epoch, base)
+                && block.bytes as usize + bytes <= BLOCK_BYTES
+        });
+        if !goes_on {
+            self.index.begin_block(stream, leader_epoch, base, self.region.len() as u64);
+        }
     }
 
     /// Nothing more is added. Hands back what is left of the buffer.
@@ -89,8 +118,8 @@ pub(crate) struct SealedObject {
 }
 
 impl CutObject {
-    pub(crate) fn slot(&self) -> Slot {
-        self.0.slot
+    pub(crate) fn number(&self) -> u64 {
+        self.0.number
     }
 
     pub(crate) fn total_bytes(&self) -> usize {
@@ -100,12 +129,13 @@ impl CutObject {
     /// Writes index and header. From now on the bytes are fixed.
     ///
     /// # Panics
-    /// When the log gives it another slot than the one its batches' producers were told.
-    pub(crate) fn seal(self, stamp: &Stamp) -> SealedObject {
-        let OpenObject { slot, mut region, index, .. } = self.0;
-        assert_eq!(slot, stamp.slot, "objects take the log's slots in the order in which they were begun");
+    /// When the stamp is another object's. Of a write-ahead log: when the log gives it another slot than the one
+    /// its batches' producers were told.
+    pub(crate) fn seal(self, kind: ObjectKind, stamp: &Stamp) -> SealedObject {
+        let OpenObject { number, mut region, index } = self.0;
+        assert_eq!(number, stamp.slot.0, "objects take their numbers in the order in which they were begun");
         let index_start = region.len();
-        index.encode(stamp.epoch, slot.0, |bytes| region.extend(bytes));
+        index.encode(stamp.epoch, number, |bytes| region.extend(bytes));
         let index_range = index_start as u64..region.len() as u64;
         let total_bytes = region.len() as u64;
         let (head, _) = region
@@ -117,10 +147,10 @@ impl CutObject {
             .expect("the log's header is smaller than the object's");
         stamp.write(Kind::Entry, total_bytes, log_head);
         ObjectHeader {
-            kind: ObjectKind::Wal,
+            kind,
             cluster: stamp.cluster,
             epoch: stamp.epoch,
-            number: slot.0,
+            number,
             writer: stamp.writer,
             total_bytes,
             index: index_range.clone(),
@@ -128,7 +158,7 @@ impl CutObject {
         }
         .write(head);
         let bytes = region.freeze();
-        let index = index.into_index(stamp.epoch, slot.0, &bytes.slice(index_start..));
+        let index = index.into_index(stamp.epoch, number, &bytes.slice(index_start..));
         SealedObject { bytes, index, index_range }
     }
 }

@@ -1,0 +1,57 @@
+//! Creating an object whose name nobody else uses.
+//!
+//! Only 2xx means created. A name that is taken was taken by an earlier try, whose answer was lost: the header says so.
+//! The same bytes are sent until the store answers.
+
+use crate::store::Shared;
+use bytes::Bytes;
+use levee_base::limits::{LOG_HEADER_BYTES, TRIM_BACKOFF_MAX, TRIM_BACKOFF_MIN};
+use levee_object::{ErrorKind, Key, Purpose};
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// It is there, durable.
+    Yes,
+    /// The disk has no room. It may be there all the same.
+    NoSpace,
+    /// Another's object has its name: two processes have the same broker epoch, or somebody wrote into the bucket.
+    Foreign,
+    /// The store of streams has stopped.
+    Stopped,
+}
+
+/// Creates `key`, which only this process names, with `bytes`.
+pub(crate) async fn create(shared: &Shared, key: &Key, bytes: &Bytes, purpose: Purpose) -> Created {
+    let store = &shared.ctx.store;
+    let mut wait = TRIM_BACKOFF_MIN;
+    loop {
+        let error = match store.create(key, bytes.clone(), purpose).await {
+            Ok(()) => break,
+            Err(error) if error.kind == ErrorKind::NoSpace => return Created::NoSpace,
+            Err(error) => error,
+        };
+        if error.kind == ErrorKind::AlreadyExists {
+            match store.get(key, Some(0..LOG_HEADER_BYTES as u64), Purpose::Doubt).await {
+                Ok(head) if head == bytes.slice(..LOG_HEADER_BYTES) => break,
+                Ok(_) => {
+                    tracing::error!(%key, "another process has written an object of this broker's name");
+                    return Created::Foreign;
+                }
+                Err(_) => {}
+            }
+        }
+        if wait == TRIM_BACKOFF_MIN {
+            tracing::warn!(%key, %error, "creating an object failed; trying until the store answers");
+        }
+        if shared.is_stopped() {
+            return Created::Stopped;
+        }
+        shared.ctx.clock.sleep(wait).await;
+        wait = (wait * 2).min(TRIM_BACKOFF_MAX);
+    }
+    if wait > TRIM_BACKOFF_MIN {
+        tracing::info!(%key, "the object was created at last");
+    }
+    Created::Yes
+}

@@ -3,7 +3,8 @@
 //! `wire` turns bytes into requests and answers into bytes; `net` moves bytes between sockets and a `Service`;
 //! `handlers` is that service, one file per API. `wire` and `net` know no topic and no store.
 //! `batch` reads record batches, `partition` gives them Kafka's meaning on the stream store. `registration` is how a
-//! broker comes and goes, `holder` whether the one before it is alive, `led_topics` what it leads, `current` the one that is served from, and `node` puts
+//! broker comes and goes, `holder` whether the one before it is alive, `led_topics` what it leads, `keeper` what is kept
+//! of that (by the rules of `retention`), `topic_config` what topics' configurations mean, `current` the one that is served from, and `node` puts
 //! everything together.
 
 pub mod batch;

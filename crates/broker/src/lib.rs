@@ -2,12 +2,14 @@
 //!
 //! `wire` turns bytes into requests and answers into bytes; `net` moves bytes between sockets and a `Service`;
 //! `handlers` is that service, one file per API. `wire` and `net` know no topic and no store.
-//! `batch` reads record batches, `partition` gives them Kafka's meaning on the stream store. `registration` is how a
-//! broker comes and goes, `holder` whether the one before it is alive, `led_topics` what it leads, `keeper` what is kept
-//! of that (by the rules of `retention`), `topic_config` what topics' configurations mean, `current` the one that is served from, and `node` puts
-//! everything together.
+//! `batch` reads record batches, `cleaner` says which of their records keyed compaction keeps, `partition` gives them
+//! Kafka's meaning on the stream store. `registration` is how a broker comes and goes, `holder` whether the one before
+//! it is alive, `registrar` what it tells the metadata of its objects, `collector` and `sweeper` which objects are
+//! deleted. `led_topics` is what it leads, `keeper` what is kept of that (by the rules of `retention`), `topic_config`
+//! what topics' configurations mean, `current` the one that is served from, and `node` puts everything together.
 
 pub mod batch;
+pub mod cleaner;
 pub mod collector;
 pub mod current;
 pub mod errors;

@@ -4,12 +4,18 @@ use super::codec::Compression;
 use super::header::{AT_ATTRIBUTES, AT_CRC, HEADER_BYTES, NO_PRODUCER_ID, NO_TIMESTAMP, OVERHEAD_BYTES};
 use std::io::Write;
 
+/// Timestamp, key, value.
+type Record = (i64, Option<Vec<u8>>, Option<Vec<u8>>);
+
 /// A batch that is being put together.
 #[derive(Debug, Clone)]
 pub(crate) struct Build {
     attributes: i16,
     producer: (i64, i16, i32),
-    records: Vec<(i64, Option<Vec<u8>>, Vec<u8>)>,
+    base_offset: i64,
+    leader_epoch: i32,
+    records: Vec<Record>,
+    headers: Vec<&'static str>,
     compression: Compression,
     xerial: bool,
 }
@@ -19,7 +25,10 @@ impl Build {
         Self {
             attributes: 0,
             producer: (NO_PRODUCER_ID, -1, -1),
+            base_offset: 0,
+            leader_epoch: -1,
             records: Vec::new(),
+            headers: Vec::new(),
             compression: Compression::None,
             xerial: false,
         }
@@ -30,13 +39,40 @@ impl Build {
         (0..count).fold(Self::new(), |batch, n| batch.record(timestamp, "key", &format!("value {n}")))
     }
 
-    pub(crate) fn record(mut self, timestamp: i64, key: &str, value: &str) -> Self {
-        self.records.push((timestamp, Some(key.into()), value.into()));
+    pub(crate) fn record(self, timestamp: i64, key: &str, value: &str) -> Self {
+        self.entry(timestamp, Some(key.as_bytes()), Some(value.as_bytes()))
+    }
+
+    pub(crate) fn record_without_key(self, timestamp: i64, value: &str) -> Self {
+        self.entry(timestamp, None, Some(value.as_bytes()))
+    }
+
+    pub(crate) fn tombstone(self, timestamp: i64, key: &str) -> Self {
+        self.entry(timestamp, Some(key.as_bytes()), None)
+    }
+
+    pub(crate) fn entry(mut self, timestamp: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> Self {
+        self.records.push((timestamp, key.map(<[u8]>::to_vec), value.map(<[u8]>::to_vec)));
         self
     }
 
-    pub(crate) fn record_without_key(mut self, timestamp: i64, value: &str) -> Self {
-        self.records.push((timestamp, None, value.into()));
+    /// A transaction marker of `producer`, as a coordinator has it written.
+    pub(crate) fn marker(timestamp: i64, producer_id: i64, producer_epoch: i16, commit: bool) -> Self {
+        Self::new().producer(producer_id, producer_epoch, -1).attribute(4).attribute(5).entry(
+            timestamp,
+            Some(&[0, 0, 0, u8::from(commit)]),
+            Some(&[0; 6]),
+        )
+    }
+
+    pub(crate) fn at(mut self, base_offset: i64, leader_epoch: i32) -> Self {
+        (self.base_offset, self.leader_epoch) = (base_offset, leader_epoch);
+        self
+    }
+
+    /// Gives every record a header, with some value.
+    pub(crate) fn header(mut self, name: &'static str) -> Self {
+        self.headers.push(name);
         self
     }
 
@@ -69,26 +105,32 @@ impl Build {
             let mut body = vec![0];
             varint(&mut body, timestamp - base);
             varint(&mut body, i64::try_from(at).unwrap());
-            match key {
-                None => varint(&mut body, -1),
-                Some(key) => {
-                    varint(&mut body, i64::try_from(key.len()).unwrap());
-                    body.extend_from_slice(key);
+            for field in [key, value] {
+                match field {
+                    None => varint(&mut body, -1),
+                    Some(field) => {
+                        varint(&mut body, i64::try_from(field.len()).unwrap());
+                        body.extend_from_slice(field);
+                    }
                 }
             }
-            varint(&mut body, i64::try_from(value.len()).unwrap());
-            body.extend_from_slice(value);
-            varint(&mut body, 0);
+            varint(&mut body, i64::try_from(self.headers.len()).unwrap());
+            for header in &self.headers {
+                for field in [*header, "value"] {
+                    varint(&mut body, i64::try_from(field.len()).unwrap());
+                    body.extend_from_slice(field.as_bytes());
+                }
+            }
             varint(&mut plain, i64::try_from(body.len()).unwrap());
             plain.extend_from_slice(&body);
         }
         let payload = self.compress(&plain);
         let count = i32::try_from(self.records.len()).unwrap();
         let mut out = Vec::with_capacity(HEADER_BYTES + payload.len());
-        out.extend_from_slice(&0_i64.to_be_bytes());
+        out.extend_from_slice(&self.base_offset.to_be_bytes());
         let length = i32::try_from(HEADER_BYTES - OVERHEAD_BYTES + payload.len()).unwrap();
         out.extend_from_slice(&length.to_be_bytes());
-        out.extend_from_slice(&(-1_i32).to_be_bytes());
+        out.extend_from_slice(&self.leader_epoch.to_be_bytes());
         out.push(2);
         out.extend_from_slice(&[0; 4]);
         out.extend_from_slice(&(self.attributes | self.compression.id()).to_be_bytes());

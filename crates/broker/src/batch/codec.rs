@@ -97,7 +97,7 @@ impl<R: Read> Read for Bounded<R> {
     }
 }
 
-const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
+pub(super) const XERIAL_MAGIC: &[u8] = b"\x82SNAPPY\0";
 /// The writer's version and the oldest reader's, after the magic.
 const XERIAL_VERSION_BYTES: usize = 8;
 

@@ -33,23 +33,24 @@ pub const NO_TIMESTAMP: i64 = -1;
 /// The producer id of a batch that no idempotent producer sent.
 pub const NO_PRODUCER_ID: i64 = -1;
 
-pub(super) const AT_LENGTH: usize = 8;
-pub(super) const AT_LEADER_EPOCH: usize = 12;
-pub(super) const AT_MAGIC: usize = 16;
-pub(super) const AT_CRC: usize = 17;
-pub(super) const AT_ATTRIBUTES: usize = 21;
-pub(super) const AT_LAST_OFFSET_DELTA: usize = 23;
-pub(super) const AT_BASE_TIMESTAMP: usize = 27;
-pub(super) const AT_MAX_TIMESTAMP: usize = 35;
-pub(super) const AT_PRODUCER_ID: usize = 43;
-pub(super) const AT_PRODUCER_EPOCH: usize = 51;
-pub(super) const AT_BASE_SEQUENCE: usize = 53;
-pub(super) const AT_COUNT: usize = 57;
+pub(crate) const AT_LENGTH: usize = 8;
+pub(crate) const AT_LEADER_EPOCH: usize = 12;
+pub(crate) const AT_MAGIC: usize = 16;
+pub(crate) const AT_CRC: usize = 17;
+pub(crate) const AT_ATTRIBUTES: usize = 21;
+pub(crate) const AT_LAST_OFFSET_DELTA: usize = 23;
+pub(crate) const AT_BASE_TIMESTAMP: usize = 27;
+pub(crate) const AT_MAX_TIMESTAMP: usize = 35;
+pub(crate) const AT_PRODUCER_ID: usize = 43;
+pub(crate) const AT_PRODUCER_EPOCH: usize = 51;
+pub(crate) const AT_BASE_SEQUENCE: usize = 53;
+pub(crate) const AT_COUNT: usize = 57;
 
 const ATTRIBUTE_COMPRESSION: i16 = 0b111;
 const ATTRIBUTE_LOG_APPEND_TIME: i16 = 1 << 3;
 const ATTRIBUTE_TRANSACTIONAL: i16 = 1 << 4;
 const ATTRIBUTE_CONTROL: i16 = 1 << 5;
+const ATTRIBUTE_DELETE_HORIZON: i16 = 1 << 6;
 
 /// Whose clock a batch's timestamps come from (Kafka's `message.timestamp.type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -101,6 +102,21 @@ impl Attributes {
     #[must_use]
     pub fn control(self) -> bool {
         self.0 & ATTRIBUTE_CONTROL != 0
+    }
+
+    /// The base timestamp is a delete horizon (KIP-534): when the batch's tombstones or marker may go.
+    #[must_use]
+    pub fn delete_horizon(self) -> bool {
+        self.0 & ATTRIBUTE_DELETE_HORIZON != 0
+    }
+
+    /// The same attributes with another codec, with or without a delete horizon, and without bits that have no
+    /// meaning.
+    #[must_use]
+    pub fn rewritten(self, compression: Compression, delete_horizon: bool) -> Self {
+        let kept = self.0 & (ATTRIBUTE_LOG_APPEND_TIME | ATTRIBUTE_TRANSACTIONAL | ATTRIBUTE_CONTROL);
+        let horizon = if delete_horizon { ATTRIBUTE_DELETE_HORIZON } else { 0 };
+        Self(kept | compression.id() | horizon)
     }
 }
 
@@ -183,7 +199,14 @@ impl<'a> BatchView<'a> {
         i32::from_be_bytes(array(self.0, AT_LAST_OFFSET_DELTA))
     }
 
-    /// The timestamp that the records' are counted from, in Unix milliseconds.
+    /// The last offset that belongs to the batch, whether a record still has it or not.
+    #[must_use]
+    pub fn last_offset(&self) -> i64 {
+        self.base_offset().wrapping_add(i64::from(self.last_offset_delta()))
+    }
+
+    /// The timestamp that the records' are counted from, in Unix milliseconds; see
+    /// [`BatchView::delete_horizon_ms`] for what it may be besides.
     #[must_use]
     pub fn base_timestamp(&self) -> i64 {
         i64::from_be_bytes(array(self.0, AT_BASE_TIMESTAMP))
@@ -193,6 +216,12 @@ impl<'a> BatchView<'a> {
     #[must_use]
     pub fn max_timestamp(&self) -> i64 {
         i64::from_be_bytes(array(self.0, AT_MAX_TIMESTAMP))
+    }
+
+    /// From when on the batch's tombstones or its marker may go, in Unix milliseconds, once the cleaner has said so.
+    #[must_use]
+    pub fn delete_horizon_ms(&self) -> Option<i64> {
+        self.attributes().delete_horizon().then(|| self.base_timestamp())
     }
 
     /// The idempotent producer that sent the batch, or [`NO_PRODUCER_ID`].

@@ -89,18 +89,18 @@ impl Iterator for Records<'_> {
     }
 }
 
-fn invalid(what: &'static str) -> io::Error {
+pub(crate) fn invalid(what: &'static str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, what)
 }
 
-fn byte(input: &mut impl Read) -> io::Result<u8> {
+pub(crate) fn byte(input: &mut impl Read) -> io::Result<u8> {
     let mut one = [0];
     input.read_exact(&mut one)?;
     Ok(one[0])
 }
 
 /// A zigzag number of at most `bytes` bytes.
-fn varint(input: &mut impl Read, bytes: usize) -> io::Result<i64> {
+pub(crate) fn varint(input: &mut impl Read, bytes: usize) -> io::Result<i64> {
     let mut value = 0_u64;
     for at in 0..bytes {
         let next = byte(input)?;

@@ -122,6 +122,23 @@ fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Re
     counter(out, "wal_full", None, "Appends that had to wait because a limit was reached", m.full.get())?;
     counter(out, "wal_trims", None, "Trims that were committed", m.trims.get())?;
     counter(out, "wal_extents", None, "Extents that trims registered", m.extents.get())?;
+    counter(
+        out,
+        "promoted",
+        bytes,
+        "Batches that stay in the write-ahead log's objects",
+        m.promoted_bytes.get(),
+    )?;
+    counter(out, "uploads", None, "Objects gathered from the write-ahead log", m.uploads.get())?;
+    counter(
+        out,
+        "uploaded",
+        bytes,
+        "Bytes of objects gathered from the write-ahead log",
+        m.uploaded_bytes.get(),
+    )?;
+    counter(out, "compactions", None, "Compactions that were committed", m.compactions.get())?;
+    counter(out, "compacted", bytes, "Bytes of batches that compactions moved", m.compacted_bytes.get())?;
     gauge(out, "wal_untrimmed", bytes, "Write-ahead log that is not registered yet", m.wal_bytes.get())?;
     gauge(out, "wal_untrimmed_objects", None, "The same in objects", m.wal_objects.get())?;
     gauge(out, "wal_in_flight", None, "Objects that are sent and not yet durable", m.in_flight.get())?;

@@ -1,0 +1,82 @@
+"""Fills a topic with records that follow from where they are, and checks them.
+
+bucket_alone.py produce BOOTSTRAP MIB PARTITIONS
+bucket_alone.py check BOOTSTRAP MIB PARTITIONS
+"""
+
+import hashlib
+import sys
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+RECORD_BYTES = 1024
+TOPIC, SHORT = "kept", "short"
+SHORT_BYTES = 4 << 20
+
+
+def value(partition, offset):
+    block = hashlib.sha256(f"{partition}/{offset}".encode()).digest()
+    return block * (RECORD_BYTES // len(block))
+
+
+def produce(bootstrap, mib, partitions):
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    short = {"retention.bytes": str(SHORT_BYTES), "segment.bytes": str(1 << 20)}
+    topics = [NewTopic(TOPIC, partitions), NewTopic(SHORT, 1, config=short)]
+    for created in admin.create_topics(topics).values():
+        created.result(30)
+    producer = Producer({
+        "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 20,
+        "queue.buffering.max.messages": 50_000, "compression.type": "none",
+    })
+    failures = []
+
+    def delivered(error, message):
+        if error:
+            failures.append(error)
+
+    def send(topic, partition, content):
+        while True:
+            try:
+                return producer.produce(topic, content, partition=partition, on_delivery=delivered)
+            except BufferError:
+                producer.poll(0.1)
+
+    for offset in range(mib * 1024 // partitions):
+        for partition in range(partitions):
+            send(TOPIC, partition, value(partition, offset))
+        for _ in range(max(1, partitions // 4)):
+            send(SHORT, 0, value(-1, offset))
+        producer.poll(0)
+    left = producer.flush(120)
+    assert not failures and left == 0, f"{left} records are not acknowledged, {failures[:3]}"
+
+
+def check(bootstrap, mib, partitions):
+    due = mib * 1024 // partitions
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False,
+        "auto.offset.reset": "error", "fetch.max.bytes": 8 << 20, "check.crcs": True,
+    })
+    consumer.assign([TopicPartition(TOPIC, partition, OFFSET_BEGINNING) for partition in range(partitions)])
+    ends, idle = [0] * partitions, 0
+    while sum(ends) < due * partitions:
+        messages = consumer.consume(10_000, 5)
+        idle = 0 if messages else idle + 1
+        assert idle < 12, f"nothing came for a minute: {sum(ends)} of {due * partitions} records were read"
+        for message in messages:
+            assert not message.error(), message.error()
+            partition, offset = message.partition(), message.offset()
+            assert offset == ends[partition], f"partition {partition}: offset {offset} where {ends[partition]} is due"
+            assert message.value() == value(partition, offset), f"partition {partition}, offset {offset}: other bytes"
+            ends[partition] += 1
+    low, high = consumer.get_watermark_offsets(TopicPartition(SHORT, 0), timeout=30)
+    consumer.close()
+    print(f"{sum(ends)} records in {partitions} partitions, each once, in order, and as it was sent; "
+          f"the short topic begins at {low} of {high}")
+    assert low > 0, "retention has removed nothing"
+
+
+if __name__ == "__main__":
+    {"produce": produce, "check": check}[sys.argv[1]](sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

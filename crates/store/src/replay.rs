@@ -26,8 +26,8 @@ impl StreamStore {
         let first_in_memory = tail.first().map(|(index, at)| index.blocks[*at as usize].offsets.start);
         let mut indexes = stream::iter(cold)
             .map(|extent| async move {
-                let index = self.shared.index(&extent.object, Purpose::Recovery).await?;
-                Ok::<_, ReadError>((extent, index))
+                let (layout, _) = self.shared.layout(&extent.object, Purpose::Recovery).await?;
+                Ok::<_, ReadError>((extent, layout.index.clone()))
             })
             .buffered(READ_OBJECTS);
         while let Some((extent, index)) = indexes.try_next().await? {
@@ -63,7 +63,7 @@ fn replay_block(
     let mut base = block.offsets.start;
     for batch in index.batches(block) {
         let end = Offset(base.0 + u64::from(batch.count));
-        if end > next {
+        if end > next && !batch.is_gap() {
             each(BatchInfo { base, count: batch.count, bytes: batch.bytes, note: batch.note });
         }
         base = end;

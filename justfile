@@ -17,6 +17,11 @@ lint:
 test:
     cargo test --workspace
 
+# Writing, gathering, compacting, collecting, crashing and recovering over a faulty store, for many seeds.
+sim SEEDS='2000' FIRST='0':
+    LEVEE_SIM_SEEDS={{SEEDS}} LEVEE_SIM_FIRST_SEED={{FIRST}} cargo test --release -p levee-store --test crash \
+        a_faulty_store -- --nocapture
+
 # Licences, advisories and sources of dependencies.
 deny:
     cargo deny check

@@ -55,6 +55,26 @@ pub const UPLOAD_BYTES: usize = 32 * MIB;
 pub const UPLOAD_AFTER: Duration = Duration::from_secs(600);
 /// Memory in which objects are gathered and compacted, two at a time at most.
 pub const COPIES_BYTES: usize = 256 * MIB;
+/// The size of objects that compaction aims at, in bytes of batches.
+pub const COMPACT_OBJECT_BYTES: usize = 64 * MIB;
+/// The longest index of an object that compaction makes: many small batches make smaller objects.
+pub const COMPACT_INDEX_BYTES: usize = 4 * MIB;
+/// Short extents of a stream in a row from which on they are joined.
+pub const COMPACT_PIECES: usize = 32;
+/// Small objects of about the same size from which on they are merged.
+pub const COMPACT_FAN_IN: usize = 16;
+/// Objects with less than this count as of the same size.
+pub const COMPACT_SMALLEST_TIER_BYTES: u64 = 16 * KIB as u64;
+/// Bytes that compaction moves in a second at most.
+pub const COMPACT_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
+/// Bytes that compaction asks for in one request.
+pub const COMPACT_READ_BYTES: u64 = 4 * MIB as u64;
+/// The least time between two looks for something to compact when there was nothing.
+pub const COMPACT_LOOK_PACE: Duration = Duration::from_secs(1);
+/// How long a job of compaction waits for a store that does not answer a read, before it is given up.
+pub const COMPACT_PATIENCE: Duration = Duration::from_secs(300);
+/// How long compaction waits after a job that came to nothing.
+pub const COMPACT_AGAIN: Duration = Duration::from_secs(5);
 /// Bytes that are copied before others get their turn.
 pub const COPY_STEP_BYTES: usize = MIB;
 /// The waits between two tries of a trim double from this
@@ -134,6 +154,13 @@ pub const COLLECT_OBJECTS: usize = 1_000;
 pub const COLLECT_AT_ONCE: usize = 8;
 /// How often a broker looks for them.
 pub const COLLECT_EVERY: Duration = Duration::from_secs(1);
+/// Objects that one broker makes and has neither committed nor abandoned: the oldest and the newest of them are less
+/// than this apart.
+pub const OBJECTS_UNSETTLED: u64 = 65_536;
+/// How often the store is listed to find objects that nothing knows of.
+pub const SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+/// Names that such a look keeps before it asks the metadata about them.
+pub const SWEEP_NAMES: usize = 10_000;
 /// One command, encoded. The largest is the closing of a write-ahead log, whose objects' extents it names.
 pub const COMMAND_BYTES: usize = 576 * MIB;
 /// What an extent takes in a command at most, in bytes: stream, leader epoch, offset, count and length.

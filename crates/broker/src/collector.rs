@@ -5,8 +5,7 @@
 //!
 //! Crash, cancellation, retry: an object is forgotten only when its delete has succeeded, and deleting what is gone
 //! succeeds; so whatever was cut off is done again. Several brokers that collect the same are harmless. A create
-//! that lands after the delete leaves an object that nothing knows; finding those takes a listing, and isn't done
-//! here.
+//! that lands after the delete leaves an object that nothing knows; finding those takes a listing (`sweeper`).
 
 use futures::{StreamExt, stream};
 use levee_base::Clock;

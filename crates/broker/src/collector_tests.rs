@@ -56,7 +56,7 @@ async fn cluster(store: &Arc<dyn Store>) -> (Metadata, [TopicId; 2], Vec<Key>) {
         keys.push(wal_prefix(node).join_number(epoch.0).join_number(slot.0));
         store.create(keys.last().unwrap(), "an object".into(), Purpose::Wal).await.unwrap();
     }
-    commit(Command::TrimWal { epoch, to: Slot(3), objects }).await;
+    commit(Command::TrimWal { epoch, to: Slot(3), objects, uploads: vec![] }).await;
     (metadata, topics, keys)
 }
 

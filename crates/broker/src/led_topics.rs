@@ -8,11 +8,12 @@ use crate::batch::{Rules, TimestampType};
 use crate::handlers::backend::BackendError;
 use crate::handlers::led::LedPartitions;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
+use crate::registrar::extents;
 use futures::{StreamExt, stream};
 use levee_base::limits::{PARTITIONS_OPENING, TOPICS_OPENING};
-use levee_base::{BrokerEpoch, Clock, NodeId, Random, StreamId};
+use levee_base::{BrokerEpoch, Clock, HashMap, NodeId, Random, StreamId};
 use levee_meta::{Answer, Command, Metadata, TopicId};
-use levee_store::{Extent, ObjectRef, StreamStore};
+use levee_store::{Extent, StreamStore};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -179,20 +180,15 @@ impl LedTopics {
     fn found(&self, id: TopicId) -> Option<(String, BTreeMap<String, String>, Vec<Found>)> {
         self.metadata.view(|state| {
             let topic = state.topic(id)?;
+            let mut met = HashMap::default();
             let partitions = topic.streams.iter().filter_map(|&stream| {
                 let found = state.stream(stream)?;
-                let extents = found.extents().map(|extent| {
-                    let object = state.object(extent.object)?;
-                    let (total_bytes, index) = (object.total_bytes, object.index.clone());
-                    let object = ObjectRef { key: object.name.key(), total_bytes, index };
-                    Some(Extent { range: extent.range, object })
-                });
                 Some(Found {
                     stream,
                     leader: found.leader,
                     leader_epoch: found.leader_epoch,
                     start: found.start,
-                    extents: extents.collect(),
+                    extents: extents(state, found, &mut met),
                 })
             });
             Some((topic.name.clone(), topic.configs.clone(), partitions.collect()))

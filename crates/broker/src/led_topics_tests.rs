@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::holder::Newcomer;
-use crate::registration::{MetadataRegistrar, Registrant};
+use crate::registrar::MetadataRegistrar;
+use crate::registration::Registrant;
 use levee_base::Offset;
 use levee_meta::{ControllerOptions, MetadataContext};
 use levee_object::Store;

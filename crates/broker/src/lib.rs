@@ -20,5 +20,7 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod partition;
+pub mod registrar;
 pub mod registration;
+pub mod sweeper;
 pub mod wire;

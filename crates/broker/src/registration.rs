@@ -16,17 +16,15 @@
 //! silent loses it after the session time-out.
 
 use crate::holder::{self, Newcomer, Verdict};
-use async_trait::async_trait;
+use crate::registrar::registered;
 use futures::{StreamExt, TryStreamExt, stream};
 use levee_base::limits::{IDENTITY_AGAIN, IDENTITY_TIMEOUT, LOGS_RECOVERING};
 use levee_base::{BrokerEpoch, Clock, ClusterId, NodeId, Random, Slot, StreamId};
-use levee_meta::{
-    Answer, Command, CommitError, Metadata, NewExtent, ProcessId, Refusal, Register, State, wal_prefix,
-};
+use levee_meta::{Answer, Command, CommitError, Metadata, ProcessId, Refusal, Register, State, wal_prefix};
 use levee_object::Store;
 use levee_object::log::LogContext;
 use levee_store::recover::RecoveredIndexes;
-use levee_store::{RecoverError, Recovered, Registrar, RegistrarError, Registration, Trim};
+use levee_store::{RecoverError, Recovered};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -365,39 +363,6 @@ impl Registrant {
         self.close(epoch, recovered, None).await?;
         self.commit(Command::Out { epoch }).await?;
         Ok(())
-    }
-}
-
-/// The store's words for a registered object in the metadata's.
-fn registered(object: Registration) -> levee_meta::Registration {
-    let extents = object.extents.into_iter().map(|(stream, leader_epoch, range, bytes)| NewExtent {
-        stream,
-        leader_epoch,
-        range,
-        bytes,
-    });
-    levee_meta::Registration {
-        slot: object.slot,
-        total_bytes: object.total_bytes,
-        index: object.index,
-        extents: extents.collect(),
-    }
-}
-
-/// Commits the store's trims.
-#[derive(Debug)]
-pub struct MetadataRegistrar(pub Metadata);
-
-#[async_trait]
-impl Registrar for MetadataRegistrar {
-    async fn trim(&self, trim: Trim) -> Result<(), RegistrarError> {
-        let Trim { epoch, to, objects } = trim;
-        let objects = objects.into_iter().map(registered).collect();
-        match self.0.commit(Command::TrimWal { epoch, to, objects }).await {
-            Ok(Answer::Refused(refusal)) => Err(RegistrarError::Refused(refusal.to_string())),
-            Ok(_) => Ok(()),
-            Err(error) => Err(RegistrarError::Unavailable(error.to_string())),
-        }
     }
 }
 

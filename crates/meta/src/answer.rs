@@ -29,6 +29,11 @@ pub enum Answer {
         /// How many extents were left out, as their topic is deleted or their stream has another leader.
         left_out: u32,
     },
+    /// To `Replace`.
+    Replaced {
+        /// How many parts were left out, as their stream is gone or held by other objects by now.
+        left_out: u32,
+    },
     /// It was refused; nothing changed.
     Refused(Refusal),
 }
@@ -177,6 +182,26 @@ pub enum Refusal {
     ConfigsTooLong {
         /// The most they can take.
         most_bytes: u64,
+    },
+    /// An object's number was committed or abandoned before, or too many below it were not.
+    #[error(
+        "object number {number} can't be committed: it was settled before, or too many before it were not"
+    )]
+    ObjectSettled {
+        /// Which.
+        number: u64,
+    },
+    /// A new object's numbers contradict each other.
+    #[error("object {number} contradicts itself: an empty range, or an index outside of it")]
+    InvalidUpload {
+        /// Which.
+        number: u64,
+    },
+    /// What replaces a part of a stream does not hold exactly its offsets.
+    #[error("the new extents of stream {stream} are not exactly what is replaced")]
+    NotTiled {
+        /// Which stream.
+        stream: StreamId,
     },
     /// Too few or too many producer ids at once, or none are left.
     #[error("producer ids come in blocks of 1 to {most}")]

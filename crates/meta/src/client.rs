@@ -211,6 +211,19 @@ impl Metadata {
     /// When there is no answer. A refusal is an answer.
     pub async fn commit(&self, command: Command) -> Result<Answer, CommitError> {
         let sender = self.sender(&command);
+        self.commit_by(sender, command).await
+    }
+
+    /// As [`Metadata::commit`], for what one broker epoch alone may say: which of its objects are to be registered.
+    /// Another epoch's numbers are other objects.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn commit_as(&self, epoch: BrokerEpoch, command: Command) -> Result<Answer, CommitError> {
+        self.commit_by(Sender::Broker(epoch), command).await
+    }
+
+    async fn commit_by(&self, sender: Sender, command: Command) -> Result<Answer, CommitError> {
         let registers = matches!(command, Command::Register(_));
         let ticket = self.ticket(sender).await;
         let envelope = Envelope { sender, number: ticket.number, command };

@@ -1,9 +1,9 @@
 //! What can be asked of the cluster's metadata: plain data. What a command does is in `state`, how it is
 //! written down in `codec`.
 
-use crate::ids::{ObjectId, ProcessId, TopicId};
+use crate::ids::{ObjectId, ObjectName, ProcessId, TopicId};
 use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A command with its identity: a repeat of the same sender's same number gets the first answer.
@@ -54,14 +54,44 @@ pub enum Command {
         /// Who leads its streams from now on. Without one they wait for `Lead`.
         heir: Option<BrokerEpoch>,
     },
-    /// The sender no longer needs the objects of its log below `to`: registers them in place.
+    /// The sender no longer needs the objects of its log below `to`: registers what stays in them, and the objects
+    /// that the rest was gathered into. Together they continue their streams.
     TrimWal {
         /// The sender's own.
         epoch: BrokerEpoch,
         /// The first slot that is kept.
         to: Slot,
-        /// Every slot from the trim point up to `to`, in order.
+        /// Every slot from the trim point up to `to`, in order. Without extents an object is garbage.
         objects: Vec<Registration>,
+        /// What was gathered.
+        uploads: Vec<NewObject>,
+    },
+    /// Puts objects that the sender compacted in the place of parts of streams. A stream that is gone, or whose
+    /// extents are others by now, is left out, and the rest goes on.
+    Replace {
+        /// The objects. Their extents tile what is replaced.
+        objects: Vec<NewObject>,
+        /// What is replaced.
+        replaced: Vec<Replaced>,
+    },
+    /// The sender will never commit the objects of these numbers: they are garbage, if they exist.
+    Abandon {
+        /// Their numbers.
+        numbers: Vec<u64>,
+    },
+    /// Streams begin later: retention, and `DeleteRecords`. Who begins there or later already stays.
+    AdvanceStarts {
+        /// Where each begins now. May lie above what is registered: then that is dropped when it comes.
+        starts: Vec<(StreamId, Offset)>,
+    },
+    /// Changes a topic's settings.
+    AlterTopic {
+        /// Which.
+        topic: TopicId,
+        /// These get these values. Opaque here: the broker checks them.
+        set: BTreeMap<String, String>,
+        /// These go back to their defaults.
+        unset: BTreeSet<String>,
     },
     /// Makes `leader` the leader of streams that have none. Those deleted meanwhile are passed over.
     Lead {
@@ -126,12 +156,38 @@ pub struct Registration {
     pub extents: Vec<NewExtent>,
 }
 
+/// An object that the sender gathered or compacted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewObject {
+    /// Its number among those that its maker's epoch makes. Settled once: committed or abandoned.
+    pub number: u64,
+    /// Its length.
+    pub total_bytes: u64,
+    /// Where in it its index is, in bytes.
+    pub index: Range<u64>,
+    /// What it holds.
+    pub extents: Vec<NewExtent>,
+    /// Whose other state it holds, and as of which offset.
+    pub checkpoints: Vec<(StreamId, Offset)>,
+}
+
+/// A part of a stream that was written anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replaced {
+    /// Which stream.
+    pub stream: StreamId,
+    /// Which offsets: where an extent begins, and where one ends.
+    pub range: Range<Offset>,
+    /// What holds them until now, in the order of the extents.
+    pub objects: Vec<ObjectName>,
+}
+
 /// A run of one stream's offsets within an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewExtent {
     /// Which stream.
     pub stream: StreamId,
-    /// Under which of its leaders it was written.
+    /// Under which of its leaders it was written. Not looked at when it replaces others.
     pub leader_epoch: u32,
     /// Which offsets; not empty.
     pub range: Range<Offset>,

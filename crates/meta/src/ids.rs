@@ -48,7 +48,17 @@ pub enum ObjectName {
         /// Where in it.
         slot: Slot,
     },
+    /// An object that was gathered from a write-ahead log, or compacted.
+    Data {
+        /// Whose, and in which of its maker's lives.
+        epoch: BrokerEpoch,
+        /// Which of those that it made, counted by itself.
+        number: u64,
+    },
 }
+
+/// Where gathered and compacted objects are.
+const DATA: &str = "data";
 
 impl ObjectName {
     /// The object's key in the store.
@@ -59,7 +69,26 @@ impl ObjectName {
     pub fn key(&self) -> Key {
         match self {
             Self::Wal { node, epoch, slot } => wal_prefix(*node).join_number(epoch.0).join_number(slot.0),
+            Self::Data { epoch, number } => data_prefix().join_number(epoch.0).join_number(*number),
         }
+    }
+
+    /// The name of the object at a key; `None` if no object of records is called so.
+    #[must_use]
+    pub fn from_key(key: &Key) -> Option<Self> {
+        let mut parts = key.as_str().split('/');
+        let digits = |part: &str| part.parse::<u64>().ok();
+        let name = match parts.next()? {
+            "wal" => Self::Wal {
+                node: NodeId(parts.next()?.parse().ok()?),
+                epoch: BrokerEpoch(digits(parts.next()?)?),
+                slot: Slot(digits(parts.next()?)?),
+            },
+            DATA => Self::Data { epoch: BrokerEpoch(digits(parts.next()?)?), number: digits(parts.next()?)? },
+            _ => return None,
+        };
+        // Nothing behind it, and every number as it is written here.
+        (name.key() == *key).then_some(name)
     }
 }
 
@@ -72,6 +101,15 @@ pub fn wal_prefix(node: NodeId) -> Key {
     Key::new(format!("wal/{node}")).expect("a number makes a key")
 }
 
+/// Where gathered and compacted objects are: below it, a folder an epoch.
+///
+/// # Panics
+/// Never: the key is a word.
+#[must_use]
+pub fn data_prefix() -> Key {
+    Key::new(DATA).expect("a word makes a key")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +118,21 @@ mod tests {
     fn a_wal_objects_key_follows_from_its_name() {
         let name = ObjectName::Wal { node: NodeId(3), epoch: BrokerEpoch(17), slot: Slot(4) };
         assert_eq!(name.key().as_str(), "wal/3/00000000000000000017/00000000000000000004");
+        assert_eq!(ObjectName::from_key(&name.key()), Some(name));
+    }
+
+    #[test]
+    fn a_data_objects_name_and_its_key_follow_from_each_other() {
+        let name = ObjectName::Data { epoch: BrokerEpoch(17), number: 4 };
+        assert_eq!(name.key().as_str(), "data/00000000000000000017/00000000000000000004");
+        assert_eq!(ObjectName::from_key(&name.key()), Some(name));
+        for other in [
+            "data/17/4",
+            "data/00000000000000000017",
+            "journal/1/2",
+            "data/00000000000000000017/00000000000000000004/x",
+        ] {
+            assert_eq!(ObjectName::from_key(&Key::new(other).unwrap()), None, "{other}");
+        }
     }
 }

@@ -4,7 +4,7 @@
 //! view of a live cluster may be out of date by the time it is shown.
 
 use crate::codec::{self, CodecError};
-use crate::command::{Command, Envelope, Registration, Sender};
+use crate::command::{Command, Envelope, NewExtent, NewObject, Registration, Sender};
 use crate::snapshots::{Snapshots, journal_prefix, position};
 use crate::state::State;
 use levee_base::limits::LOG_HEADER_BYTES;
@@ -348,8 +348,25 @@ fn show_command(envelope: &Envelope) -> CommandShown {
             let objects = show_objects(objects);
             ("CloseWal", format!("WAL {epoch} ends at slot {fence}; heir {heir}; {objects}"))
         }
-        Command::TrimWal { epoch, to, objects } => {
-            ("TrimWal", format!("WAL {epoch} to slot {to}; {}", show_objects(objects)))
+        Command::TrimWal { epoch, to, objects, uploads } => {
+            let uploads = show_uploads(uploads);
+            ("TrimWal", format!("WAL {epoch} to slot {to}; {}; gathered: {uploads}", show_objects(objects)))
+        }
+        Command::Replace { objects, replaced } => {
+            let replaced = replaced.iter().map(|part| {
+                let (from, to) = (part.range.start, part.range.end);
+                format!("{}:{from}..{to} of {} objects", part.stream, part.objects.len())
+            });
+            let replaced = replaced.collect::<Vec<_>>().join(" ");
+            ("Replace", format!("{replaced} by {}", show_uploads(objects)))
+        }
+        Command::Abandon { numbers } => ("Abandon", format!("objects {numbers:?}")),
+        Command::AdvanceStarts { starts } => {
+            let starts = starts.iter().map(|(stream, start)| format!("{stream}:{start}"));
+            ("AdvanceStarts", starts.collect::<Vec<_>>().join(" "))
+        }
+        Command::AlterTopic { topic, set, unset } => {
+            ("AlterTopic", format!("{topic} sets {set:?}, unsets {unset:?}"))
         }
         Command::Lead { leader, streams } => {
             ("Lead", format!("broker epoch {leader} leads {} streams", streams.len()))
@@ -366,16 +383,30 @@ fn show_command(envelope: &Envelope) -> CommandShown {
 }
 
 fn show_objects(objects: &[Registration]) -> String {
-    let shown: Vec<String> = objects
-        .iter()
-        .map(|object| {
-            let extents: Vec<String> = object
-                .extents
-                .iter()
-                .map(|e| format!("{}:{}..{}", e.stream, e.range.start, e.range.end))
-                .collect();
-            format!("slot {} of {} bytes holds {}", object.slot, object.total_bytes, extents.join(" "))
-        })
-        .collect();
+    let shown = objects.iter().map(|object| {
+        format!(
+            "slot {} of {} bytes holds {}",
+            object.slot,
+            object.total_bytes,
+            show_extents(&object.extents)
+        )
+    });
+    joined(shown.collect())
+}
+
+fn show_uploads(objects: &[NewObject]) -> String {
+    let shown = objects.iter().map(|object| {
+        let (number, bytes, extents) = (object.number, object.total_bytes, show_extents(&object.extents));
+        format!("object {number} of {bytes} bytes holds {extents}")
+    });
+    joined(shown.collect())
+}
+
+fn show_extents(extents: &[NewExtent]) -> String {
+    let shown = extents.iter().map(|e| format!("{}:{}..{}", e.stream, e.range.start, e.range.end));
+    shown.collect::<Vec<_>>().join(" ")
+}
+
+fn joined(shown: Vec<String>) -> String {
     if shown.is_empty() { "no objects".to_owned() } else { shown.join("; ") }
 }

@@ -27,9 +27,9 @@ mod wal_model;
 
 pub use answer::{Answer, Refusal};
 pub use client::{CommitError, Controller, Metadata, MetadataContext, Role};
-pub use command::{Command, Envelope, NewExtent, Register, Registration, Sender};
+pub use command::{Command, Envelope, NewExtent, NewObject, Register, Registration, Replaced, Sender};
 pub use controller::ControllerOptions;
 pub use error::MetaError;
-pub use ids::{ObjectId, ObjectName, ProcessId, TopicId, wal_prefix};
+pub use ids::{ObjectId, ObjectName, ProcessId, TopicId, data_prefix, wal_prefix};
 pub use snapshots::journal_prefix;
 pub use state::State;

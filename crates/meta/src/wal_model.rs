@@ -274,9 +274,9 @@ impl State {
         let held = self.holds(epoch, &new);
         let objects = objects.iter().copied().map(registration).collect();
         let accepted = match *command {
-            Sent::Trim { epoch, to, .. } => {
-                self.commit(Sender::Broker(epoch), Command::TrimWal { epoch, to, objects }).is_ok()
-            }
+            Sent::Trim { epoch, to, .. } => self
+                .commit(Sender::Broker(epoch), Command::TrimWal { epoch, to, objects, uploads: vec![] })
+                .is_ok(),
             Sent::Close { epoch, by, fence, .. } => {
                 let heir = (by != epoch).then_some(by);
                 let close = Command::CloseWal { epoch, fence, objects, heir };

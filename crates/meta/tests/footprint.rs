@@ -90,8 +90,10 @@ impl Cluster {
                 Registration { slot: Slot(slot), total_bytes: 372_736, index: 368_640..371_900, extents }
             };
             let objects = (first..to).map(object).collect();
-            let (answer, bytes) =
-                self.ask(Sender::Broker(epoch), Command::TrimWal { epoch, to: Slot(to), objects });
+            let (answer, bytes) = self.ask(
+                Sender::Broker(epoch),
+                Command::TrimWal { epoch, to: Slot(to), objects, uploads: vec![] },
+            );
             assert_eq!(answer, Answer::Trimmed { left_out: 0 });
             journal += bytes;
         }

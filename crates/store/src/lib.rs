@@ -2,7 +2,7 @@
 //! note of up to 64 bytes that its writer reads back.
 //!
 //! A [`StreamStore`] is one writer's view: it appends to the write-ahead log of its epoch (`wal`), gathers what is
-//! small in it into larger objects (`upload`), serves what it wrote from memory (`state`), and what is registered
+//! small in it into larger objects (`upload`), writes what is registered anew in fewer and larger ones (`compact`), serves what it wrote from memory (`state`), and what is registered
 //! from objects (`read`, `replay`). [`recover()`] ends an epoch whose writer is gone and says what it left. `format`
 //! is how objects look; `open_object`, `pool` and `buffer` are how they are made.
 //!
@@ -11,6 +11,7 @@
 
 mod buffer;
 mod cache;
+pub mod compact;
 pub mod format;
 mod load;
 pub mod metrics;
@@ -32,6 +33,7 @@ mod wal;
 mod watch;
 
 pub use cache::Cut;
+pub use compact::PlanOptions;
 pub use metrics::Metrics;
 pub use read_options::{ReadOptions, StoreOptions};
 pub use recover::{RecoverError, Recovered, recover};
@@ -43,4 +45,5 @@ pub use store::StreamStore;
 pub use types::{
     AppendError, BatchInfo, NewBatch, ReadError, Run, Stopped, StoreStatus, StreamEnds, WalOptions,
 };
+pub use upload::data_prefix;
 pub use watch::WatchGuard;

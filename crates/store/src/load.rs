@@ -4,13 +4,13 @@
 
 use crate::cache::flights::Joined;
 use crate::cache::{Flight, Lane, Layout, Span, SpanKey};
-use crate::format::FormatError;
+use crate::format::{Block, FormatError, Index};
 use crate::read::{Step, decode_index};
 use crate::registrar::ObjectRef;
 use crate::store::Shared;
 use crate::types::ReadError;
 use bytes::Bytes;
-use levee_base::limits::OBJECT_HEAD_BYTES;
+use levee_base::limits::{OBJECT_HEAD_BYTES, READ_GAP_BYTES};
 use levee_object::{Error, ErrorKind, Key, Purpose};
 use std::ops::Range;
 use std::sync::Arc;
@@ -111,10 +111,19 @@ impl Shared {
         }
     }
 
+    /// An object's index, for those who read objects and not streams.
+    pub(crate) async fn index(&self, object: &ObjectRef, purpose: Purpose) -> Result<Arc<Index>, ReadError> {
+        let layout = match self.indexes.get(&object.key) {
+            Some(layout) => layout,
+            None => self.load_head(object, purpose).await?.0,
+        };
+        Ok(layout.index.clone())
+    }
+
     async fn load_head(&self, object: &ObjectRef, purpose: Purpose) -> Result<Head, ReadError> {
         let corrupt =
             |what| ReadError::Corrupt { key: object.key.clone(), range: object.index.clone(), what };
-        let whole = object.total_bytes <= OBJECT_HEAD_BYTES as u64 && purpose != Purpose::Recovery;
+        let whole = object.total_bytes <= OBJECT_HEAD_BYTES as u64 && lane(purpose).is_some();
         let read = if whole { 0..object.total_bytes } else { object.index.clone() };
         let bytes = self.get(&object.key, read.clone(), purpose).await?;
         let own = (object.index.start - read.start) as usize..(object.index.end - read.start) as usize;
@@ -132,14 +141,14 @@ impl Shared {
     }
 
     /// Exactly `range` of an object.
-    async fn get(&self, key: &Key, range: Range<u64>, purpose: Purpose) -> Result<Bytes, ReadError> {
+    pub(crate) async fn get(
+        &self,
+        key: &Key,
+        range: Range<u64>,
+        purpose: Purpose,
+    ) -> Result<Bytes, ReadError> {
         let missing = || ReadError::Missing { key: key.clone(), range: range.clone() };
-        let lane = match purpose {
-            Purpose::Tail => Some(Lane::Tail),
-            Purpose::CatchUp => Some(Lane::CatchUp),
-            _ => None,
-        };
-        let _pass = match lane {
+        let _pass = match lane(purpose) {
             Some(lane) => Some(self.lanes.enter(lane, range.end - range.start).await),
             None => None,
         };
@@ -154,4 +163,31 @@ impl Shared {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The lane of a purpose, if it has one.
+const fn lane(purpose: Purpose) -> Option<Lane> {
+    match purpose {
+        Purpose::Tail => Some(Lane::Tail),
+        Purpose::CatchUp => Some(Lane::CatchUp),
+        _ => None,
+    }
+}
+
+/// Joins blocks that lie close to each other into one range of `most` bytes, but for a block that is longer.
+pub(crate) fn together(blocks: &[Block], wanted: &[usize], most: u64) -> Vec<(Range<u64>, Vec<usize>)> {
+    let mut joined: Vec<(Range<u64>, Vec<usize>)> = Vec::new();
+    for &at in wanted {
+        let range = blocks[at].range();
+        match joined.last_mut() {
+            Some((last, members))
+                if range.start - last.end <= READ_GAP_BYTES && range.end - last.start <= most =>
+            {
+                last.end = range.end;
+                members.push(at);
+            }
+            _ => joined.push((range, vec![at])),
+        }
+    }
+    joined
 }

@@ -105,6 +105,10 @@ pub struct Metrics {
     pub uploads: Counter,
     /// Their bytes.
     pub uploaded_bytes: Counter,
+    /// Compactions that were committed.
+    pub compactions: Counter,
+    /// Bytes of batches that they moved.
+    pub compacted_bytes: Counter,
     /// Reads that were served from memory.
     pub tail_reads: Counter,
     /// Reads that went to the store.

@@ -45,7 +45,7 @@ impl OpenObject {
         self.number
     }
 
-    /// Whether a batch, or a checkpoint, of so many bytes fits.
+    /// Whether a batch of so many bytes fits.
     pub(crate) fn fits_bytes(&self, bytes: usize) -> bool {
         self.index.encoded_bytes() + bytes + IndexBuilder::GROWTH_BYTES <= self.region.room()
     }
@@ -80,14 +80,6 @@ impl OpenObject {
         self.block_for(stream, leader_epoch, base, 0);
         let crc = self.index.last().map_or(0, |block| block.crc);
         self.index.add_batch(BatchEntry::gap(count), crc);
-    }
-
-    /// Adds a stream's other state as of `offset`. There is room for it.
-    pub(crate) fn add_checkpoint(&mut self, stream: StreamId, offset: Offset, bytes: &[u8]) {
-        let (position, length) = (self.region.len() as u64, bytes.len());
-        let crc = self.region.extend_hashed(bytes, 0);
-        let length = u32::try_from(length).expect("a checkpoint is smaller than its buffer");
-        self.index.add_checkpoint(stream, offset, position, length, crc);
     }
 
     /// Makes the last block one that `bytes` of a stream can be added to.

@@ -124,9 +124,7 @@ impl Read<'_> {
                 Ok(()) => {}
                 // What there is until there first; who goes on there learns the rest.
                 Err(_) if !runs.is_empty() => break,
-                Err(ReadError::Missing { key, .. })
-                    if views < READ_VIEWS && !shared.state().names(stream, runs.next(), &key) =>
-                {
+                Err(error) if views < READ_VIEWS && shared.is_outdated(stream, runs.next(), &error) => {
                     views += 1;
                 }
                 Err(error) => {
@@ -222,6 +220,14 @@ impl Read<'_> {
 impl Shared {
     pub(crate) fn read_ahead(&self) -> MutexGuard<'_, crate::read_ahead::ReadAhead<Loading>> {
         self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an object is missing because compaction, or the stream's start, has moved on since it was looked up.
+    pub(crate) fn is_outdated(&self, stream: StreamId, from: Offset, error: &ReadError) -> bool {
+        match error {
+            ReadError::Missing { key, .. } => !self.state().refers(stream, from, key),
+            _ => false,
+        }
     }
 
     /// The steps from `from` on through `extents`, whose indexes are read several at once.

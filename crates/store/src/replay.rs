@@ -21,8 +21,24 @@ impl StreamStore {
         from: Offset,
         each: &mut (dyn FnMut(BatchInfo<'_>) + Send),
     ) -> Result<(), ReadError> {
-        let Indexes { cold, tail } = self.shared.state().indexes(stream, from)?;
         let mut next = from;
+        loop {
+            match self.replay_known(stream, &mut next, each).await {
+                // Each time round the stream has other objects than the time before.
+                Err(error) if self.shared.is_outdated(stream, next, &error) => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// As `replay`, by the extents that are known when it begins. `next` is where it has come to.
+    async fn replay_known(
+        &self,
+        stream: StreamId,
+        next: &mut Offset,
+        each: &mut (dyn FnMut(BatchInfo<'_>) + Send),
+    ) -> Result<(), ReadError> {
+        let Indexes { cold, tail } = self.shared.state().indexes(stream, *next)?;
         let first_in_memory = tail.first().map(|(index, at)| index.blocks[*at as usize].offsets.start);
         let mut indexes = stream::iter(cold)
             .map(|extent| async move {
@@ -38,12 +54,12 @@ impl StreamStore {
                     && block.offsets.end <= extent.range.end
                     && first_in_memory.is_none_or(|tail| block.offsets.start < tail);
                 if ours {
-                    next = replay_block(stream, &index, block, next, each)?;
+                    *next = replay_block(stream, &index, block, *next, each)?;
                 }
             }
         }
         for (index, at) in &tail {
-            next = replay_block(stream, index, &index.blocks[*at as usize], next, each)?;
+            *next = replay_block(stream, index, &index.blocks[*at as usize], *next, each)?;
         }
         Ok(())
     }

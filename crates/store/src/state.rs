@@ -31,7 +31,7 @@ use levee_base::limits::{
 };
 use levee_base::{BrokerEpoch, HashMap, Offset, Slot, StreamId};
 use levee_object::Key;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -110,6 +110,8 @@ pub(crate) struct State {
     trim_below: Slot,
     /// What the world looked like when no buffer was left: an append is worth trying when it has changed.
     starved: Option<(u64, Slot)>,
+    /// How often extents of open streams have changed.
+    changes: u64,
     closing: bool,
     stopped: Option<Stopped>,
 }
@@ -143,6 +145,7 @@ impl State {
             trimming: false,
             trim_below: Slot::ZERO,
             starved: None,
+            changes: 0,
             closing: false,
             stopped: None,
         }
@@ -151,6 +154,7 @@ impl State {
     pub(crate) fn open_stream(&mut self, stream: StreamId, new: Stream) {
         assert!(!self.streams.contains_key(&stream), "stream {stream} is open already");
         self.streams.insert(stream, new);
+        self.changes += 1;
     }
 
     pub(crate) fn close_stream(&mut self, stream: StreamId) {
@@ -435,19 +439,31 @@ impl State {
         }
         self.trimmed = trim.to;
         self.starved = None;
+        self.changes += 1;
     }
 
     /// A stream begins later from now on; see [`Stream::advance_start`].
     pub(crate) fn advance_start(&mut self, stream: StreamId, start: Offset) {
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.advance_start(start);
+            self.changes += 1;
         }
+    }
+
+    /// The extents of all open streams, unless none has changed since this returned `seen`; and what to say next time.
+    pub(crate) fn registered(&self, seen: Option<u64>) -> Option<(u64, BTreeMap<StreamId, Vec<Extent>>)> {
+        if seen == Some(self.changes) {
+            return None;
+        }
+        let streams = self.streams.iter().map(|(stream, known)| (*stream, known.extents.clone())).collect();
+        Some((self.changes, streams))
     }
 
     /// What the metadata says of a stream by now.
     pub(crate) fn resync(&mut self, stream: StreamId, start: Offset, extents: Vec<Extent>) {
         if let Some(stream) = self.streams.get_mut(&stream) {
             stream.resync(start, extents);
+            self.changes += 1;
         }
     }
 
@@ -500,15 +516,6 @@ impl State {
         Ok(Found::Tail(runs.finish()))
     }
 
-    /// Whether a stream's extents from the one that holds `from` on name an object.
-    pub(crate) fn names(&self, stream: StreamId, from: Offset, object: &Key) -> bool {
-        let known = self.streams.get(&stream).filter(|known| from >= known.start);
-        known
-            .map_or(&[][..], |known| known.extents_from(from))
-            .iter()
-            .any(|extent| extent.object.key == *object)
-    }
-
     /// Registered objects from the one that holds `from` on, for about `bytes` beyond it, as far as they are not in
     /// memory.
     pub(crate) fn ahead(&self, stream: StreamId, from: Offset, bytes: usize) -> Vec<Extent> {
@@ -540,6 +547,12 @@ impl State {
         let tail =
             known.tail_from(from).map(|at| (self.tail_object(at.slot).index.clone(), at.block)).collect();
         Ok(Indexes { cold, tail })
+    }
+
+    /// Whether an object still holds a part of a stream from `from` on, as far as is known here.
+    pub(crate) fn refers(&self, stream: StreamId, from: Offset, key: &Key) -> bool {
+        let known = self.streams.get(&stream).filter(|known| from >= known.start);
+        known.is_some_and(|known| known.extents_from(from).iter().any(|extent| extent.object.key == *key))
     }
 
     fn readable(&self, stream: StreamId, from: Offset) -> Result<&Stream, ReadError> {

@@ -19,6 +19,7 @@ fn options() -> WalOptions {
         promoted_bytes: 4 * PAGE,
         buffer_bytes: 128 * PAGE,
         hedges: true,
+        compaction: crate::compact::PlanOptions::SUITABLE,
     }
     .workable()
 }

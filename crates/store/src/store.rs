@@ -4,6 +4,7 @@
 //! abandons what is not durable, as a crash would; `shutdown` first for an orderly end.
 
 use crate::cache::{Flights, IndexCache, Lane, Lanes, Span, SpanCache, SpanKey};
+use crate::compact;
 use crate::load::{Head, Loading};
 use crate::metrics::Metrics;
 use crate::pool::Pool;
@@ -54,6 +55,8 @@ pub(crate) struct Shared {
     pub(crate) flush: Notify,
     /// There may be something to trim.
     pub(crate) trim: Notify,
+    /// There may be something to compact.
+    pub(crate) compact: Notify,
     /// There may be room for an append.
     pub(crate) room: Arc<Notify>,
     /// Held while a trim, or another commit that changes extents, is under way.
@@ -89,6 +92,7 @@ impl Shared {
         self.room.notify_waiters();
         self.flush.notify_one();
         self.trim.notify_one();
+        self.compact.notify_one();
     }
 }
 
@@ -96,7 +100,7 @@ impl Shared {
 pub struct StreamStore {
     pub(crate) shared: Arc<Shared>,
     space: Space,
-    tasks: [AbortHandle; 3],
+    tasks: [AbortHandle; 4],
 }
 
 impl fmt::Debug for StreamStore {
@@ -137,6 +141,7 @@ impl StreamStore {
             status: watch::Sender::new(StoreStatus { durable: Slot::ZERO, stopped: None }),
             flush: Notify::new(),
             trim: Notify::new(),
+            compact: Notify::new(),
             room,
             trims: tokio::sync::Mutex::default(),
             epoch,
@@ -156,7 +161,8 @@ impl StreamStore {
         let tasks = [
             tokio::spawn(flusher::flush(shared.clone(), log, pacer)).abort_handle(),
             tokio::spawn(flusher::settle(shared.clone(), log_status)).abort_handle(),
-            tokio::spawn(trimmer::trim(shared.clone(), registrar)).abort_handle(),
+            tokio::spawn(trimmer::trim(shared.clone(), registrar.clone())).abort_handle(),
+            tokio::spawn(compact::compact(shared.clone(), registrar, options.compaction)).abort_handle(),
         ];
         Arc::new(Self { shared, space, tasks })
     }
@@ -175,12 +181,14 @@ impl StreamStore {
     pub fn open_stream(&self, stream: StreamId, leader_epoch: u32, start: Offset, extents: Vec<Extent>) {
         let new = Stream::new(leader_epoch, start, extents);
         self.shared.state().open_stream(stream, new);
+        self.shared.compact.notify_one();
     }
 
     /// The stream begins at `start` from now on: what lies below can't be read any more, and its objects go. Commit
     /// it first. Nothing happens when that is below where it begins, or above its durable end.
     pub fn advance_start(&self, stream: StreamId, start: Offset) {
         self.shared.state().advance_start(stream, start);
+        self.shared.compact.notify_one();
     }
 
     /// Closes a stream, if it is open. What is pending of it may become durable all the same. It is opened again

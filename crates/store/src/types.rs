@@ -1,6 +1,7 @@
 //! What goes in and out of the store: batches, options, ends, errors. What it asks of the metadata is in
 //! [`crate::registrar`].
 
+use crate::compact::PlanOptions;
 use crate::format::FormatError;
 use bytes::Bytes;
 use levee_base::limits::{
@@ -47,6 +48,8 @@ pub struct WalOptions {
     pub buffer_bytes: usize,
     /// Whether an object whose create is slow is sent once more.
     pub hedges: bool,
+    /// How what is registered is compacted.
+    pub compaction: PlanOptions,
 }
 
 impl WalOptions {
@@ -63,6 +66,7 @@ impl WalOptions {
             promoted_bytes: PROMOTED_BYTES,
             buffer_bytes: WAL_BUFFER_BYTES,
             hedges: false,
+            compaction: PlanOptions::SUITABLE,
         }
     }
 
@@ -237,6 +241,7 @@ mod tests {
             promoted_bytes: 0,
             buffer_bytes: 0,
             hedges: false,
+            compaction: PlanOptions::SUITABLE,
         };
         let options = zero.workable();
         assert_eq!((options.in_flight, options.untrimmed_objects), (1, 2));

@@ -18,6 +18,13 @@ use support::{Copies, Meta, content, context, open, small_options};
 
 const STREAMS: u64 = 5;
 
+/// Histories that are simulated: `just sim` asks for many, and for which ones.
+fn seeds() -> std::ops::Range<u64> {
+    let number = |name, default| std::env::var(name).ok().and_then(|n| n.parse().ok()).unwrap_or(default);
+    let first = number("LEVEE_SIM_FIRST_SEED", 0);
+    first..first + number("LEVEE_SIM_SEEDS", 8)
+}
+
 struct Written {
     slot: Slot,
     count: u32,
@@ -153,18 +160,24 @@ async fn recover_until_read(
     }
 }
 
-/// Lives and dies `lives` times, for up to `lifetime_ms` each. Returns how many batches were acknowledged, and how many lives ended with
-/// something in flight.
-async fn live(
-    store: Arc<dyn Store>,
-    clock: Clock,
-    random: Random,
-    lives: u32,
-    lifetime_ms: u64,
-) -> (usize, u32) {
+/// What happened.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Lived {
+    /// Batches that were acknowledged.
+    acknowledged: usize,
+    /// Lives that ended with something in flight.
+    in_flight: u32,
+    /// Objects that nothing referred to any more, and that were deleted at once.
+    collected: usize,
+    compactions: usize,
+}
+
+/// Lives and dies `lives` times, for up to `lifetime_ms` each.
+async fn live(store: Arc<dyn Store>, clock: Clock, random: Random, lives: u32, lifetime_ms: u64) -> Lived {
     let ctx = context(store, clock, random.fork());
     let meta = Meta::new(&ctx);
     let (mut ledger, mut in_flight, mut indexes) = (Ledger::default(), 0, None);
+    let mut collected = 0;
     for life in 0..lives {
         let (epoch, store) = open(&ctx, &meta, small_options());
         for stream in (0..STREAMS).map(StreamId) {
@@ -176,7 +189,18 @@ async fn live(
         }
         verify(&store, &ledger, &random).await;
         meta.fail_trims(random.below(3) as u32);
-        produce(&store, &mut ledger, &random, random.below(lifetime_ms), clock).await;
+        let collecting = async {
+            loop {
+                collected += meta.collect(&*ctx.store).await;
+                clock.sleep(Duration::from_millis(1 + random.below(20))).await;
+            }
+        };
+        let producing = produce(&store, &mut ledger, &random, random.below(lifetime_ms), clock);
+        tokio::select! {
+            biased;
+            () = producing => {}
+            () = collecting => {}
+        }
         if random.chance(0.3) {
             verify(&store, &ledger, &random).await;
         }
@@ -199,22 +223,28 @@ async fn live(
         meta.close(epoch, &recovered);
         indexes = Some(recovered.indexes);
     }
-    (ledger.acknowledged.len(), in_flight)
+    Lived { acknowledged: ledger.acknowledged.len(), in_flight, collected, compactions: meta.replacements() }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_faulty_store_loses_nothing_that_was_acknowledged() {
-    let (mut acknowledged, mut in_flight) = (0, 0);
-    for seed in 0..8 {
+    let mut all = Lived::default();
+    for seed in seeds() {
+        println!("LEVEE_SIM_FIRST_SEED={seed} LEVEE_SIM_SEEDS=1 reproduces what fails below");
         let clock = Clock::simulated(0);
         let random = Random::seeded(seed);
         let inner = Arc::new(Copies::default());
         let store = Arc::new(Faulty::new(inner, FaultPlan::rough(), clock, random.fork()));
-        let (batches, interrupted) = live(store, clock, random, 8, 4_000).await;
-        acknowledged += batches;
-        in_flight += interrupted;
+        let lived = live(store, clock, random, 8, 4_000).await;
+        all.acknowledged += lived.acknowledged;
+        all.in_flight += lived.in_flight;
+        all.collected += lived.collected;
+        all.compactions += lived.compactions;
     }
-    assert!(acknowledged > 2_000 && in_flight > 30, "{acknowledged} acknowledged, {in_flight} with pending");
+    let enough =
+        all.acknowledged > 2_000 && all.in_flight > 30 && all.collected > 300 && all.compactions > 40;
+    assert!(enough || seeds().count() < 8, "{all:?}");
+    println!("{all:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -236,6 +266,6 @@ async fn a_folder_loses_nothing_that_was_acknowledged() {
     let system = file_system(folder.path()).unwrap();
     assert!(!system.in_memory, "{} is in memory: set TMPDIR to a folder on a disk", system.name);
     let store = Arc::new(FolderStore::open(folder.path()).unwrap());
-    let (acknowledged, in_flight) = live(store, Clock::system(), Random::seeded(1), 24, 400).await;
-    assert!(acknowledged > 500 && in_flight > 4, "{acknowledged} acknowledged, {in_flight} with pending");
+    let lived = live(store, Clock::system(), Random::seeded(1), 24, 400).await;
+    assert!(lived.acknowledged > 500 && lived.in_flight > 4 && lived.collected > 100, "{lived:?}");
 }

@@ -18,7 +18,8 @@ use levee_object::stores::faulty::{FaultPlan, Faulty, Latency};
 use levee_object::stores::memory::MemoryStore;
 use levee_object::stores::resilient::{Resilient, RetryPolicy};
 use levee_store::{
-    Extent, Metrics, ObjectRef, Registrar, RegistrarError, Registration, StreamStore, Trim, WalOptions,
+    Extent, Metrics, NewObject, ObjectRef, Registrar, RegistrarError, Registration, Replacement, StreamStore,
+    Trim, WalOptions,
 };
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -28,34 +29,52 @@ use uuid::Uuid;
 const STREAM: StreamId = StreamId(1);
 const START: i64 = 1_700_000_000_000;
 
-/// What the metadata of a cluster would keep of one stream.
+/// What the metadata of a cluster would keep of one stream, and of the epoch's log.
 #[derive(Debug)]
 struct Extents {
     prefix: Key,
     kept: Mutex<Vec<Extent>>,
+    trimmed: Mutex<Slot>,
 }
 
 impl Extents {
-    fn register(&self, epoch: BrokerEpoch, objects: &[Registration]) {
+    fn register(&self, epoch: BrokerEpoch, objects: &[Registration], uploads: &[NewObject]) {
+        let mut extents = Vec::new();
         for object in objects {
             let key = self.prefix.join_number(epoch.0).join_number(object.slot.0);
-            for (_, _, range, _) in &object.extents {
-                let object = ObjectRef {
-                    key: key.clone(),
-                    total_bytes: object.total_bytes,
-                    index: object.index.clone(),
-                };
-                self.kept.lock().unwrap().push(Extent { range: range.clone(), object });
-            }
+            let of = ObjectRef { key, total_bytes: object.total_bytes, index: object.index.clone() };
+            extents.extend(object.extents.iter().map(|extent| (extent.clone(), Arc::new(of.clone()))));
         }
+        for object in uploads {
+            let key = levee_store::data_prefix(epoch).join_number(object.number);
+            let of = ObjectRef { key, total_bytes: object.total_bytes, index: object.index.clone() };
+            extents.extend(object.extents.iter().map(|extent| (extent.clone(), Arc::new(of.clone()))));
+        }
+        extents.sort_by_key(|(extent, _)| extent.range.start);
+        let extents = extents.into_iter();
+        let extents = extents.map(|(new, object)| Extent { range: new.range, bytes: new.bytes, object });
+        self.kept.lock().unwrap().extend(extents);
     }
 }
 
 #[async_trait]
 impl Registrar for Extents {
     async fn trim(&self, trim: Trim) -> Result<(), RegistrarError> {
-        self.register(trim.epoch, &trim.objects);
+        self.register(trim.epoch, &trim.objects, &trim.uploads);
+        *self.trimmed.lock().unwrap() = trim.to;
         Ok(())
+    }
+
+    async fn replace(&self, _: Replacement) -> Result<(), RegistrarError> {
+        Err(RegistrarError::Unavailable("nothing is compacted here".to_owned()))
+    }
+
+    async fn abandon(&self, _: BrokerEpoch, _: Vec<u64>) -> Result<(), RegistrarError> {
+        Ok(())
+    }
+
+    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<(Offset, Vec<Extent>)> {
+        None
     }
 }
 
@@ -87,15 +106,9 @@ impl Broker {
     async fn crash(self, ctx: &LogContext, extents: &Extents) {
         let Self { epoch, store, led } = self;
         drop((led, store));
-        let from = {
-            let kept = extents.kept.lock().unwrap();
-            let prefix = extents.prefix.join_number(epoch.0);
-            let of_epoch =
-                kept.iter().filter(|one| one.object.key.to_string().starts_with(&prefix.to_string()));
-            Slot(of_epoch.count() as u64)
-        };
+        let from = std::mem::take(&mut *extents.trimmed.lock().unwrap());
         let recovered = levee_store::recover(ctx, epoch, from, ctx.random.writer_id()).await.unwrap();
-        extents.register(epoch, &recovered.objects);
+        extents.register(epoch, &recovered.objects, &[]);
     }
 
     async fn send(&self, sequence: i32, count: usize) -> BoxFuture<'static, ProduceResponse> {
@@ -186,7 +199,7 @@ async fn an_idempotent_producer_gets_every_record_in_once_over_crashes() {
         let faulty = Arc::new(Faulty::new(Arc::new(MemoryStore::new()), plan, clock, random.fork()));
         let store = Arc::new(Resilient::new(faulty, RetryPolicy::default(), clock, random.fork()));
         let ctx = LogContext { store, cluster, prefix: prefix.clone(), clock, random: random.fork() };
-        let extents = Arc::new(Extents { prefix, kept: Mutex::default() });
+        let extents = Arc::new(Extents { prefix, kept: Mutex::default(), trimmed: Mutex::default() });
         let mut unacknowledged: VecDeque<(i32, usize)> = VecDeque::new();
         let (mut next, mut acknowledged) = (0, 0);
         let mut began_at = Vec::new();

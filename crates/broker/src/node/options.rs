@@ -57,7 +57,10 @@ impl WalConfig {
             untrimmed_bytes: self.untrimmed_bytes.unwrap_or(suits.untrimmed_bytes),
             untrimmed_objects: self.untrimmed_objects.unwrap_or(suits.untrimmed_objects),
             buffer_bytes: self.buffer_bytes.unwrap_or(suits.buffer_bytes),
+            upload_after: suits.upload_after,
+            promoted_bytes: suits.promoted_bytes,
             hedges: suits.hedges,
+            compaction: suits.compaction,
         }
     }
 }

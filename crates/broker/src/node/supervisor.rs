@@ -10,7 +10,9 @@ use crate::current::Current;
 use crate::holder::Newcomer;
 use crate::http::{Health, Shown};
 use crate::led_topics::LedTopics;
-use crate::registration::{MetadataRegistrar, Registrant, RegistrationError};
+use crate::registrar::MetadataRegistrar;
+use crate::registration::{Registrant, RegistrationError};
+use crate::sweeper::sweep;
 use levee_base::clock::Instant;
 use levee_base::{BrokerEpoch, Clock, Random};
 use levee_meta::Role;
@@ -96,6 +98,7 @@ impl Supervisor {
                 }
                 () = broker.maintain() => continue,
                 () = collect(&broker.metadata, &*self.registrant.store, self.clock) => continue,
+                () = sweep(&broker.metadata, &*self.registrant.store, self.clock) => continue,
                 stopped = status.wait_for(|status| status.stopped.is_some()) => {
                     stopped.ok().and_then(|status| status.stopped.clone())
                 }

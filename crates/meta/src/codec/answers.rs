@@ -28,6 +28,7 @@ pub(super) fn answer_to(answer: &Answer) -> wire::Answer {
         Answer::TopicCreated { first } => AnswerKind::TopicCreated(first.0),
         Answer::ProducerIds { first } => AnswerKind::ProducerIds(*first),
         Answer::Trimmed { left_out } => AnswerKind::Trimmed(*left_out),
+        Answer::Replaced { left_out } => AnswerKind::Replaced(*left_out),
         Answer::Refused(refusal) => AnswerKind::Refused(refusal_to(refusal)),
     };
     wire::Answer { kind: Some(kind) }
@@ -41,6 +42,7 @@ pub(super) fn answer_from(answer: wire::Answer) -> Result<Answer, CodecError> {
         AnswerKind::TopicCreated(first) => Answer::TopicCreated { first: StreamId(first) },
         AnswerKind::ProducerIds(first) => Answer::ProducerIds { first },
         AnswerKind::Trimmed(left_out) => Answer::Trimmed { left_out },
+        AnswerKind::Replaced(left_out) => Answer::Replaced { left_out },
         AnswerKind::Refused(refusal) => Answer::Refused(refusal_from(&refusal)?),
     })
 }
@@ -79,6 +81,9 @@ fn refusal_to(refusal: &Refusal) -> wire::Refusal {
         Refusal::InvalidPartitions { most } => plain(24, &[u64::from(*most)]),
         Refusal::ConfigsTooLong { most_bytes } => plain(25, &[*most_bytes]),
         Refusal::InvalidCount { most } => plain(26, &[u64::from(*most)]),
+        Refusal::ObjectSettled { number } => plain(27, &[*number]),
+        Refusal::InvalidUpload { number } => plain(28, &[*number]),
+        Refusal::NotTiled { stream } => plain(29, &[stream.0]),
     }
 }
 
@@ -123,6 +128,9 @@ fn refusal_from(refusal: &wire::Refusal) -> Result<Refusal, CodecError> {
         24 => Refusal::InvalidPartitions { most: small(0)? },
         25 => Refusal::ConfigsTooLong { most_bytes: number(0)? },
         26 => Refusal::InvalidCount { most: small(0)? },
+        27 => Refusal::ObjectSettled { number: number(0)? },
+        28 => Refusal::InvalidUpload { number: number(0)? },
+        29 => Refusal::NotTiled { stream: StreamId(number(0)?) },
         code => return Err(CodecError::Newer { what: format!("refusal {code}") }),
     })
 }

@@ -1,12 +1,14 @@
 //! Envelopes and commands to and from their messages.
 
+use super::parts::{
+    new_object_from, new_object_to, registration_from, registration_to, replaced_from, replaced_to,
+};
 use super::{CodecError, rows, uuid, wire};
-use crate::command::{Command, Envelope, NewExtent, Register, Registration, Sender};
+use crate::command::{Command, Envelope, Register, Sender};
 use crate::ids::{ObjectId, ProcessId, TopicId};
 use crate::state::rules::NEWEST_VERSION;
 use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
 use prost::Message;
-use std::ops::Range;
 
 /// Writes an envelope.
 #[must_use]
@@ -61,10 +63,25 @@ fn command_to(command: &Command) -> wire::Command {
             objects: objects.iter().map(registration_to).collect(),
             heir: heir.map(|heir| heir.0),
         }),
-        Command::TrimWal { epoch, to, objects } => wire::Command::TrimWal(wire::TrimWal {
+        Command::TrimWal { epoch, to, objects, uploads } => wire::Command::TrimWal(wire::TrimWal {
             epoch: epoch.0,
             to: to.0,
             objects: objects.iter().map(registration_to).collect(),
+            uploads: uploads.iter().map(new_object_to).collect(),
+        }),
+        Command::Replace { objects, replaced } => wire::Command::Replace(wire::Replace {
+            objects: objects.iter().map(new_object_to).collect(),
+            replaced: replaced.iter().map(replaced_to).collect(),
+        }),
+        Command::Abandon { numbers } => wire::Command::Abandon(wire::Abandon { numbers: numbers.clone() }),
+        Command::AdvanceStarts { starts } => wire::Command::AdvanceStarts(wire::AdvanceStarts {
+            streams: starts.iter().map(|(stream, _)| stream.0).collect(),
+            starts: starts.iter().map(|(_, start)| start.0).collect(),
+        }),
+        Command::AlterTopic { topic, set, unset } => wire::Command::AlterTopic(wire::AlterTopic {
+            topic: topic.0.as_bytes().to_vec(),
+            set: set.clone(),
+            unset: unset.iter().cloned().collect(),
         }),
         Command::Lead { leader, streams } => wire::Command::Lead(wire::Lead {
             leader: leader.0,
@@ -111,6 +128,24 @@ fn command_from(command: wire::Command) -> Result<Command, CodecError> {
             epoch: BrokerEpoch(trim.epoch),
             to: Slot(trim.to),
             objects: trim.objects.into_iter().map(registration_from).collect::<Result<_, _>>()?,
+            uploads: trim.uploads.into_iter().map(new_object_from).collect::<Result<_, _>>()?,
+        },
+        wire::Command::Replace(replace) => Command::Replace {
+            objects: replace.objects.into_iter().map(new_object_from).collect::<Result<_, _>>()?,
+            replaced: replace.replaced.into_iter().map(replaced_from).collect::<Result<_, _>>()?,
+        },
+        wire::Command::Abandon(abandon) => Command::Abandon { numbers: abandon.numbers },
+        wire::Command::AdvanceStarts(wire::AdvanceStarts { streams, starts }) => {
+            rows([streams.len(), starts.len()])?;
+            let starts = streams.into_iter().zip(starts);
+            Command::AdvanceStarts {
+                starts: starts.map(|(stream, start)| (StreamId(stream), Offset(start))).collect(),
+            }
+        }
+        wire::Command::AlterTopic(alter) => Command::AlterTopic {
+            topic: TopicId(uuid(&alter.topic)?),
+            set: alter.set,
+            unset: alter.unset.into_iter().collect(),
         },
         wire::Command::Lead(lead) => Command::Lead {
             leader: BrokerEpoch(lead.leader),
@@ -146,38 +181,4 @@ pub(super) fn register_from(register: wire::Register) -> Result<Register, CodecE
     let process = ProcessId(uuid(&register.process)?);
     let wire::Register { node, address, internal, .. } = register;
     Ok(Register { node: NodeId(node), address, internal, process })
-}
-
-fn registration_to(object: &Registration) -> wire::Registration {
-    let extents = || object.extents.iter();
-    wire::Registration {
-        slot: object.slot.0,
-        total_bytes: object.total_bytes,
-        index_start: object.index.start,
-        // A range that is upside down is refused by `apply`; it must get there as what it is.
-        index_bytes: object.index.end.wrapping_sub(object.index.start),
-        streams: extents().map(|extent| extent.stream.0).collect(),
-        leader_epochs: extents().map(|extent| extent.leader_epoch).collect(),
-        bases: extents().map(|extent| extent.range.start.0).collect(),
-        counts: extents().map(|extent| extent.range.end.0.wrapping_sub(extent.range.start.0)).collect(),
-        bytes: extents().map(|extent| extent.bytes).collect(),
-    }
-}
-
-fn registration_from(object: wire::Registration) -> Result<Registration, CodecError> {
-    let wire::Registration { streams, leader_epochs, bases, counts, bytes, .. } = object;
-    let rows = rows([streams.len(), leader_epochs.len(), bases.len(), counts.len(), bytes.len()])?;
-    let extents = (0..rows).map(|i| NewExtent {
-        stream: StreamId(streams[i]),
-        leader_epoch: leader_epochs[i],
-        range: offsets(bases[i], counts[i]),
-        bytes: bytes[i],
-    });
-    let index = object.index_start..object.index_start.wrapping_add(object.index_bytes);
-    let extents = extents.collect();
-    Ok(Registration { slot: Slot(object.slot), total_bytes: object.total_bytes, index, extents })
-}
-
-fn offsets(base: u64, count: u64) -> Range<Offset> {
-    Offset(base)..Offset(base.wrapping_add(count))
 }

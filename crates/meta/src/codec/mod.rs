@@ -7,6 +7,7 @@
 
 mod answers;
 mod commands;
+mod parts;
 mod snapshot;
 mod wire;
 

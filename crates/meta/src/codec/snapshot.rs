@@ -11,7 +11,8 @@ use crate::command::Register;
 use crate::ids::{ObjectId, ObjectName, TopicId};
 use crate::state::answers::Window;
 use crate::state::rules::NEWEST_VERSION;
-use crate::state::shared::{ById, Chunked};
+use crate::state::settled::Settled;
+use crate::state::shared::{ById, Rows};
 use crate::state::streams::{Extent, Stream};
 use crate::state::topics::collision_key;
 use crate::state::{Broker, Garbage, Object, State, Topic, Wal};
@@ -118,8 +119,10 @@ fn state_to(state: &State, fences: &BTreeMap<Epoch, Slot>) -> wire::Snapshot {
         brokers: state.brokers.iter().map(|(epoch, broker)| broker_to(*epoch, broker)).collect(),
         wals: state.wals.iter().map(|(epoch, wal)| wal_to(*epoch, wal)).collect(),
         topics: state.topics.iter().map(|(id, topic)| topic_to(state, *id, topic)).collect(),
-        objects: Some(objects_to(&state.objects)),
-        garbage: Some(garbage_to(&state.garbage)),
+        objects: Some(objects_to(&state.objects, is_wal)),
+        garbage: Some(garbage_to(&state.garbage, is_wal)),
+        data: Some(objects_to(&state.objects, is_data)),
+        data_garbage: Some(garbage_to(&state.garbage, is_data)),
         windows: state.answers.by_sender.iter().map(|(sender, window)| window_to(*sender, window)).collect(),
         fences: fences.iter().map(|(epoch, slot)| (epoch.0, slot.0)).collect(),
     }
@@ -140,14 +143,18 @@ fn state_from(body: wire::Snapshot) -> Result<State, CodecError> {
     for broker in body.brokers {
         let register = broker.register.ok_or_else(|| CodecError::malformed("a broker without details"))?;
         let Register { node, address, internal, process } = register_from(register)?;
-        state.brokers.insert(BrokerEpoch(broker.epoch), Broker { node, address, internal, process });
+        let settled = Settled { below: broker.settled_below, above: broker.settled.into_iter().collect() };
+        let known = Broker { node, address, internal, process, settled };
+        state.brokers.insert(BrokerEpoch(broker.epoch), known);
     }
     for wal in body.wals {
         let known = Wal { node: NodeId(wal.node), trim: Slot(wal.trim), fence: wal.fence.map(Slot) };
         state.wals.insert(BrokerEpoch(wal.epoch), known);
     }
-    objects_from(&mut state, &body.objects.unwrap_or_default())?;
-    garbage_from(&mut state, &body.garbage.unwrap_or_default())?;
+    objects_from(&mut state, &body.objects.unwrap_or_default(), wal_name)?;
+    garbage_from(&mut state, &body.garbage.unwrap_or_default(), wal_name)?;
+    objects_from(&mut state, &body.data.unwrap_or_default(), data_name)?;
+    garbage_from(&mut state, &body.data_garbage.unwrap_or_default(), data_name)?;
     for topic in body.topics {
         topic_from(&mut state, topic)?;
     }
@@ -166,10 +173,12 @@ fn state_from(body: wire::Snapshot) -> Result<State, CodecError> {
 }
 
 fn broker_to(epoch: BrokerEpoch, broker: &Broker) -> wire::Broker {
-    let Broker { node, address, internal, process } = broker.clone();
+    let Broker { node, address, internal, process, settled } = broker.clone();
     wire::Broker {
         epoch: epoch.0,
         register: Some(register_to(&Register { node, address, internal, process })),
+        settled_below: settled.below,
+        settled: settled.above.into_iter().collect(),
     }
 }
 
@@ -217,10 +226,12 @@ fn stream_to(id: StreamId, stream: &Stream) -> wire::Stream {
         leader: stream.leader.map(|leader| leader.0),
         leader_epoch: stream.leader_epoch,
         start: stream.start.0,
-        base: stream.extents.get(0).map_or(stream.end, |first| first.base).0,
+        base: stream.extents.first().map_or(stream.end, |first| first.base).0,
         counts: stream.extents().map(|extent| extent.range.end.0 - extent.range.start.0).collect(),
         bytes: stream.extents.iter().map(|extent| extent.bytes).collect(),
         objects: differences(stream.extents.iter().map(|extent| extent.object.0)).collect(),
+        checkpoint: stream.checkpoint.map(|(offset, _)| offset.0),
+        checkpoint_object: stream.checkpoint.map_or(0, |(_, object)| object.0),
     }
 }
 
@@ -231,38 +242,78 @@ fn stream_from(
     stream: wire::Stream,
 ) -> Result<(StreamId, Stream), CodecError> {
     let rows = rows([stream.counts.len(), stream.bytes.len(), stream.objects.len()])?;
-    let mut extents = Chunked::default();
-    let (mut base, mut object) = (stream.base, 0u64);
-    for i in 0..rows {
-        object = object.wrapping_add_signed(stream.objects[i]);
+    let mut refer = |object: u64| {
         let listed = state.objects.get_mut(&ObjectId(object));
         let listed = listed.ok_or_else(|| CodecError::malformed("an extent of an unlisted object"))?;
         listed.references = listed.references.saturating_add(1);
-        extents.push(Extent { base: Offset(base), bytes: stream.bytes[i], object: ObjectId(object) });
+        Ok::<_, CodecError>(ObjectId(object))
+    };
+    let mut extents = Rows::default();
+    let (mut base, mut object, mut bytes) = (stream.base, 0u64, 0u64);
+    for i in 0..rows {
+        object = object.wrapping_add_signed(stream.objects[i]);
+        refer(object)?;
+        bytes = bytes.saturating_add(stream.bytes[i]);
+        extents.to_mut().push(Extent {
+            base: Offset(base),
+            bytes: stream.bytes[i],
+            object: ObjectId(object),
+        });
         let overflow = || CodecError::malformed("an offset beyond all numbers");
         base = base.checked_add(stream.counts[i]).ok_or_else(overflow)?;
     }
-    let leader = stream.leader.map(BrokerEpoch);
-    let (start, end) = (Offset(stream.start), Offset(base));
-    let leader_epoch = stream.leader_epoch;
-    Ok((StreamId(stream.id), Stream { topic, partition, leader, leader_epoch, start, end, extents }))
+    let checkpoint = match stream.checkpoint {
+        Some(offset) => Some((Offset(offset), refer(stream.checkpoint_object)?)),
+        None => None,
+    };
+    let known = Stream {
+        topic,
+        partition,
+        leader: stream.leader.map(BrokerEpoch),
+        leader_epoch: stream.leader_epoch,
+        start: Offset(stream.start),
+        end: Offset(base),
+        extents,
+        bytes,
+        checkpoint,
+    };
+    Ok((StreamId(stream.id), known))
 }
 
-fn objects_to(objects: &ById<Object>) -> wire::WalObjects {
-    let wal = |object: &Object| wal_name(&object.name);
-    wire::WalObjects {
-        ids: differences(objects.keys().map(|id| id.0)).collect(),
-        epochs: differences(objects.values().map(|o| wal(o).0)).collect(),
-        slots: differences(objects.values().map(|o| wal(o).1)).collect(),
-        total_bytes: objects.values().map(|o| o.total_bytes).collect(),
-        index_starts: objects.values().map(|o| o.index.start).collect(),
-        index_bytes: objects.values().map(|o| o.index.end - o.index.start).collect(),
+fn is_wal(name: &ObjectName) -> bool {
+    matches!(name, ObjectName::Wal { .. })
+}
+
+fn is_data(name: &ObjectName) -> bool {
+    matches!(name, ObjectName::Data { .. })
+}
+
+/// Which epoch made an object, and its place in that.
+fn place(name: &ObjectName) -> (u64, u64) {
+    match name {
+        ObjectName::Wal { epoch, slot, .. } => (epoch.0, slot.0),
+        ObjectName::Data { epoch, number } => (epoch.0, *number),
     }
 }
 
-fn objects_from(state: &mut State, objects: &wire::WalObjects) -> Result<(), CodecError> {
+fn objects_to(objects: &ById<Object>, kind: impl Fn(&ObjectName) -> bool) -> wire::Objects {
+    let rows = || objects.iter().filter(|(_, object)| kind(&object.name));
+    wire::Objects {
+        ids: differences(rows().map(|(id, _)| id.0)).collect(),
+        epochs: differences(rows().map(|(_, o)| place(&o.name).0)).collect(),
+        slots: differences(rows().map(|(_, o)| place(&o.name).1)).collect(),
+        total_bytes: rows().map(|(_, o)| o.total_bytes).collect(),
+        index_starts: rows().map(|(_, o)| o.index.start).collect(),
+        index_bytes: rows().map(|(_, o)| o.index.end - o.index.start).collect(),
+    }
+}
+
+/// Gives an object its name from its maker's epoch and its place in that.
+type NameIt = fn(&State, BrokerEpoch, u64) -> Result<ObjectName, CodecError>;
+
+fn objects_from(state: &mut State, objects: &wire::Objects, name_it: NameIt) -> Result<(), CodecError> {
     rows([objects.ids.len(), objects.index_starts.len(), objects.index_bytes.len()])?;
-    let names = names_from(state, objects)?;
+    let names = names_from(state, objects, name_it)?;
     for (i, (id, name)) in names.into_iter().enumerate() {
         let start = objects.index_starts[i];
         let index = start..start.saturating_add(objects.index_bytes[i]);
@@ -271,43 +322,50 @@ fn objects_from(state: &mut State, objects: &wire::WalObjects) -> Result<(), Cod
     Ok(())
 }
 
-fn garbage_to(garbage: &ById<Garbage>) -> wire::WalObjects {
-    wire::WalObjects {
-        ids: differences(garbage.keys().map(|id| id.0)).collect(),
-        epochs: differences(garbage.values().map(|g| wal_name(&g.name).0)).collect(),
-        slots: differences(garbage.values().map(|g| wal_name(&g.name).1)).collect(),
-        total_bytes: garbage.values().map(|g| g.total_bytes).collect(),
+fn garbage_to(garbage: &ById<Garbage>, kind: impl Fn(&ObjectName) -> bool) -> wire::Objects {
+    let rows = || garbage.iter().filter(|(_, garbage)| kind(&garbage.name));
+    wire::Objects {
+        ids: differences(rows().map(|(id, _)| id.0)).collect(),
+        epochs: differences(rows().map(|(_, g)| place(&g.name).0)).collect(),
+        slots: differences(rows().map(|(_, g)| place(&g.name).1)).collect(),
+        total_bytes: rows().map(|(_, g)| g.total_bytes).collect(),
         index_starts: Vec::new(),
         index_bytes: Vec::new(),
     }
 }
 
-fn garbage_from(state: &mut State, garbage: &wire::WalObjects) -> Result<(), CodecError> {
-    let names = names_from(state, garbage)?;
+fn garbage_from(state: &mut State, garbage: &wire::Objects, name_it: NameIt) -> Result<(), CodecError> {
+    let names = names_from(state, garbage, name_it)?;
     for ((id, name), &total_bytes) in names.into_iter().zip(&garbage.total_bytes) {
         state.garbage.insert(id, Garbage { name, total_bytes });
     }
     Ok(())
 }
 
-fn wal_name(name: &ObjectName) -> (u64, u64) {
-    match name {
-        ObjectName::Wal { epoch, slot, .. } => (epoch.0, slot.0),
-    }
+fn wal_name(state: &State, epoch: BrokerEpoch, slot: u64) -> Result<ObjectName, CodecError> {
+    let wal = state.wals.get(&epoch).ok_or_else(|| CodecError::malformed("an object of no log"))?;
+    Ok(ObjectName::Wal { node: wal.node, epoch, slot: Slot(slot) })
 }
 
-fn names_from(state: &State, objects: &wire::WalObjects) -> Result<Vec<(ObjectId, ObjectName)>, CodecError> {
+#[expect(clippy::unnecessary_wraps, reason = "the same call as for the other kind")]
+fn data_name(_: &State, epoch: BrokerEpoch, number: u64) -> Result<ObjectName, CodecError> {
+    Ok(ObjectName::Data { epoch, number })
+}
+
+fn names_from(
+    state: &State,
+    objects: &wire::Objects,
+    name_it: NameIt,
+) -> Result<Vec<(ObjectId, ObjectName)>, CodecError> {
     let rows =
         rows([objects.ids.len(), objects.epochs.len(), objects.slots.len(), objects.total_bytes.len()])?;
-    let (mut id, mut epoch, mut slot) = (0u64, 0u64, 0u64);
+    let (mut id, mut epoch, mut place) = (0u64, 0u64, 0u64);
     let mut names = Vec::with_capacity(rows);
     for i in 0..rows {
         id = id.wrapping_add_signed(objects.ids[i]);
         epoch = epoch.wrapping_add_signed(objects.epochs[i]);
-        slot = slot.wrapping_add_signed(objects.slots[i]);
-        let epoch = BrokerEpoch(epoch);
-        let wal = state.wals.get(&epoch).ok_or_else(|| CodecError::malformed("an object of no log"))?;
-        names.push((ObjectId(id), ObjectName::Wal { node: wal.node, epoch, slot: Slot(slot) }));
+        place = place.wrapping_add_signed(objects.slots[i]);
+        names.push((ObjectId(id), name_it(state, BrokerEpoch(epoch), place)?));
     }
     Ok(names)
 }

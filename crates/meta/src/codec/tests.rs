@@ -2,14 +2,14 @@
 
 use super::*;
 use crate::answer::{Answer, Refusal};
-use crate::command::{Command, NewExtent, Register, Registration, Sender};
-use crate::ids::{ObjectId, ProcessId, TopicId};
+use crate::command::{Command, NewExtent, NewObject, Register, Registration, Replaced, Sender};
+use crate::ids::{ObjectId, ObjectName, ProcessId, TopicId};
 use crate::state::State;
 use crate::state::generate::{Reader, histories, run};
 use expect_test::{Expect, expect};
 use levee_base::{BrokerEpoch, ClusterId, Epoch, LogPosition, NodeId, Offset, Slot, StreamId, WriterId};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|b| format!("{b:02x}")).collect()
@@ -34,6 +34,21 @@ fn commands() -> Vec<(&'static str, Command)> {
         },
         NewExtent { stream: StreamId(6), leader_epoch: 0, range: Offset(0)..Offset(1), bytes: 70 },
     ];
+    let upload = NewObject {
+        number: 3,
+        total_bytes: 24_576,
+        index: 20_480..24_000,
+        extents: extents.clone(),
+        checkpoints: vec![(StreamId(5), Offset(1_016))],
+    };
+    let replaced = Replaced {
+        stream: StreamId(5),
+        range: Offset(1_000)..Offset(1_016),
+        objects: vec![
+            ObjectName::Wal { node: NodeId(1), epoch, slot: Slot(9) },
+            ObjectName::Data { epoch, number: 2 },
+        ],
+    };
     let object = Registration { slot: Slot(9), total_bytes: 24_576, index: 20_480..24_000, extents };
     let register = Register {
         node: NodeId(1),
@@ -56,7 +71,7 @@ fn commands() -> Vec<(&'static str, Command)> {
                 heir: Some(BrokerEpoch(301)),
             },
         ),
-        ("TrimWal", Command::TrimWal { epoch, to: Slot(10), objects: vec![object] }),
+        ("TrimWal", Command::TrimWal { epoch, to: Slot(10), objects: vec![object], uploads: vec![] }),
         ("Lead", Command::Lead { leader: epoch, streams: vec![StreamId(5), StreamId(6)] }),
         (
             "CreateTopic",
@@ -65,6 +80,21 @@ fn commands() -> Vec<(&'static str, Command)> {
         ("DeleteTopic", Command::DeleteTopic { topic }),
         ("AllocateProducerIds", Command::AllocateProducerIds { count: 1_000 }),
         ("Collected", Command::Collected { objects: vec![ObjectId(1), ObjectId(300)] }),
+        (
+            "TrimWal, gathered",
+            Command::TrimWal { epoch, to: Slot(10), objects: vec![], uploads: vec![upload.clone()] },
+        ),
+        ("Replace", Command::Replace { objects: vec![upload], replaced: vec![replaced] }),
+        ("Abandon", Command::Abandon { numbers: vec![1, 300] }),
+        ("AdvanceStarts", Command::AdvanceStarts { starts: vec![(StreamId(5), Offset(1_016))] }),
+        (
+            "AlterTopic",
+            Command::AlterTopic {
+                topic,
+                set: BTreeMap::from([("retention.ms".to_owned(), "1".to_owned())]),
+                unset: BTreeSet::from(["segment.ms".to_owned()]),
+            },
+        ),
     ]
 }
 
@@ -98,6 +128,9 @@ fn refusals() -> Vec<Refusal> {
         Refusal::InvalidPartitions { most: 4 },
         Refusal::ConfigsTooLong { most_bytes: 5 },
         Refusal::InvalidCount { most: 6 },
+        Refusal::ObjectSettled { number: 7 },
+        Refusal::InvalidUpload { number: 8 },
+        Refusal::NotTiled { stream },
     ]
 }
 
@@ -116,16 +149,21 @@ fn commands_are_written_as_they_always_were() {
     check(
         lines,
         &expect![[r#"
-        UseVersion 08ac02180222020801
-        Register 08ac0218022a2408011206683a393039321a06693a39303939221000000000000000000000000000000007
-        Out 08ac021802320308ac02
-        CloseWal 08ac0218023a2d08ac02100a1a2308091080c0011880a00120c01b2a020506320201003a03e80700420210014a03807d4620ad02
-        TrimWal 08ac021802422a08ac02100a1a2308091080c0011880a00120c01b2a020506320201003a03e80700420210014a03807d46
-        Lead 08ac0218024a0708ac0212020506
-        CreateTopic 08ac021802522d0a0174121000000000000000000000000000000008180c22110a0c726574656e74696f6e2e6d7312013128ac02
-        DeleteTopic 08ac0218025a120a1000000000000000000000000000000008
-        AllocateProducerIds 08ac021802620308e807
-        Collected 08ac0218026a050a0301ac02"#]],
+            UseVersion 08ac02180222020801
+            Register 08ac0218022a2408011206683a393039321a06693a39303939221000000000000000000000000000000007
+            Out 08ac021802320308ac02
+            CloseWal 08ac0218023a2d08ac02100a1a2308091080c0011880a00120c01b2a020506320201003a03e80700420210014a03807d4620ad02
+            TrimWal 08ac021802422a08ac02100a1a2308091080c0011880a00120c01b2a020506320201003a03e80700420210014a03807d46
+            Lead 08ac0218024a0708ac0212020506
+            CreateTopic 08ac021802522d0a0174121000000000000000000000000000000008180c22110a0c726574656e74696f6e2e6d7312013128ac02
+            DeleteTopic 08ac0218025a120a1000000000000000000000000000000008
+            AllocateProducerIds 08ac021802620308e807
+            Collected 08ac0218026a050a0301ac02
+            TrimWal, gathered 08ac021802423108ac02100a222a08031080c0011880a00120c01b2a020506320201003a03e80700420210014a03807d465201055a02f807
+            Replace 08ac02180272430a2a08031080c0011880a00120c01b2a020506320201003a03e80700420210014a03807d465201055a02f8071215080510e8071810220202002a04ac02ac0232020902
+            Abandon 08ac0218027a050a0301ac02
+            AdvanceStarts 08ac0218028201070a01051202f807
+            AlterTopic 08ac0218028a01310a100000000000000000000000000000000812110a0c726574656e74696f6e2e6d731201311a0a7365676d656e742e6d73"#]],
     );
     let process = Sender::Process(ProcessId(Uuid::from_u128(7)));
     let envelope = Envelope { sender: process, number: 0, command: Command::Out { epoch: BrokerEpoch(1) } };
@@ -143,6 +181,7 @@ fn answers_are_written_as_they_always_were() {
         Answer::TopicCreated { first: StreamId(5) },
         Answer::ProducerIds { first: 0 },
         Answer::Trimmed { left_out: 0 },
+        Answer::Replaced { left_out: 1 },
     ];
     let lines = answers.into_iter().chain(refusals().into_iter().map(Answer::Refused)).map(|answer| {
         let bytes = encode_answer(&answer);
@@ -152,37 +191,41 @@ fn answers_are_written_as_they_always_were() {
     check(
         lines,
         &expect![[r#"
-        Done 0801
-        Registered { epoch: BrokerEpoch(300) } 10ac02
-        TopicCreated { first: StreamId(5) } 1805
-        ProducerIds { first: 0 } 2000
-        Trimmed { left_out: 0 } 2800
-        Refused(NoVersion) 32020801
-        Refused(VersionInUse { used: 1 }) 32050802120101
-        Refused(EpochOut { epoch: BrokerEpoch(300) }) 320608031202ac02
-        Refused(NotRegistered) 32020804
-        Refused(Forgotten { number: 2 }) 32050805120102
-        Refused(NodeLive { epoch: BrokerEpoch(300), internal: "i:9099", process: ProcessId(00000000-0000-0000-0000-000000000007) }) 322008061202ac021a06693a39303939221000000000000000000000000000000007
-        Refused(UnknownBroker { epoch: BrokerEpoch(300) }) 320608071202ac02
-        Refused(CannotLead { epoch: BrokerEpoch(300) }) 320608081202ac02
-        Refused(NotYourWal { epoch: BrokerEpoch(300) }) 320608091202ac02
-        Refused(WalClosed { fence: Slot(9) }) 3205080a120109
-        Refused(FenceVoid { trim: Slot(9) }) 3205080b120109
-        Refused(TrimBackward { trim: Slot(9) }) 3205080c120109
-        Refused(SlotMissing { expected: Slot(9) }) 3205080d120109
-        Refused(InvalidObject { slot: Slot(9) }) 3205080e120109
-        Refused(UnknownStream { stream: StreamId(5) }) 3205080f120105
-        Refused(NotAtEnd { stream: StreamId(5), ends: Offset(2), begins: Offset(3) }) 320708101203050203
-        Refused(HasLeader { stream: StreamId(5), leader: BrokerEpoch(300) }) 32070811120305ac02
-        Refused(TopicExists { topic: TopicId(00000000-0000-0000-0000-000000000008) }) 32140812221000000000000000000000000000000008
-        Refused(TopicCollides { existing: "a.b" }) 320708131a03612e62
-        Refused(TopicIdInUse) 32020814
-        Refused(UnknownTopic) 32020815
-        Refused(InvalidTopicName) 32020816
-        Refused(InvalidTopicId) 32020817
-        Refused(InvalidPartitions { most: 4 }) 32050818120104
-        Refused(ConfigsTooLong { most_bytes: 5 }) 32050819120105
-        Refused(InvalidCount { most: 6 }) 3205081a120106"#]],
+            Done 0801
+            Registered { epoch: BrokerEpoch(300) } 10ac02
+            TopicCreated { first: StreamId(5) } 1805
+            ProducerIds { first: 0 } 2000
+            Trimmed { left_out: 0 } 2800
+            Replaced { left_out: 1 } 3801
+            Refused(NoVersion) 32020801
+            Refused(VersionInUse { used: 1 }) 32050802120101
+            Refused(EpochOut { epoch: BrokerEpoch(300) }) 320608031202ac02
+            Refused(NotRegistered) 32020804
+            Refused(Forgotten { number: 2 }) 32050805120102
+            Refused(NodeLive { epoch: BrokerEpoch(300), internal: "i:9099", process: ProcessId(00000000-0000-0000-0000-000000000007) }) 322008061202ac021a06693a39303939221000000000000000000000000000000007
+            Refused(UnknownBroker { epoch: BrokerEpoch(300) }) 320608071202ac02
+            Refused(CannotLead { epoch: BrokerEpoch(300) }) 320608081202ac02
+            Refused(NotYourWal { epoch: BrokerEpoch(300) }) 320608091202ac02
+            Refused(WalClosed { fence: Slot(9) }) 3205080a120109
+            Refused(FenceVoid { trim: Slot(9) }) 3205080b120109
+            Refused(TrimBackward { trim: Slot(9) }) 3205080c120109
+            Refused(SlotMissing { expected: Slot(9) }) 3205080d120109
+            Refused(InvalidObject { slot: Slot(9) }) 3205080e120109
+            Refused(UnknownStream { stream: StreamId(5) }) 3205080f120105
+            Refused(NotAtEnd { stream: StreamId(5), ends: Offset(2), begins: Offset(3) }) 320708101203050203
+            Refused(HasLeader { stream: StreamId(5), leader: BrokerEpoch(300) }) 32070811120305ac02
+            Refused(TopicExists { topic: TopicId(00000000-0000-0000-0000-000000000008) }) 32140812221000000000000000000000000000000008
+            Refused(TopicCollides { existing: "a.b" }) 320708131a03612e62
+            Refused(TopicIdInUse) 32020814
+            Refused(UnknownTopic) 32020815
+            Refused(InvalidTopicName) 32020816
+            Refused(InvalidTopicId) 32020817
+            Refused(InvalidPartitions { most: 4 }) 32050818120104
+            Refused(ConfigsTooLong { most_bytes: 5 }) 32050819120105
+            Refused(InvalidCount { most: 6 }) 3205081a120106
+            Refused(ObjectSettled { number: 7 }) 3205081b120107
+            Refused(InvalidUpload { number: 8 }) 3205081c120108
+            Refused(NotTiled { stream: StreamId(5) }) 3205081d120105"#]],
     );
 }
 
@@ -201,7 +244,12 @@ fn a_snapshot_is_written_as_it_always_was() {
             Command::UseVersion { .. }
             | Command::Lead { .. }
             | Command::DeleteTopic { .. }
-            | Command::Collected { .. } => continue,
+            | Command::Collected { .. }
+            | Command::Replace { .. }
+            | Command::Abandon { .. }
+            | Command::AdvanceStarts { .. }
+            | Command::AlterTopic { .. } => continue,
+            Command::TrimWal { uploads, .. } if !uploads.is_empty() => continue,
             other => other,
         };
         state.apply(&reader.envelope(sender, command));
@@ -215,20 +263,33 @@ fn a_snapshot_is_written_as_it_always_was() {
     let object =
         Registration { slot: Slot(0), total_bytes: 8_192, index: 5_000..5_100, extents: extents.collect() };
     let empty = Registration { slot: Slot(1), extents: vec![], ..object.clone() };
-    let trim = Command::TrimWal { epoch: BrokerEpoch(1), to: Slot(2), objects: vec![object, empty] };
+    let upload = NewObject {
+        number: 2,
+        total_bytes: 9_000,
+        index: 8_000..9_000,
+        extents: vec![NewExtent {
+            stream: StreamId(1),
+            leader_epoch: 0,
+            range: Offset(7)..Offset(9),
+            bytes: 100,
+        }],
+        checkpoints: vec![(StreamId(0), Offset(7))],
+    };
+    let objects = vec![object, empty];
+    let trim = Command::TrimWal { epoch: BrokerEpoch(1), to: Slot(2), objects, uploads: vec![upload] };
     let answer = state.apply(&reader.envelope(Sender::Broker(BrokerEpoch(1)), trim));
     assert_eq!(answer, Answer::Trimmed { left_out: 0 });
     let fences = BTreeMap::from([(Epoch(0), Slot(0)), (Epoch(1), Slot(4))]);
     let bytes = encode_snapshot(&head(), &fences, &state);
     assert_eq!(decode_snapshot(&bytes), Ok(Snapshot { head: head(), fences, state }));
-    expect!["4c56534e0100000038ec2da6000000000000000000000000000000000000000102000000000000000300000000000000000000000000000000000000000000042201000000000000080110081802200228e80732280801122408011206683a393039321a06693a393039392210000000000000000000000000000000073a0608011001180242460a10000000000000000000000000000000081201741a110a0c726574656e74696f6e2e6d73120131220c10013201073a02bc05420100220e080110013201073a02bc054201004a140a01001201021a0100220280402a028827320164520d0a01021201021a0102220280405a1b12100000000000000000000000000000000718012201002a0210015a191210000000000000000000000000000010002201002a0208015a360801180722060001010101012a08320608071202ac022a08320608071202ac022a08320608091202ac022a0218002a0220002a0228006200620408011004"].assert_eq(&hex(&bytes));
+    expect!["4c56534e010000004d2d2001000000000000000000000000000000000000000102000000000000000300000000000000000000000000000000000000000000044501000000000000080110081802200328e807322b0801122408011206683a393039321a06693a393039392210000000000000000000000000000000072201023a06080110011802424d0a10000000000000000000000000000000081201741a110a0c726574656e74696f6e2e6d73120131221010013201073a02bc0542010048075002221108011001320207023a03bc0564420200044a140a01001201021a0100220280402a028827320164520d0a01021201021a0102220280405a1b12100000000000000000000000000000000718012201002a0210015a191210000000000000000000000000000010002201002a0208015a360801180722060001010101012a08320608071202ac022a08320608071202ac022a08320608091202ac022a0218002a0220002a02280062006204080110046a150a01041201021a01042202a8462a02c03e3202e8077200"].assert_eq(&hex(&bytes));
 }
 
 #[test]
 fn what_a_newer_levee_wrote_is_named_so() {
     let newer = |result: Result<(), CodecError>| assert!(matches!(result, Err(CodecError::Newer { .. })));
-    // An envelope of a command with tag 15, which nobody knows.
-    newer(decode_envelope(&[0x08, 0x01, 0x7a, 0x00]).map(drop));
+    // An envelope of a command with tag 31, which nobody knows.
+    newer(decode_envelope(&[0x08, 0x01, 0xfa, 0x01, 0x00]).map(drop));
     let version = Command::UseVersion { version: crate::state::rules::NEWEST_VERSION + 1 };
     let envelope = Envelope { sender: Sender::Broker(BrokerEpoch(1)), number: 0, command: version };
     newer(decode_envelope(&encode_envelope(&envelope)).map(drop));

@@ -20,7 +20,7 @@ pub(super) struct Envelope {
     pub(super) process: Option<Vec<u8>>,
     #[prost(uint64, tag = "3")]
     pub(super) number: u64,
-    #[prost(oneof = "Command", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(oneof = "Command", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17")]
     pub(super) command: Option<Command>,
 }
 
@@ -46,6 +46,14 @@ pub(super) enum Command {
     AllocateProducerIds(AllocateProducerIds),
     #[prost(message, tag = "13")]
     Collected(Collected),
+    #[prost(message, tag = "14")]
+    Replace(Replace),
+    #[prost(message, tag = "15")]
+    Abandon(Abandon),
+    #[prost(message, tag = "16")]
+    AdvanceStarts(AdvanceStarts),
+    #[prost(message, tag = "17")]
+    AlterTopic(AlterTopic),
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -92,6 +100,85 @@ pub(super) struct TrimWal {
     pub(super) to: u64,
     #[prost(message, repeated, tag = "3")]
     pub(super) objects: Vec<Registration>,
+    #[prost(message, repeated, tag = "4")]
+    pub(super) uploads: Vec<NewObject>,
+}
+
+/// The extents are the rows of the first five columns, the checkpoints those of the last two.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct NewObject {
+    #[prost(uint64, tag = "1")]
+    pub(super) number: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) total_bytes: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) index_start: u64,
+    #[prost(uint64, tag = "4")]
+    pub(super) index_bytes: u64,
+    #[prost(uint64, repeated, tag = "5")]
+    pub(super) streams: Vec<u64>,
+    #[prost(uint32, repeated, tag = "6")]
+    pub(super) leader_epochs: Vec<u32>,
+    #[prost(uint64, repeated, tag = "7")]
+    pub(super) bases: Vec<u64>,
+    #[prost(uint64, repeated, tag = "8")]
+    pub(super) counts: Vec<u64>,
+    #[prost(uint64, repeated, tag = "9")]
+    pub(super) bytes: Vec<u64>,
+    #[prost(uint64, repeated, tag = "10")]
+    pub(super) checkpoint_streams: Vec<u64>,
+    #[prost(uint64, repeated, tag = "11")]
+    pub(super) checkpoint_offsets: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Replace {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) objects: Vec<NewObject>,
+    #[prost(message, repeated, tag = "2")]
+    pub(super) replaced: Vec<Replaced>,
+}
+
+/// The names are the rows of the last three columns. `nodes` holds 0 for an object that is no write-ahead log's, and
+/// else the node id plus 1.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Replaced {
+    #[prost(uint64, tag = "1")]
+    pub(super) stream: u64,
+    #[prost(uint64, tag = "2")]
+    pub(super) base: u64,
+    #[prost(uint64, tag = "3")]
+    pub(super) count: u64,
+    #[prost(uint64, repeated, tag = "4")]
+    pub(super) nodes: Vec<u64>,
+    #[prost(uint64, repeated, tag = "5")]
+    pub(super) epochs: Vec<u64>,
+    #[prost(uint64, repeated, tag = "6")]
+    pub(super) numbers: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Abandon {
+    #[prost(uint64, repeated, tag = "1")]
+    pub(super) numbers: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AdvanceStarts {
+    #[prost(uint64, repeated, tag = "1")]
+    pub(super) streams: Vec<u64>,
+    #[prost(uint64, repeated, tag = "2")]
+    pub(super) starts: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AlterTopic {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) topic: Vec<u8>,
+    #[prost(btree_map = "string, string", tag = "2")]
+    pub(super) set: std::collections::BTreeMap<String, String>,
+    #[prost(string, repeated, tag = "3")]
+    pub(super) unset: Vec<String>,
 }
 
 /// The extents are the rows of the five columns.
@@ -159,7 +246,7 @@ pub(super) struct Collected {
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Answer {
-    #[prost(oneof = "AnswerKind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "AnswerKind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub(super) kind: Option<AnswerKind>,
 }
 
@@ -177,6 +264,8 @@ pub(super) enum AnswerKind {
     Trimmed(u32),
     #[prost(message, tag = "6")]
     Refused(Refusal),
+    #[prost(uint32, tag = "7")]
+    Replaced(u32),
 }
 
 /// Which refusal it is, and its details in the order in which `Refusal` declares them.
@@ -211,14 +300,19 @@ pub(super) struct Snapshot {
     #[prost(message, repeated, tag = "8")]
     pub(super) topics: Vec<Topic>,
     #[prost(message, optional, tag = "9")]
-    pub(super) objects: Option<WalObjects>,
+    pub(super) objects: Option<Objects>,
     #[prost(message, optional, tag = "10")]
-    pub(super) garbage: Option<WalObjects>,
+    pub(super) garbage: Option<Objects>,
     #[prost(message, repeated, tag = "11")]
     pub(super) windows: Vec<Window>,
     /// The journal's fences: the slot by the epoch that it ended.
     #[prost(btree_map = "uint64, uint64", tag = "12")]
     pub(super) fences: std::collections::BTreeMap<u64, u64>,
+    /// Those that were gathered or compacted, with their numbers for slots.
+    #[prost(message, optional, tag = "13")]
+    pub(super) data: Option<Objects>,
+    #[prost(message, optional, tag = "14")]
+    pub(super) data_garbage: Option<Objects>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -227,6 +321,12 @@ pub(super) struct Broker {
     pub(super) epoch: u64,
     #[prost(message, optional, tag = "2")]
     pub(super) register: Option<Register>,
+    /// All of its objects' numbers below this are settled,
+    #[prost(uint64, tag = "3")]
+    pub(super) settled_below: u64,
+    /// and these.
+    #[prost(uint64, repeated, tag = "4")]
+    pub(super) settled: Vec<u64>,
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -274,12 +374,17 @@ pub(super) struct Stream {
     pub(super) bytes: Vec<u64>,
     #[prost(sint64, repeated, tag = "8")]
     pub(super) objects: Vec<i64>,
+    /// As of which offset its other state is in `checkpoint_object`.
+    #[prost(uint64, optional, tag = "9")]
+    pub(super) checkpoint: Option<u64>,
+    #[prost(uint64, tag = "10")]
+    pub(super) checkpoint_object: u64,
 }
 
-/// Objects of write-ahead logs, in columns. `ids`, `epochs` and `slots` hold each one's less the one before.
+/// Objects of one kind, in columns. `ids`, `epochs` and `slots` hold each one's less the one before.
 /// How many extents refer to each follows from the streams.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct WalObjects {
+pub(super) struct Objects {
     #[prost(sint64, repeated, tag = "1")]
     pub(super) ids: Vec<i64>,
     #[prost(sint64, repeated, tag = "2")]

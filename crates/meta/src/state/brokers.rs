@@ -4,6 +4,7 @@ use crate::answer::{Answer, Refusal};
 use crate::command::Register;
 use crate::ids::ProcessId;
 use crate::state::State;
+use crate::state::settled::Settled;
 use crate::state::wals::Wal;
 use levee_base::{BrokerEpoch, NodeId, Slot};
 
@@ -18,6 +19,8 @@ pub struct Broker {
     pub internal: String,
     /// Which run of the program.
     pub process: ProcessId,
+    /// Which of the objects that it makes are settled.
+    pub settled: Settled,
 }
 
 impl State {
@@ -46,7 +49,7 @@ impl State {
         }
         let epoch = BrokerEpoch(at);
         let Register { node, address, internal, process } = register.clone();
-        self.brokers.insert(epoch, Broker { node, address, internal, process });
+        self.brokers.insert(epoch, Broker { node, address, internal, process, settled: Settled::default() });
         self.wals.insert(epoch, Wal { node, trim: Slot::ZERO, fence: None });
         Ok(Answer::Registered { epoch })
     }

@@ -1,13 +1,13 @@
 //! Random histories for tests: steps without meaning of their own, that shrink well, and their reading as
 //! commands against the state at hand, most of them sensible and some of them wrong.
 
-use crate::command::{Command, Envelope, NewExtent, Register, Registration, Sender};
+use crate::command::{Command, Envelope, NewExtent, NewObject, Register, Registration, Replaced, Sender};
 use crate::ids::{ObjectId, ProcessId, TopicId};
 use crate::state::State;
 use crate::state::rules::NEWEST_VERSION;
 use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
 
 /// One step of a random history.
@@ -23,7 +23,7 @@ pub(crate) struct Step {
 
 /// Histories of up to `steps` steps.
 pub(crate) fn histories(steps: usize) -> impl Strategy<Value = Vec<Step>> {
-    let step = (0u8..24, any::<u8>(), any::<u8>(), 0u8..6, any::<u8>());
+    let step = (0u8..32, any::<u8>(), any::<u8>(), 0u8..6, any::<u8>());
     let step = step.prop_map(|(kind, who, what, size, twist)| Step { kind, who, what, size, twist });
     prop::collection::vec(step, 0..steps)
 }
@@ -104,13 +104,108 @@ impl Reader {
                 let objects = garbage.chain([ObjectId(u64::from(step.what))]).collect();
                 (if step.twist == 0 { by_process } else { by_broker }, Command::Collected { objects })
             }
+            24..27 => (by_broker, Self::replace(state, broker, step)),
+            27 => {
+                let numbers = (0..u64::from(step.size)).map(|n| Self::number(state, broker, step) + 2 * n);
+                (by_broker, Command::Abandon { numbers: numbers.collect() })
+            }
+            28..30 => {
+                let streams: Vec<StreamId> = state.streams().map(|(id, _)| id).collect();
+                let stream = pick(&streams, step.what).unwrap_or(StreamId(u64::from(step.what)));
+                let (start, end) = state.stream(stream).map_or((0, 0), |s| (s.start.0, s.end.0));
+                let beyond = u64::from(step.twist.is_multiple_of(4)) * 3;
+                let start = start + (end.saturating_sub(start) * u64::from(step.size) / 5) + beyond;
+                (by_broker, Command::AdvanceStarts { starts: vec![(stream, Offset(start))] })
+            }
+            30 => {
+                let topics: Vec<TopicId> = state.topics().map(|(id, _)| id).collect();
+                let topic = pick(&topics, step.what).unwrap_or(topic_id(step.what));
+                let name = ["retention.ms", "cleanup.policy"][usize::from(step.twist) % 2].to_owned();
+                let (set, unset) = match step.size % 2 {
+                    0 => (BTreeMap::from([(name, step.who.to_string())]), BTreeSet::new()),
+                    _ => (BTreeMap::new(), BTreeSet::from([name])),
+                };
+                (by_broker, Command::AlterTopic { topic, set, unset })
+            }
             12 => (by_process, Command::UseVersion { version: NEWEST_VERSION }),
             _ => {
-                let (to, objects) = Self::objects(state, broker, step);
-                (by_broker, Command::TrimWal { epoch: broker, to, objects })
+                let (to, mut objects) = Self::objects(state, broker, step);
+                let uploads = Self::gather(state, broker, step, &mut objects);
+                (by_broker, Command::TrimWal { epoch: broker, to, objects, uploads })
             }
         };
         self.envelope(sender, command)
+    }
+
+    /// A number that is not settled yet, but for a twist.
+    fn number(state: &State, epoch: BrokerEpoch, step: Step) -> u64 {
+        let fresh = (0..).find(|&n| state.broker(epoch).is_none_or(|broker| !broker.settled.contains(n)));
+        let fresh = fresh.unwrap_or(0) + u64::from(step.twist % 3);
+        if step.twist == 11 { u64::from(step.what) } else { fresh }
+    }
+
+    /// Moves some of the objects' extents into one that was gathered.
+    fn gather(state: &State, epoch: BrokerEpoch, step: Step, objects: &mut [Registration]) -> Vec<NewObject> {
+        if step.twist.is_multiple_of(2) {
+            return Vec::new();
+        }
+        let mut extents = Vec::new();
+        for (at, object) in objects.iter_mut().enumerate() {
+            if step.what >> (at % 8) & 1 == 0 {
+                extents.append(&mut object.extents);
+            }
+        }
+        let checkpoints =
+            extents.iter().filter(|e| e.range.end.0 % 2 == 0).map(|e| (e.stream, e.range.end)).collect();
+        let number = Self::number(state, epoch, step);
+        vec![NewObject { number, total_bytes: 9_000, index: 8_000..9_000, extents, checkpoints }]
+    }
+
+    /// Some neighbouring extents of some streams, as one object or two.
+    fn replace(state: &State, epoch: BrokerEpoch, step: Step) -> Command {
+        let number = Self::number(state, epoch, step);
+        let mut objects: Vec<NewObject> = (0..2)
+            .map(|n| NewObject {
+                number: number + n,
+                total_bytes: 9_000,
+                index: 8_000..9_000,
+                extents: vec![],
+                checkpoints: vec![],
+            })
+            .collect();
+        let mut replaced = Vec::new();
+        for (stream, known) in state.streams().filter(|(id, _)| step.what >> (id.0 % 8) & 1 == 1) {
+            let skipped = usize::from(step.size % 2);
+            let part: Vec<_> = known.extents().skip(skipped).take(1 + usize::from(step.size)).collect();
+            let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
+            let mut range = first.range.start..last.range.end;
+            let middle = Offset((range.start.0 + range.end.0) / 2);
+            let names = part.iter().filter_map(|extent| Some(state.object(extent.object)?.name));
+            let mut names: Vec<_> = names.collect();
+            match step.twist {
+                12..22 => names.reverse(),
+                // As if the start had moved on since.
+                22..52 if range.start.0 > 0 => {
+                    range.start = Offset(range.start.0 - 1);
+                    names.insert(0, crate::ids::ObjectName::Data { epoch: BrokerEpoch(0), number: 0 });
+                }
+                _ => {}
+            }
+            let tiles = match range.start < middle && step.who.is_multiple_of(2) {
+                true => vec![range.start..middle, middle..range.end],
+                false => vec![range.clone()],
+            };
+            let short = u64::from(step.twist == 52);
+            for (tile, object) in tiles.into_iter().zip(&mut objects) {
+                let range = tile.start..Offset(tile.end.0 - short);
+                object.extents.push(NewExtent { stream, leader_epoch: 0, range, bytes: 50 });
+                if let Some((offset, _)) = known.checkpoint {
+                    object.checkpoints.push((stream, offset));
+                }
+            }
+            replaced.push(Replaced { stream, range, objects: names });
+        }
+        Command::Replace { objects, replaced }
     }
 
     /// Objects that continue the log of `epoch`, and where they end.

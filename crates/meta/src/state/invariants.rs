@@ -98,8 +98,8 @@ pub fn check_succession(before: &State, after: &State) -> Check {
 
 fn extents_are_contiguous(state: &State) -> Check {
     for (id, stream) in state.streams() {
-        ensure!("extents_are_contiguous", stream.start <= stream.end, "stream {id} starts beyond its end");
-        let mut at = stream.start;
+        // One that starts beyond what is registered keeps none of it.
+        let mut at = stream.start.min(stream.end);
         for (i, extent) in stream.extents().enumerate() {
             // The first one may begin below the start: a start can lie within an extent.
             let meets = if i == 0 { extent.range.start <= at } else { extent.range.start == at };
@@ -112,6 +112,18 @@ fn extents_are_contiguous(state: &State) -> Check {
             at = extent.range.end;
         }
         ensure!("extents_are_contiguous", at == stream.end, "stream {id} ends at {}, not {at}", stream.end);
+        let (bytes, kept) =
+            (stream.extents().map(|e| e.bytes).fold(0, u64::saturating_add), stream.extents().len());
+        ensure!(
+            "bytes_are_exact",
+            bytes == stream.bytes,
+            "stream {id} counts {} bytes of {bytes}",
+            stream.bytes
+        );
+        let passed = stream.start >= stream.end && kept > 0;
+        ensure!("what_is_below_the_start_is_gone", !passed, "stream {id} keeps what lies below its start");
+        let beyond = stream.checkpoint.is_some_and(|(offset, _)| offset > stream.end);
+        ensure!("checkpoints_are_of_what_is_registered", !beyond, "stream {id}: {:?}", stream.checkpoint);
     }
     Ok(())
 }
@@ -120,6 +132,9 @@ fn references_are_exact(state: &State) -> Check {
     let mut references: BTreeMap<ObjectId, u32> = BTreeMap::new();
     for extent in state.streams.values().flat_map(|stream| stream.extents.iter()) {
         *references.entry(extent.object).or_default() += 1;
+    }
+    for (_, object) in state.streams.values().filter_map(|stream| stream.checkpoint) {
+        *references.entry(object).or_default() += 1;
     }
     for (id, object) in state.objects.iter() {
         let found = references.remove(id).unwrap_or(0);
@@ -205,16 +220,21 @@ fn leaders_can_lead(state: &State) -> Check {
 fn garbage_is_not_listed(state: &State) -> Check {
     let both = state.garbage.keys().find(|id| state.objects.contains_key(id));
     ensure!("garbage_is_not_listed", both.is_none(), "object {both:?} is listed and garbage");
-    let unregistered = |name: &ObjectName| {
-        let ObjectName::Wal { node, epoch, slot } = *name;
-        !state.wals.get(&epoch).is_some_and(|wal| wal.node == node && slot < wal.trim)
+    let unregistered = |name: &ObjectName| match *name {
+        ObjectName::Wal { node, epoch, slot } => {
+            !state.wals.get(&epoch).is_some_and(|wal| wal.node == node && slot < wal.trim)
+        }
+        ObjectName::Data { epoch, number } => {
+            !state.wals.contains_key(&epoch)
+                || state.brokers.get(&epoch).is_some_and(|broker| !broker.settled.contains(number))
+        }
     };
     let names = state.objects.values().map(|o| &o.name).chain(state.garbage.values().map(|g| &g.name));
     let untrimmed = names.into_iter().find(|name| unregistered(name));
     ensure!(
-        "listed_wal_objects_are_trimmed",
+        "listed_objects_are_settled",
         untrimmed.is_none(),
-        "{untrimmed:?} is not below its trim point"
+        "{untrimmed:?} is not below its trim point, or was never committed nor abandoned"
     );
     Ok(())
 }

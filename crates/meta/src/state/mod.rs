@@ -10,7 +10,9 @@ pub(crate) mod brokers;
 pub mod invariants;
 pub(crate) mod objects;
 mod producers;
+mod replace;
 pub mod rules;
+pub mod settled;
 pub(crate) mod shared;
 pub(crate) mod streams;
 pub(crate) mod topics;
@@ -132,7 +134,19 @@ impl State {
             Command::CloseWal { epoch, fence, objects, heir } => {
                 self.close_wal(*epoch, *fence, objects, *heir)
             }
-            Command::TrimWal { epoch, to, objects } => self.trim_wal(sender, *epoch, *to, objects),
+            Command::TrimWal { epoch, to, objects, uploads } => {
+                self.trim_wal(sender, *epoch, *to, objects, uploads)
+            }
+            Command::Replace { objects, replaced } => self.replace(sender, objects, replaced),
+            Command::Abandon { numbers } => self.abandon(sender, numbers),
+            Command::AdvanceStarts { starts } => {
+                registered(sender)?;
+                self.advance_starts(starts)
+            }
+            Command::AlterTopic { topic, set, unset } => {
+                registered(sender)?;
+                self.alter_topic(rules, *topic, set, unset)
+            }
             Command::Lead { leader, streams } => self.lead(*leader, streams),
             Command::CreateTopic { name, topic, partitions, configs, leader } => {
                 registered(sender)?;

@@ -62,8 +62,22 @@ fn random_histories_do_all_there_is_to_do() {
                 let kind = format!("{:?}", envelope.command);
                 let kind = kind.split([' ', '(', '{']).next().unwrap_or_default().to_owned();
                 let refusal = format!("{answer:?}").contains("Refused");
+                if let (Command::Replace { replaced, .. }, Answer::Replaced { left_out }) =
+                    (&envelope.command, &answer)
+                {
+                    let (parts, left_out) = (replaced.len(), *left_out as usize);
+                    let what = [(left_out > 0, "left out"), (left_out < parts, "replaced")];
+                    done.borrow_mut().extend(what.iter().filter(|w| w.0).map(|w| w.1.to_owned()));
+                }
                 done.borrow_mut().insert(format!("{kind} {}", if refusal { "refused" } else { "done" }));
             }
+            let seen = |what: &str, is: bool| {
+                if is {
+                    done.borrow_mut().insert(what.to_owned());
+                }
+            };
+            seen("checkpoints", state.streams().any(|(_, stream)| stream.checkpoint.is_some()));
+            seen("starts beyond the end", state.streams().any(|(_, stream)| stream.start > stream.end));
             if state.garbage().next().is_some() {
                 done.borrow_mut().insert("garbage".to_owned());
             }
@@ -73,9 +87,11 @@ fn random_histories_do_all_there_is_to_do() {
             Ok(())
         })
         .unwrap();
-    let all = "AllocateProducerIds done, AllocateProducerIds refused, CloseWal done, CloseWal refused, \
+    let all = "Abandon done, Abandon refused, AdvanceStarts done, AdvanceStarts refused, AllocateProducerIds done, \
+               AllocateProducerIds refused, AlterTopic done, AlterTopic refused, CloseWal done, CloseWal refused, \
                Collected done, Collected refused, CreateTopic done, CreateTopic refused, DeleteTopic done, DeleteTopic refused, Lead done, \
-               Lead refused, Out done, Out refused, Register done, Register refused, TrimWal done, \
-               TrimWal refused, UseVersion done, garbage, shared objects";
+               Lead refused, Out done, Out refused, Register done, Register refused, Replace done, Replace refused, TrimWal done, \
+               TrimWal refused, UseVersion done, checkpoints, garbage, left out, replaced, shared objects, \
+               starts beyond the end";
     assert_eq!(done.into_inner().into_iter().collect::<Vec<_>>().join(", "), all);
 }

@@ -1,6 +1,6 @@
-//! The state's two large tables, so made that a copy of the state is cheap: a clone shares what neither side has
-//! changed since. That is what a snapshot is encoded from while commands go on being applied. A change copies at
-//! most one chunk that is still shared.
+//! The state's large tables, so made that a copy of the state is cheap: a clone shares what neither side has changed
+//! since. That is what a snapshot is encoded from while commands go on being applied. A change copies at most one
+//! chunk of objects, or one stream's extents, that is still shared.
 //!
 //! What doesn't belong here: what is in the tables.
 
@@ -74,46 +74,29 @@ fn chunk(id: ObjectId) -> u64 {
     id.0 / CHUNK as u64
 }
 
-/// A list that grows at its end, where alone it changes.
+/// A list whose clones share it until one of them changes. It is copied whole then: compaction keeps a stream's extents
+/// at some thousands.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Chunked<T> {
-    /// Full ones.
-    chunks: Vec<Arc<[T]>>,
-    /// The end: empty only when the whole list is.
-    last: Vec<T>,
-}
+pub(crate) struct Rows<T>(Arc<Vec<T>>);
 
-impl<T> Default for Chunked<T> {
+impl<T> Default for Rows<T> {
     fn default() -> Self {
-        Self { chunks: Vec::new(), last: Vec::new() }
+        Self(Arc::default())
     }
 }
 
-impl<T> Chunked<T> {
-    pub(crate) fn len(&self) -> usize {
-        self.chunks.len() * CHUNK + self.last.len()
-    }
+impl<T> std::ops::Deref for Rows<T> {
+    type Target = [T];
 
-    pub(crate) fn get(&self, index: usize) -> Option<&T> {
-        match self.chunks.get(index / CHUNK) {
-            Some(chunk) => chunk.get(index % CHUNK),
-            None => self.last.get(index - self.chunks.len() * CHUNK),
-        }
+    fn deref(&self) -> &[T] {
+        &self.0
     }
+}
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.chunks.iter().flat_map(|chunk| chunk.iter()).chain(&self.last)
-    }
-
-    pub(crate) fn last_mut(&mut self) -> Option<&mut T> {
-        self.last.last_mut()
-    }
-
-    pub(crate) fn push(&mut self, row: T) {
-        if self.last.len() == CHUNK {
-            self.chunks.push(std::mem::take(&mut self.last).into());
-        }
-        self.last.push(row);
+impl<T: Clone> Rows<T> {
+    /// The list, to be changed.
+    pub(crate) fn to_mut(&mut self) -> &mut Vec<T> {
+        Arc::make_mut(&mut self.0)
     }
 }
 
@@ -152,26 +135,6 @@ mod tests {
                 prop_assert_eq!(table.len(), map.len());
                 prop_assert!(table.chunks.values().all(|chunk| !chunk.is_empty()));
             }
-        }
-    }
-
-    #[test]
-    fn a_list_is_a_list_across_chunks_and_its_clone_stays_as_it_was() {
-        let (mut list, mut plain) = (Chunked::default(), Vec::new());
-        let mut kept = Vec::new();
-        for row in 0..3 * CHUNK + 1 {
-            list.push(row);
-            plain.push(row);
-            *list.last_mut().unwrap() += 7;
-            *plain.last_mut().unwrap() += 7;
-            if row % 511 == 0 {
-                kept.push((list.clone(), plain.clone()));
-            }
-        }
-        for (list, plain) in kept {
-            assert!(list.iter().eq(plain.iter()));
-            assert_eq!(list.len(), plain.len());
-            assert!((0..=plain.len()).all(|index| list.get(index) == plain.get(index)));
         }
     }
 }

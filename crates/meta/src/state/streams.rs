@@ -7,7 +7,8 @@ use crate::answer::{Answer, Refusal};
 use crate::command::NewExtent;
 use crate::ids::{ObjectId, TopicId};
 use crate::state::State;
-use crate::state::shared::Chunked;
+use crate::state::objects::release;
+use crate::state::shared::Rows;
 use crate::state::wal_rules::Broken;
 use levee_base::{BrokerEpoch, Offset, StreamId};
 use std::ops::Range;
@@ -23,11 +24,15 @@ pub struct Stream {
     pub leader: Option<BrokerEpoch>,
     /// Goes up with each new leader.
     pub leader_epoch: u32,
-    /// The first offset that is kept.
+    /// The first offset that is kept. May lie above `end`: then it lies in the leader's write-ahead log.
     pub start: Offset,
     /// Where the registered offsets end. The leader's write-ahead log may hold more.
     pub end: Offset,
-    pub(crate) extents: Chunked<Extent>,
+    pub(crate) extents: Rows<Extent>,
+    /// Bytes of batches in all extents.
+    pub(crate) bytes: u64,
+    /// Its other state: as of which offset, and what holds it.
+    pub checkpoint: Option<(Offset, ObjectId)>,
 }
 
 /// Where an extent begins and what holds it.
@@ -53,16 +58,20 @@ impl Stream {
     /// The extents in the order of their offsets.
     pub fn extents(&self) -> impl ExactSizeIterator<Item = StreamExtent> {
         (0..self.extents.len()).map(|i| {
-            let &Extent { base, bytes, object } = self.extents.get(i).expect("it is below the length");
-            let end = self.extents.get(i + 1).map_or(self.end, |next| next.base);
-            StreamExtent { range: base..end, bytes, object }
+            let Extent { base, bytes, object } = self.extents[i];
+            StreamExtent { range: base..self.extent_end(i), bytes, object }
         })
+    }
+
+    /// Where an extent ends.
+    pub(super) fn extent_end(&self, index: usize) -> Offset {
+        self.extents.get(index + 1).map_or(self.end, |next| next.base)
     }
 
     /// Bytes of batches in all extents.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.extents.iter().map(|extent| extent.bytes).sum()
+        self.bytes
     }
 }
 
@@ -125,25 +134,63 @@ impl State {
         }
     }
 
-    /// Appends an extent that was found to begin at its stream's end. Whether it is a reference of its own:
-    /// one that continues the last extent within the same object becomes part of that.
-    pub(super) fn append_extent(&mut self, object: ObjectId, new: &NewExtent) -> bool {
+    /// Appends an extent that was found to begin at its stream's end. One that continues the last extent within the
+    /// same object becomes part of that; one that lies below the start holds nothing that is kept.
+    pub(super) fn append_extent(&mut self, object: ObjectId, new: &NewExtent) {
         let stream = self.streams.get_mut(&new.stream).expect("the extent's stream was found before");
         assert_eq!(
             new.range.start, stream.end,
             "an extent begins where its stream ends, or an offset is lost"
         );
         stream.end = new.range.end;
-        match stream.extents.last_mut() {
-            Some(last) if last.object == object => {
-                last.bytes += new.bytes;
-                false
-            }
+        if new.range.end <= stream.start {
+            return;
+        }
+        stream.bytes = stream.bytes.saturating_add(new.bytes);
+        let extents = stream.extents.to_mut();
+        match extents.last_mut() {
+            Some(last) if last.object == object => last.bytes = last.bytes.saturating_add(new.bytes),
             _ => {
-                stream.extents.push(Extent { base: new.range.start, bytes: new.bytes, object });
-                true
+                extents.push(Extent { base: new.range.start, bytes: new.bytes, object });
+                self.refer(object);
             }
         }
+    }
+
+    /// Takes a stream's newer checkpoint, or the same one at another place.
+    pub(super) fn set_checkpoint(&mut self, stream: StreamId, offset: Offset, object: ObjectId) {
+        let Some(known) = self.streams.get_mut(&stream) else { return };
+        let newer = known.checkpoint.is_none_or(|(before, _)| before <= offset);
+        if newer && offset <= known.end {
+            let before = known.checkpoint.replace((offset, object));
+            self.refer(object);
+            if let Some((_, before)) = before {
+                self.release(before);
+            }
+        }
+    }
+
+    /// A stream that is deleted is passed over; one that begins there or later already stays.
+    pub(super) fn advance_starts(&mut self, starts: &[(StreamId, Offset)]) -> Result<Answer, Refusal> {
+        if let Some(&(stream, _)) = starts.iter().find(|(stream, _)| *stream >= self.next_stream) {
+            return Err(Refusal::UnknownStream { stream });
+        }
+        for &(stream, start) in starts {
+            let Some(stream) = self.streams.get_mut(&stream).filter(|stream| stream.start < start) else {
+                continue;
+            };
+            stream.start = start;
+            let gone = (0..stream.extents.len()).take_while(|&i| stream.extent_end(i) <= start).count();
+            if gone == 0 {
+                continue;
+            }
+            let gone: Vec<Extent> = stream.extents.to_mut().drain(..gone).collect();
+            for extent in gone {
+                stream.bytes = stream.bytes.saturating_sub(extent.bytes);
+                release(&mut self.objects, &mut self.garbage, extent.object);
+            }
+        }
+        Ok(Answer::Done)
     }
 }
 

@@ -50,7 +50,8 @@ impl Cluster {
     }
 
     fn trim(&mut self, epoch: BrokerEpoch, to: u64, objects: Vec<Registration>) -> Answer {
-        self.ask(Sender::Broker(epoch), Command::TrimWal { epoch, to: Slot(to), objects })
+        let (to, uploads) = (Slot(to), vec![]);
+        self.ask(Sender::Broker(epoch), Command::TrimWal { epoch, to, objects, uploads })
     }
 }
 
@@ -235,7 +236,7 @@ fn trimming_registers_every_slot_in_place() {
         assert_eq!(cluster.trim(epoch, 3, vec![invalid]), refused(Refusal::InvalidObject { slot }));
     }
     let other = cluster.broker(2);
-    let trim = Command::TrimWal { epoch, to: Slot(2), objects: vec![] };
+    let trim = Command::TrimWal { epoch, to: Slot(2), objects: vec![], uploads: vec![] };
     assert_eq!(cluster.ask(Sender::Broker(other), trim), refused(Refusal::NotYourWal { epoch }));
 }
 

@@ -7,10 +7,10 @@ use crate::answer::{Answer, Refusal};
 use crate::ids::TopicId;
 use crate::state::State;
 use crate::state::rules::Rules;
-use crate::state::shared::Chunked;
+use crate::state::shared::Rows;
 use crate::state::streams::Stream;
 use levee_base::{BrokerEpoch, Offset, StreamId};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The longest name of a topic (Kafka's, so that a folder can be named so).
 const NAME_BYTES: usize = 249;
@@ -36,6 +36,14 @@ pub fn is_topic_name(name: &str) -> bool {
 
 pub(crate) fn collision_key(name: &str) -> String {
     name.replace('.', "_")
+}
+
+fn check_configs(rules: &Rules, configs: &BTreeMap<String, String>) -> Result<(), Refusal> {
+    let bytes: u64 = configs.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
+    if bytes > rules.topic_config_bytes {
+        return Err(Refusal::ConfigsTooLong { most_bytes: rules.topic_config_bytes });
+    }
+    Ok(())
 }
 
 impl State {
@@ -86,9 +94,7 @@ impl State {
         if !(1..=rules.topic_partitions).contains(&partitions) {
             return Err(Refusal::InvalidPartitions { most: rules.topic_partitions });
         }
-        if configs.iter().map(|(k, v)| (k.len() + v.len()) as u64).sum::<u64>() > rules.topic_config_bytes {
-            return Err(Refusal::ConfigsTooLong { most_bytes: rules.topic_config_bytes });
-        }
+        check_configs(rules, configs)?;
         if !self.can_lead(leader) {
             return Err(Refusal::CannotLead { epoch: leader });
         }
@@ -105,13 +111,31 @@ impl State {
                 leader_epoch: 0,
                 start: Offset::ZERO,
                 end: Offset::ZERO,
-                extents: Chunked::default(),
+                extents: Rows::default(),
+                bytes: 0,
+                checkpoint: None,
             };
             self.streams.insert(stream, new);
         }
         self.names.insert(collision_key(name), id);
         self.topics.insert(id, Topic { name: name.to_owned(), streams, configs: configs.clone() });
         Ok(Answer::TopicCreated { first })
+    }
+
+    pub(super) fn alter_topic(
+        &mut self,
+        rules: &Rules,
+        id: TopicId,
+        set: &BTreeMap<String, String>,
+        unset: &BTreeSet<String>,
+    ) -> Result<Answer, Refusal> {
+        let topic = self.topics.get_mut(&id).ok_or(Refusal::UnknownTopic)?;
+        let mut configs = topic.configs.clone();
+        configs.retain(|name, _| !unset.contains(name));
+        configs.extend(set.iter().map(|(name, value)| (name.clone(), value.clone())));
+        check_configs(rules, &configs)?;
+        topic.configs = configs;
+        Ok(Answer::Done)
     }
 
     pub(super) fn delete_topic(&mut self, id: TopicId) -> Result<Answer, Refusal> {
@@ -121,6 +145,9 @@ impl State {
             let Some(stream) = self.streams.remove(&stream) else { continue };
             for extent in stream.extents.iter() {
                 self.release(extent.object);
+            }
+            if let Some((_, object)) = stream.checkpoint {
+                self.release(object);
             }
         }
         Ok(Answer::Done)

@@ -5,15 +5,15 @@
 //! records are passed over. An extent is left out, and the rest goes on, when its topic is deleted, its stream
 //! has another leader by now, or its leader epoch is not the stream's: those records were never this log's to
 //! give. An extent that should be taken but doesn't begin where its stream ends refuses the whole command:
-//! records would be missing or an offset given twice.
+//! records would be missing or an offset given twice. What counts is the order of a stream's offsets, not the object
+//! that they are in: a trim registers some where they lie and some in what was gathered.
 
 use crate::answer::{Answer, Refusal};
-use crate::command::{NewExtent, Registration, Sender};
-use crate::ids::ObjectName;
+use crate::command::{NewExtent, NewObject, Registration, Sender};
+use crate::ids::{ObjectId, ObjectName};
 use crate::state::State;
 use crate::state::wal_rules::Broken;
 use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
-use std::collections::BTreeMap;
 
 /// A write-ahead log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -55,6 +55,7 @@ impl State {
         epoch: BrokerEpoch,
         to: Slot,
         objects: &[Registration],
+        uploads: &[NewObject],
     ) -> Result<Answer, Refusal> {
         if sender != Sender::Broker(epoch) {
             return Err(Refusal::NotYourWal { epoch });
@@ -63,8 +64,13 @@ impl State {
         if to < wal.trim && !self.wal_rules.breaks(Broken::TrimBackward) {
             return Err(Refusal::TrimBackward { trim: wal.trim });
         }
-        self.check_objects(epoch, wal.trim.min(to), to, objects)?;
-        let left_out = self.register_objects(epoch, wal, objects);
+        check_slots(wal.trim.min(to), to, objects)?;
+        if !uploads.is_empty() {
+            self.check_numbers(sender, uploads.iter().map(|object| object.number))?;
+        }
+        uploads.iter().try_for_each(NewObject::check)?;
+        let taken = self.check_extents(epoch, objects, uploads)?;
+        let left_out = self.register_objects(epoch, wal, objects, uploads, &taken);
         self.wals.insert(epoch, Wal { trim: to, ..wal });
         Ok(Answer::Trimmed { left_out })
     }
@@ -89,8 +95,9 @@ impl State {
             return Err(Refusal::CannotLead { epoch: heir });
         }
         let objects = &objects[objects.partition_point(|object| object.slot < wal.trim)..];
-        self.check_objects(epoch, wal.trim.min(fence), fence, objects)?;
-        let left_out = self.register_objects(epoch, wal, objects);
+        check_slots(wal.trim.min(fence), fence, objects)?;
+        let taken = self.check_extents(epoch, objects, &[])?;
+        let left_out = self.register_objects(epoch, wal, objects, &[], &taken);
         self.wals.insert(epoch, Wal { trim: fence, fence: Some(fence), ..wal });
         self.hand_over(epoch, heir);
         Ok(Answer::Trimmed { left_out })
@@ -105,41 +112,38 @@ impl State {
         wal.fence.map_or(Ok(wal), |fence| Err(Refusal::WalClosed { fence }))
     }
 
-    /// Whether `objects` are those of the slots `from..to` and continue their streams.
-    fn check_objects(
+    /// The extents that are to become part of their streams, in the order of these, each with its object's place: first
+    /// come `objects`, then `uploads`. They continue their streams.
+    fn check_extents<'a>(
         &self,
         epoch: BrokerEpoch,
-        from: Slot,
-        to: Slot,
-        objects: &[Registration],
-    ) -> Result<(), Refusal> {
-        let mut expected = from;
-        let mut ends: BTreeMap<StreamId, Offset> = BTreeMap::new();
-        for object in objects {
-            if object.slot != expected || object.slot >= to {
-                return Err(Refusal::SlotMissing { expected });
-            }
-            expected = expected.next();
-            if object.index.start > object.index.end || object.index.end > object.total_bytes {
-                return Err(Refusal::InvalidObject { slot: object.slot });
-            }
-            for extent in &object.extents {
-                if extent.range.start >= extent.range.end {
-                    return Err(Refusal::InvalidObject { slot: object.slot });
-                }
-                if !self.takes(epoch, extent)? {
-                    continue;
-                }
-                let stream = extent.stream;
-                let end = self.streams.get(&stream).map_or(Offset::ZERO, |stream| stream.end);
-                let end = ends.entry(stream).or_insert(end);
-                if extent.range.start != *end {
-                    return Err(Refusal::NotAtEnd { stream, ends: *end, begins: extent.range.start });
-                }
-                *end = extent.range.end;
+        objects: &'a [Registration],
+        uploads: &'a [NewObject],
+    ) -> Result<Vec<(usize, &'a NewExtent)>, Refusal> {
+        let all =
+            objects.iter().map(|object| &object.extents).chain(uploads.iter().map(|object| &object.extents));
+        let mut taken = Vec::new();
+        for (object, extent) in all.enumerate().flat_map(|(at, extents)| extents.iter().map(move |e| (at, e)))
+        {
+            if self.takes(epoch, extent)? {
+                taken.push((object, extent));
             }
         }
-        if expected == to { Ok(()) } else { Err(Refusal::SlotMissing { expected }) }
+        // Stable: what begins at the same offset, as only a mistake does, is refused in the order in which it came.
+        taken.sort_by_key(|(_, extent)| (extent.stream, extent.range.start));
+        let mut before: Option<(StreamId, Offset)> = None;
+        for (_, extent) in &taken {
+            let stream = extent.stream;
+            let ends = match before {
+                Some((same, end)) if same == stream => end,
+                _ => self.streams.get(&stream).map_or(Offset::ZERO, |stream| stream.end),
+            };
+            if extent.range.start != ends {
+                return Err(Refusal::NotAtEnd { stream, ends, begins: extent.range.start });
+            }
+            before = Some((stream, extent.range.end));
+        }
+        Ok(taken)
     }
 
     /// Whether an extent found in the log of `epoch` is to become part of its stream.
@@ -151,22 +155,52 @@ impl State {
         }
     }
 
-    /// Appends what `check_objects` found right. Returns how many extents were left out.
-    fn register_objects(&mut self, epoch: BrokerEpoch, wal: Wal, objects: &[Registration]) -> u32 {
-        let mut left_out = 0;
+    /// Registers what was found right. Returns how many extents were left out.
+    fn register_objects(
+        &mut self,
+        epoch: BrokerEpoch,
+        wal: Wal,
+        objects: &[Registration],
+        uploads: &[NewObject],
+        taken: &[(usize, &NewExtent)],
+    ) -> u32 {
+        let mut ids: Vec<ObjectId> = Vec::with_capacity(objects.len() + uploads.len());
         for object in objects {
             let name = ObjectName::Wal { node: wal.node, epoch, slot: object.slot };
-            let id = self.add_object(name, object.total_bytes, object.index.clone());
-            let mut references = 0;
-            for extent in &object.extents {
-                if self.takes(epoch, extent) == Ok(true) {
-                    references += u32::from(self.append_extent(id, extent));
-                } else {
-                    left_out += 1;
-                }
-            }
-            self.set_references(id, references);
+            ids.push(self.add_object(name, object.total_bytes, object.index.clone()));
         }
-        left_out
+        ids.extend(uploads.iter().map(|object| self.add_new_object(epoch, object)));
+        for (object, extent) in taken {
+            self.append_extent(ids[*object], extent);
+        }
+        for (object, id) in uploads.iter().zip(&ids[objects.len()..]) {
+            for &(stream, offset) in &object.checkpoints {
+                self.set_checkpoint(stream, offset, *id);
+            }
+        }
+        for id in ids {
+            self.discard_unreferenced(id);
+        }
+        let extents = objects.iter().map(|object| object.extents.len());
+        let all: usize = extents.chain(uploads.iter().map(|object| object.extents.len())).sum();
+        u32::try_from(all - taken.len()).unwrap_or(u32::MAX)
     }
+}
+
+/// Whether `objects` are those of the slots `from..to`, each once and in order, and their numbers fit together.
+fn check_slots(from: Slot, to: Slot, objects: &[Registration]) -> Result<(), Refusal> {
+    let mut expected = from;
+    for object in objects {
+        if object.slot != expected || object.slot >= to {
+            return Err(Refusal::SlotMissing { expected });
+        }
+        expected = expected.next();
+        let sound = object.index.start <= object.index.end
+            && object.index.end <= object.total_bytes
+            && object.extents.iter().all(|extent| extent.range.start < extent.range.end);
+        if !sound {
+            return Err(Refusal::InvalidObject { slot: object.slot });
+        }
+    }
+    if expected == to { Ok(()) } else { Err(Refusal::SlotMissing { expected }) }
 }

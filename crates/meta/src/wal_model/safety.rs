@@ -38,7 +38,9 @@ pub(super) fn violation(state: &State) -> Option<&'static str> {
 fn outside(state: &State, of: BrokerEpoch, fence: Slot) -> bool {
     let garbage = state.metadata.garbage().map(|(_, object)| object.name);
     let names = state.metadata.objects().map(|(_, object)| object.name).chain(garbage);
-    names.into_iter().any(|ObjectName::Wal { epoch, slot, .. }| epoch == of && slot >= fence)
+    names
+        .into_iter()
+        .any(|name| matches!(name, ObjectName::Wal { epoch, slot, .. } if epoch == of && slot >= fence))
 }
 
 /// Which record is at each offset, for whoever leads the stream next if nothing disturbs it: what is registered,

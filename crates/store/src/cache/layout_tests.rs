@@ -50,7 +50,7 @@ fn blocks_of_one_stream_are_read_together_and_those_of_several_while_they_are_sm
     );
     assert_eq!(
         ranges(&[(1, 20_000, 0), (2, 20_000, 0), (3, 500, 0)]),
-        [0..3],
+        vec![0..3],
         "a small object is read whole"
     );
     assert_eq!(ranges(&[(1, 0, 0)]), [], "nothing is to be read");

@@ -15,7 +15,8 @@ use levee_object::log::Stamp;
 ///
 /// # Panics
 /// Never: the key is made of a number.
-pub(crate) fn data_prefix(epoch: BrokerEpoch) -> Key {
+#[must_use]
+pub fn data_prefix(epoch: BrokerEpoch) -> Key {
     Key::new("data").expect("a word makes a key").join_number(epoch.0)
 }
 

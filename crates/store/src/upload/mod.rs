@@ -20,4 +20,5 @@ mod make;
 
 pub(crate) use create::{Created, create};
 pub(crate) use gather::{Gathered, Source};
-pub(crate) use make::{data_prefix, make, stamp};
+pub use make::data_prefix;
+pub(crate) use make::{make, stamp};

@@ -48,6 +48,7 @@ pub(crate) async fn trim(shared: Arc<Shared>, registrar: Arc<dyn Registrar>) {
             state.publish();
         }
         shared.room.notify_waiters();
+        shared.compact.notify_one();
         if !gave_up.is_empty() && registrar.abandon(shared.epoch, gave_up.clone()).await.is_ok() {
             gave_up.clear();
         }

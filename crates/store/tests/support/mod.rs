@@ -12,8 +12,8 @@ use levee_object::log::LogContext;
 use levee_object::stores::memory::MemoryStore;
 use levee_object::{Key, Page, Purpose, Result, Store};
 use levee_store::{
-    Extent, Metrics, NewExtent, NewObject, ObjectRef, Recovered, Registrar, RegistrarError, Registration,
-    Replaced, Replacement, StreamStore, Trim, WalOptions,
+    Extent, Metrics, NewExtent, NewObject, ObjectRef, PlanOptions, Recovered, Registrar, RegistrarError,
+    Registration, Replaced, Replacement, StreamStore, Trim, WalOptions,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -32,6 +32,9 @@ struct MetaState {
     epochs: u64,
     extents: BTreeMap<StreamId, Vec<Extent>>,
     settled: BTreeSet<(BrokerEpoch, u64)>,
+    /// What was registered or made and has no extents.
+    garbage: Vec<Key>,
+    replacements: usize,
     /// Trims answered as unavailable before the next one is looked at.
     unavailable: u32,
 }
@@ -64,6 +67,19 @@ impl Meta {
         self.0.lock().unwrap().unavailable = times;
     }
 
+    pub fn replacements(&self) -> usize {
+        self.0.lock().unwrap().replacements
+    }
+
+    /// Deletes at once what nothing refers to any more.
+    pub async fn collect(&self, store: &dyn Store) -> usize {
+        let garbage = std::mem::take(&mut self.0.lock().unwrap().garbage);
+        for key in &garbage {
+            while store.delete(key, Purpose::Collect).await.is_err() {}
+        }
+        garbage.len()
+    }
+
     /// `close(E, slot)` of design section 4.
     pub fn close(&self, epoch: BrokerEpoch, recovered: &Recovered) {
         let mut meta = self.0.lock().unwrap();
@@ -86,6 +102,9 @@ impl MetaState {
             assert_eq!(object.slot.0, slot, "objects are registered in order and none is left out");
             let (total_bytes, index) = (object.total_bytes, object.index.clone());
             let of = Arc::new(ObjectRef { key: prefix.join_number(slot), total_bytes, index });
+            if object.extents.is_empty() {
+                self.garbage.push(of.key.clone());
+            }
             extents.extend(object.extents.iter().map(|extent| (extent.clone(), of.clone())));
         }
         for object in uploads {
@@ -138,6 +157,7 @@ impl Registrar for Meta {
                 new.entry(stream).or_default().push(Extent { range, bytes, object: of.clone() });
             }
         }
+        let mut replaced_keys = BTreeSet::new();
         for Replaced { stream, range, objects } in replacement.replaced {
             let extents = meta.extents.get_mut(&stream).expect("a stream that is there");
             let from = extents.partition_point(|extent| extent.range.start < range.start);
@@ -148,7 +168,12 @@ impl Registrar for Meta {
                 new[&stream].iter().filter(|new| range.contains(&new.range.start)).cloned().collect();
             extents.splice(from..to, new);
             assert!(extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
+            replaced_keys.extend(objects);
         }
+        let held = |key: &Key| meta.extents.values().flatten().any(|extent| extent.object.key == *key);
+        let garbage: Vec<Key> = replaced_keys.into_iter().filter(|key| !held(key)).collect();
+        meta.garbage.extend(garbage);
+        meta.replacements += 1;
         Ok(())
     }
 
@@ -218,6 +243,13 @@ pub fn small_options() -> WalOptions {
         promoted_bytes: 8 * 1024,
         buffer_bytes: 768 * 1024,
         hedges: true,
+        compaction: PlanOptions {
+            object_bytes: 256 * 1024,
+            index_bytes: 32 * 1024,
+            pieces: 6,
+            fan_in: 4,
+            smallest_tier_bytes: 4 * 1024,
+        },
     }
 }
 

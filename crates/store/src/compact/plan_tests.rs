@@ -1,0 +1,206 @@
+//! The planner against a world in memory: jobs are applied as the runner applies them.
+
+use super::*;
+use levee_object::Key;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+const KIB: u64 = 1_024;
+const MIB: u64 = 1_024 * KIB;
+
+#[derive(Debug, Default)]
+struct World {
+    streams: BTreeMap<StreamId, Vec<Extent>>,
+    objects: u64,
+    /// Bytes that came in, and bytes that were written by jobs.
+    came: u64,
+    moved: u64,
+    jobs: u64,
+}
+
+impl World {
+    fn end(&self, stream: StreamId) -> u64 {
+        self.streams.get(&stream).and_then(|extents| extents.last()).map_or(0, |last| last.range.end.0)
+    }
+
+    /// Registers one object that holds so many bytes of each stream, one offset a KiB.
+    fn register(&mut self, parts: &[(u64, u64)]) {
+        let bytes = parts.iter().map(|(_, bytes)| bytes).sum();
+        let object = self.object(bytes);
+        for &(stream, bytes) in parts {
+            let stream = StreamId(stream);
+            let start = self.end(stream);
+            let range = Offset(start)..Offset(start + bytes.div_ceil(KIB));
+            self.streams.entry(stream).or_default().push(Extent { range, bytes, object: object.clone() });
+        }
+        self.came += bytes;
+    }
+
+    fn object(&mut self, bytes: u64) -> Arc<ObjectRef> {
+        let key = Key::new("o").unwrap().join_number(self.objects);
+        self.objects += 1;
+        let index = 4_096 + bytes..4_096 + bytes + 200;
+        Arc::new(ObjectRef { key, total_bytes: index.end, index })
+    }
+
+    fn apply(&mut self, job: &Job, options: &PlanOptions) {
+        self.moved += job.bytes();
+        self.jobs += 1;
+        let (mut open, mut open_bytes): (Vec<(StreamId, Range<Offset>, u64)>, u64) = (Vec::new(), 0);
+        let mut made = Vec::new();
+        for part in &job.parts {
+            for extent in &part.extents {
+                if open_bytes + extent.bytes > options.object_bytes && open_bytes > 0 {
+                    made.push((std::mem::take(&mut open), std::mem::take(&mut open_bytes)));
+                }
+                open_bytes += extent.bytes;
+                match open.last_mut() {
+                    Some((stream, range, bytes))
+                        if *stream == part.stream && range.end == extent.range.start =>
+                    {
+                        range.end = extent.range.end;
+                        *bytes += extent.bytes;
+                    }
+                    _ => open.push((part.stream, extent.range.clone(), extent.bytes)),
+                }
+            }
+        }
+        made.push((open, open_bytes));
+        for part in &job.parts {
+            let range = part.range();
+            let extents = self.streams.get_mut(&part.stream).expect("what is planned is there");
+            let at =
+                extents.iter().position(|extent| extent.range.start == range.start).expect("it begins there");
+            assert_eq!(extents[at..at + part.extents.len()], part.extents, "neighbours, as they are");
+            extents.drain(at..at + part.extents.len());
+        }
+        for (pieces, bytes) in made {
+            let object = self.object(bytes);
+            for (stream, range, bytes) in pieces {
+                let extents = self.streams.get_mut(&stream).expect("it was there");
+                let at = extents.partition_point(|extent| extent.range.start < range.start);
+                extents.insert(at, Extent { range, bytes, object: object.clone() });
+            }
+        }
+    }
+
+    /// Does all there is to do. Returns how many jobs that was.
+    fn settle(&mut self, options: &PlanOptions) -> u64 {
+        let before = self.jobs;
+        while let Some(job) = plan(&self.streams, options) {
+            let mut seen = BTreeSet::new();
+            for part in &job.parts {
+                assert!(part.extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
+                assert!(seen.insert((part.stream, part.range().start)), "each part once");
+            }
+            self.apply(&job, options);
+            for extents in self.streams.values() {
+                assert!(extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
+            }
+            assert!(self.jobs - before < 10_000, "compaction comes to an end");
+        }
+        self.jobs - before
+    }
+
+    fn live_objects(&self) -> usize {
+        let keys: BTreeSet<&str> = self.streams.values().flatten().map(|e| e.object.key.as_str()).collect();
+        keys.len()
+    }
+
+    fn most_extents(&self) -> usize {
+        self.streams.values().map(Vec::len).max().unwrap_or(0)
+    }
+
+    fn live_bytes(&self) -> u64 {
+        self.streams.values().flatten().map(|extent| extent.bytes).sum()
+    }
+
+    fn written_once_more(&self) -> f64 {
+        self.moved as f64 / self.came as f64
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_mix_comes_to_rest_and_stays_there(
+        objects in prop::collection::vec(
+            prop::collection::vec((0u64..12, 1u64..2_000), 1..8), 1..120),
+        cut in prop::collection::vec((0u64..12, 0u64..100), 0..6),
+    ) {
+        let options = PlanOptions {
+            object_bytes: 64 * KIB, index_bytes: MIB, pieces: 4, fan_in: 3, smallest_tier_bytes: KIB,
+        };
+        let mut world = World::default();
+        for object in objects {
+            let parts: BTreeMap<u64, u64> = object.into_iter().collect();
+            world.register(&parts.into_iter().collect::<Vec<_>>());
+        }
+        for (stream, percent) in cut {
+            if let Some(extents) = world.streams.get_mut(&StreamId(stream)) {
+                let gone = extents.len() * percent as usize / 100;
+                extents.drain(..gone);
+            }
+        }
+        let bytes = world.live_bytes();
+        world.settle(&options);
+        prop_assert_eq!(world.live_bytes(), bytes, "nothing is lost");
+        prop_assert_eq!(world.settle(&options), 0, "at rest there is nothing to do");
+        for extents in world.streams.values() {
+            for run in short_runs(extents, &options) {
+                prop_assert!(run.len() < options.pieces);
+            }
+        }
+    }
+}
+
+#[test]
+fn one_busy_stream_is_written_once_more_and_lies_in_full_objects() {
+    let mut world = World::default();
+    // 16 GiB in promoted objects of 4 MiB.
+    for _ in 0..4_096 {
+        world.register(&[(1, 4 * MIB)]);
+        if world.objects % 32 == 0 {
+            world.settle(&PlanOptions::SUITABLE);
+        }
+    }
+    let gib = 16.0;
+    assert!(world.written_once_more() <= 1.01, "{}", world.written_once_more());
+    assert!((world.most_extents() as f64) < gib * 33.0, "{} extents", world.most_extents());
+}
+
+#[test]
+fn many_idle_streams_keep_few_extents_and_few_objects() {
+    let mut world = World::default();
+    // 1,000 streams of 300 bytes an upload, for 400 uploads.
+    let parts: Vec<(u64, u64)> = (0..1_000).map(|stream| (stream, 300)).collect();
+    for _ in 0..400 {
+        world.register(&parts);
+        world.settle(&PlanOptions::SUITABLE);
+    }
+    assert!(world.most_extents() < 64, "{} extents", world.most_extents());
+    assert!(world.live_objects() < 64, "{} objects", world.live_objects());
+    assert!(world.written_once_more() < 4.0, "{}", world.written_once_more());
+}
+
+#[test]
+fn a_recovery_of_thousands_of_tiny_objects_is_merged() {
+    let mut world = World::default();
+    for slot in 0..2_048 {
+        world.register(&[(slot % 40, 200), (100 + slot % 3, 500)]);
+    }
+    world.settle(&PlanOptions::SUITABLE);
+    assert!(world.most_extents() < 40, "{} extents", world.most_extents());
+    assert!(world.live_objects() < 64, "{} objects", world.live_objects());
+}
+
+#[test]
+fn objects_that_are_mostly_dead_give_their_room_back() {
+    let mut world = World::default();
+    // Each holds a little of a stream that is kept, and much of one that retention cuts.
+    for _ in 0..64 {
+        world.register(&[(1, 300 * KIB), (2, 4 * MIB)]);
+    }
+    world.streams.get_mut(&StreamId(2)).unwrap().clear();
+    world.settle(&PlanOptions::SUITABLE);
+    assert!(world.live_objects() <= 16, "{} objects", world.live_objects());
+}

@@ -10,7 +10,7 @@
 mod options;
 mod supervisor;
 
-pub use options::{NodeOptions, WalConfig};
+pub use options::{NodeOptions, ReadConfig, WalConfig};
 
 use crate::current::{Config, Current};
 use crate::handlers::Handlers;
@@ -170,9 +170,9 @@ impl Node {
                 clock,
                 random: random.clone(),
             };
-            let wal = options.wal.options(opened.kind);
+            let streams = options.streams(opened.kind);
             let supervisor =
-                Supervisor { registrant, wal, shown: shown.clone(), clock, random: random.clone() };
+                Supervisor { registrant, streams, shown: shown.clone(), clock, random: random.clone() };
             supervisor.healthy(false, "registering");
             let broker = supervisor.register(Newcomer::Started, &mut None).await?;
             Ok::<_, StartError>((supervisor, broker))

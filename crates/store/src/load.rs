@@ -17,7 +17,14 @@ use std::sync::Arc;
 
 /// A span that is there, or on its way.
 #[derive(Debug, Clone)]
-pub(crate) enum Loading {
+pub(crate) struct Loading {
+    /// Which one.
+    pub(crate) key: SpanKey,
+    way: Way,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
     /// It is there.
     Loaded(Arc<Span>),
     /// Somebody's request is under way.
@@ -25,10 +32,10 @@ pub(crate) enum Loading {
 }
 
 impl Loading {
-    pub(crate) async fn loaded(self, key: &Key) -> Result<Arc<Span>, ReadError> {
-        match self {
-            Self::Loaded(span) => Ok(span),
-            Self::Flying(flight) => landed(flight, key).await,
+    pub(crate) async fn loaded(self) -> Result<Arc<Span>, ReadError> {
+        match self.way {
+            Way::Loaded(span) => Ok(span),
+            Way::Flying(flight) => landed(flight, &self.key.0).await,
         }
     }
 }
@@ -66,10 +73,10 @@ impl Shared {
         lane: Lane,
         kept: impl FnOnce(&SpanKey) -> Option<Arc<Span>>,
     ) -> (Loading, bool) {
-        if let Some(span) = &step.came {
-            return (Loading::Loaded(span.clone()), false);
-        }
         let key = (step.object.key.clone(), span);
+        if let Some(span) = &step.came {
+            return (Loading { key, way: Way::Loaded(span.clone()) }, false);
+        }
         let load = || {
             let (shared, layout, key) = (self.clone(), step.layout.clone(), key.clone());
             async move {
@@ -80,14 +87,15 @@ impl Shared {
                 Ok(loaded)
             }
         };
-        match self.span_flights.join((lane, key.clone()), || kept(&key), load) {
-            Joined::Kept(span) => (Loading::Loaded(span), false),
-            Joined::Flying(flight) => (Loading::Flying(flight), false),
+        let (way, began) = match self.span_flights.join((lane, key.clone()), || kept(&key), load) {
+            Joined::Kept(span) => (Way::Loaded(span), false),
+            Joined::Flying(flight) => (Way::Flying(flight), false),
             Joined::Began(flight) => {
                 self.metrics.cache_misses.add(1);
-                (Loading::Flying(flight), true)
+                (Way::Flying(flight), true)
             }
-        }
+        };
+        (Loading { key, way }, began)
     }
 
     /// An object's index, and its span if that had to be read for it.

@@ -9,7 +9,7 @@
 //! A missing or corrupt object fails the reads that need it, with an error that names it; nothing else. Compaction
 //! deletes what it has replaced: a missing object that the stream's extents no longer name was not missed.
 
-use crate::cache::{Lane, Layout, SpanKey};
+use crate::cache::{Lane, Layout, Span};
 use crate::format::{Block, FormatError, Index};
 use crate::load::Loading;
 use crate::read_ahead::ReaderId;
@@ -71,7 +71,7 @@ pub(crate) struct Step {
     /// Their places among the index's blocks.
     blocks: Vec<u32>,
     /// The span, if it came with the index.
-    pub(crate) came: Option<Arc<crate::cache::Span>>,
+    pub(crate) came: Option<Arc<Span>>,
 }
 
 impl Step {
@@ -160,20 +160,19 @@ impl Read<'_> {
                     // The first may begin before what is wanted, and counts for nothing.
                     let counted = step.blocks.iter().skip(usize::from(plan.is_empty()));
                     wanted += counted.map(|at| step.layout.block(*at).bytes as usize).sum::<usize>();
-                    let held = shared.read_ahead().find(reader, step.offsets().start.max(runs.next()));
-                    let loading = match (step.span, held) {
-                        (None, _) => None,
-                        (Some(_), Some(held)) => Some(held),
-                        (Some(span), None) => Some(shared.span(&step, span, cold.lane)),
-                    };
+                    let loading = step.span.map(|span| {
+                        let held = shared.read_ahead().find(reader, step.offsets().start.max(runs.next()));
+                        // Compaction may have moved these offsets to another object since.
+                        held.filter(|held| held.key == (step.object.key.clone(), span))
+                            .unwrap_or_else(|| shared.span(&step, span, cold.lane))
+                    });
                     plan.push((step, loading));
                 }
             }
         }
         let mut last = None;
         for (step, loading) in plan {
-            let key = (step.object.key.clone(), step.span.unwrap_or_default());
-            let more = self.take(&step, loading.as_ref(), &key, runs).await?;
+            let more = self.take(&step, loading.as_ref(), runs).await?;
             last = loading.map(|loading| (step.offsets(), step.span_bytes() as usize, loading)).or(last);
             if !more || runs.left() == 0 {
                 failed = None;
@@ -186,15 +185,9 @@ impl Read<'_> {
     }
 
     /// Takes what is wanted of a step. Says whether more may be taken.
-    async fn take(
-        &self,
-        step: &Step,
-        loading: Option<&Loading>,
-        key: &SpanKey,
-        runs: &mut Runs,
-    ) -> Result<bool, ReadError> {
+    async fn take(&self, step: &Step, loading: Option<&Loading>, runs: &mut Runs) -> Result<bool, ReadError> {
         let span = match loading {
-            Some(loading) => Some(loading.clone().loaded(&step.object.key).await?),
+            Some(loading) => Some(loading.clone().loaded().await?),
             None => None,
         };
         for at in &step.blocks {
@@ -202,9 +195,9 @@ impl Read<'_> {
             if block.offsets.start > runs.next() {
                 return Err(ReadError::Unregistered { stream: self.stream, offset: runs.next() });
             }
-            let (bytes, start) = match &span {
-                Some(span) if block.bytes > 0 => span.block(*at, block).map_err(|what| {
-                    self.shared.spans.remove(key);
+            let (bytes, start) = match (&span, loading) {
+                (Some(span), Some(loading)) if block.bytes > 0 => span.block(*at, block).map_err(|what| {
+                    self.shared.spans.remove(&loading.key);
                     step.corrupt(block, what)
                 })?,
                 _ => (&Bytes::new(), 0),
@@ -302,7 +295,7 @@ fn steps_of(
     extent: &Extent,
     from: Offset,
     layout: &Arc<Layout>,
-    came: Option<Arc<crate::cache::Span>>,
+    came: Option<Arc<Span>>,
 ) -> Vec<Step> {
     let mut steps: Vec<Step> = Vec::new();
     for at in layout.blocks(stream, &extent.range, from) {

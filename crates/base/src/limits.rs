@@ -83,10 +83,48 @@ pub const TRIM_BACKOFF_MIN: Duration = Duration::from_millis(50);
 pub const TRIM_BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// What is read of an object at once in the hope that its index is in it; smaller objects are read whole.
 pub const OBJECT_HEAD_BYTES: usize = 64 * KIB;
-/// Two blocks of one stream are read in one request when no more than this lies between them.
+/// Two blocks are read in one request when no more than this lies between them.
 pub const READ_GAP_BYTES: u64 = 64 * KIB as u64;
+/// Blocks of an object that lie together are read in one request up to so many bytes if they are of one stream,
+pub const SPAN_BYTES_FOLDER: u64 = MIB as u64;
+/// the same on a cloud store, where a request costs money and time,
+pub const SPAN_BYTES_CLOUD: u64 = 4 * MIB as u64;
+/// and up to so many bytes whatever streams they are of,
+pub const SPAN_MIXED_BYTES_FOLDER: u64 = 64 * KIB as u64;
+/// the same on a cloud store: there less is hardly faster.
+pub const SPAN_MIXED_BYTES_CLOUD: u64 = MIB as u64;
+/// The cache has room for so many spans at least: they are shorter where it is small.
+pub const SPANS_CACHED: u64 = 32;
 /// Objects that one read, replay or recovery asks for at once.
 pub const READ_OBJECTS: usize = 16;
+/// Objects that are looked at for one step of reading ahead.
+pub const READ_AHEAD_OBJECTS: usize = 4 * READ_OBJECTS;
+/// Views of a stream that one read takes: compaction may have deleted an object that the view before lists.
+pub const READ_VIEWS: usize = 16;
+/// A reader is near the end of a stream when no more bytes than this are between it and what is in memory.
+pub const READ_NEAR_END_BYTES: u64 = 8 * MIB as u64;
+/// Blocks of objects that are not in memory.
+pub const BLOCK_CACHE_BYTES: usize = 256 * MIB;
+/// The part of a cache, in percent, that only what was used again gets: what a scan passes through is the rest.
+pub const CACHE_HOT_PERCENT: u32 = 90;
+/// The first read-ahead of a reader that goes on where it ended,
+pub const READ_AHEAD_BYTES_MIN: usize = MIB;
+/// which doubles up to this as it goes on.
+pub const READ_AHEAD_BYTES: usize = 16 * MIB;
+/// What all readers together are ahead, in bytes: further ones read without.
+pub const READ_AHEAD_BYTES_ALL: usize = 128 * MIB;
+/// Readers whose places are remembered,
+pub const READ_POSITIONS: usize = 4_096;
+/// and those of one stream.
+pub const READ_POSITIONS_STREAM: usize = 16;
+/// What was read ahead for a reader that is silent for so long goes when another wants the memory.
+pub const READ_AHEAD_IDLE: Duration = Duration::from_secs(5);
+/// Bytes that readers far from the end ask the store for at once, and as many for those near the end.
+pub const READ_FLIGHT_BYTES: usize = 64 * MIB;
+/// Requests that they have under way at once, each kind of reader.
+pub const READ_FLIGHT_REQUESTS: usize = 64;
+/// A throttle lets through what it would in so long at once.
+pub const THROTTLE_BURST: Duration = Duration::from_secs(1);
 /// Objects whose indexes a recovery asks for at once.
 pub const RECOVERY_INDEXES: usize = 64;
 /// Write-ahead logs that a broker recovers at once.
@@ -304,6 +342,9 @@ const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES_MAX / WAL_EXTENT_BYTES_MIN * COMMAND_EXTENT_BYTES <= COMMAND_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES <= WAL_UNTRIMMED_BYTES_MAX);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
+const _: () = assert!(BLOCK_BYTES as u64 <= SPAN_BYTES_FOLDER && SPAN_BYTES_FOLDER <= SPAN_BYTES_CLOUD);
+const _: () = assert!(SPAN_BYTES_CLOUD as usize <= READ_AHEAD_BYTES && READ_AHEAD_BYTES <= READ_FLIGHT_BYTES);
+const _: () = assert!(READ_AHEAD_BYTES_MIN <= READ_AHEAD_BYTES && READ_AHEAD_BYTES <= READ_AHEAD_BYTES_ALL);
 // A topic may allow batches as long as a frame: there is memory for one beside a full write-ahead log.
 const _: () = assert!(WAL_UNTRIMMED_BYTES + FRAME_BYTES <= WAL_BUFFER_BYTES);
 const _: () = assert!(IDENTITY_TIMEOUT.as_millis() < SESSION_TIMEOUT.as_millis());

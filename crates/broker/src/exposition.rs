@@ -78,6 +78,12 @@ fn counter(
     family(out, (name, unit, help), MetricType::Counter)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
 }
 
+/// A counter of microseconds, shown in seconds.
+fn counter_seconds(out: &mut DescriptorEncoder<'_>, name: &str, help: &str, us: u64) -> fmt::Result {
+    family(out, (name, Some(&Unit::Seconds), help), MetricType::Counter)?
+        .encode_counter::<NoLabelSet, _, u64>(&seconds(us), None)
+}
+
 /// A histogram in seconds, of counts a bucket (not cumulative; the last has no bound).
 fn histogram(out: &mut MetricEncoder<'_>, bounds: &[f64], counts: &[u64], sum: f64) -> fmt::Result {
     let bounds = bounds.iter().copied().chain([f64::INFINITY]);
@@ -151,6 +157,20 @@ fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Re
         m.buffer_bytes.get(),
     )?;
     gauge(out, "index_cache", bytes, "Cached indexes of objects", m.index_cache_bytes.get())?;
+    gauge(out, "block_cache", bytes, "Cached blocks of objects", m.cache_bytes.get())?;
+    counter(
+        out,
+        "block_cache_hits",
+        None,
+        "Reads of objects that the block cache saved",
+        m.cache_hits.get(),
+    )?;
+    let help = "Reads of objects that it did not save, those ahead of readers included";
+    counter(out, "block_cache_misses", None, help, m.cache_misses.get())?;
+    counter(out, "read_ahead", bytes, "Bytes read before a reader asked for them", m.read_ahead_bytes.get())?;
+    gauge(out, "read_ahead_held", bytes, "Bytes that readers are ahead by", m.read_ahead_held.get())?;
+    let help = "Time that readers far behind waited for their throttle, all requests together";
+    counter_seconds(out, "catch_up_throttled", help, m.throttled_us.get())?;
     counter(out, "tail_reads", None, "Reads served from memory", m.tail_reads.get())?;
     counter(out, "cold_reads", None, "Reads that went to the store", m.cold_reads.get())?;
     counter(out, "damaged_reads", None, "Reads that met a missing or corrupt object", m.damaged_reads.get())?;
@@ -221,6 +241,8 @@ mod tests {
             "levee_request_seconds_sum{api=\"Produce\"} 60.002",
             "levee_serving 1",
             "levee_wal_untrimmed_bytes 0",
+            "levee_block_cache_bytes 0",
+            "levee_catch_up_throttled_seconds_total 0.0",
             "# EOF",
         ] {
             assert!(text.lines().any(|found| found == line), "no {line:?} in\n{text}");

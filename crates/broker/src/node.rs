@@ -10,7 +10,7 @@
 mod options;
 mod supervisor;
 
-pub use options::{NodeOptions, WalConfig};
+pub use options::{NodeOptions, ReadConfig, WalConfig};
 
 use crate::current::{Config, Current};
 use crate::handlers::Handlers;
@@ -170,10 +170,10 @@ impl Node {
                 clock,
                 random: random.clone(),
             };
-            let wal = options.wal.options(opened.kind);
+            let streams = options.streams(opened.kind);
             let supervisor = Supervisor {
                 registrant,
-                wal,
+                streams,
                 retention_every: options.retention_check_interval,
                 shown: shown.clone(),
                 clock,

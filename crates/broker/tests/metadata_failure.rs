@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use levee_base::{Clock, NodeId, Random};
-use levee_broker::node::{Node, NodeOptions, Shutdown, WalConfig};
+use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, WalConfig};
 use levee_object::stores::memory::MemoryStore;
 use levee_object::stores::{Kind, Opened};
 use levee_object::{Key, Purpose, Store};
@@ -50,6 +50,7 @@ async fn health_says_that_the_metadata_has_failed_and_the_node_stays() {
         num_partitions: 1,
         retention_check_interval: Duration::from_secs(300),
         wal: WalConfig::default(),
+        reads: ReadConfig::default(),
     };
     let opened = Opened { store: store.clone(), kind: Kind::Cloud, metrics: Arc::default() };
     let (clock, stop) = (Clock::system(), watch::Sender::new(false));

@@ -6,7 +6,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::{Clock, NodeId, Random};
-use levee_broker::node::{Node, NodeOptions, Shutdown, StartError, WalConfig};
+use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, StartError, WalConfig};
 use levee_broker::registration::RegistrationError;
 use levee_object::stores::memory::MemoryStore;
 use levee_object::stores::{Kind, Opened};
@@ -35,6 +35,7 @@ fn options(session_timeout: Duration) -> NodeOptions {
         num_partitions: 1,
         retention_check_interval: Duration::from_secs(300),
         wal: WalConfig { pace: Some(Duration::from_millis(1)), ..WalConfig::default() },
+        reads: ReadConfig::default(),
     }
 }
 

@@ -116,6 +116,17 @@ options! {
     /// Memory for records that are not registered yet and for consumers near the end, in MiB. More than
     /// wal-untrimmed-mib, or producers are slowed before that limit.
     wal_buffer_mib: u32 = "LEVEE_WAL_BUFFER_MIB", "N", 512, clap::value_parser!(u32).range(64..=262_144);
+    /// Memory for blocks of objects that consumers read again, in MiB: those far behind, and all after a restart.
+    block_cache_mib: u32 = "LEVEE_BLOCK_CACHE_MIB", "N", 256, clap::value_parser!(u32).range(0..=1_048_576);
+    /// How far ahead of a consumer that is not near the end is read at most, in MiB; 0 is not at all. All consumers
+    /// together have 128 MiB.
+    read_ahead_mib: u32 = "LEVEE_READ_AHEAD_MIB", "N", 16, clap::value_parser!(u32).range(0..=64);
+    /// What consumers that are far behind may read from the store together, in MiB a second; 0 is as much as they
+    /// want. Those near the end are not counted and never wait for them.
+    catch_up_mib_per_second: u32 = "LEVEE_CATCH_UP_MIB_PER_SECOND", "N", 0;
+    /// The same in requests a second, each of which costs money on a bucket: about $0.40 a million on S3. One is for
+    /// up to 4 MiB.
+    catch_up_requests_per_second: u32 = "LEVEE_CATCH_UP_REQUESTS_PER_SECOND", "N", 0;
     /// What is logged: error, warn, info, debug, trace, or a filter such as `info,levee_store=debug`.
     log_level: String = "LEVEE_LOG_LEVEL", "FILTER", "info".to_owned();
     /// How log lines, which go to stderr, are written.
@@ -176,6 +187,8 @@ fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
     range("wal-untrimmed-mib", given.wal_untrimmed_mib, 64..=2_048)?;
     range("wal-untrimmed-objects", given.wal_untrimmed_objects, 64..=65_536)?;
     range("wal-buffer-mib", given.wal_buffer_mib, 64..=262_144)?;
+    range("block-cache-mib", given.block_cache_mib, 0..=1_048_576)?;
+    range("read-ahead-mib", given.read_ahead_mib, 0..=64)?;
     Ok(given)
 }
 

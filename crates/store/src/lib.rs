@@ -10,13 +10,16 @@
 //! [`Registrar`]), and what batches mean.
 
 mod buffer;
+mod cache;
 pub mod compact;
 pub mod format;
-mod index_cache;
+mod load;
 pub mod metrics;
 mod open_object;
 mod pool;
 mod read;
+mod read_ahead;
+mod read_options;
 pub mod recover;
 pub mod registrar;
 mod replay;
@@ -29,8 +32,10 @@ mod upload;
 mod wal;
 mod watch;
 
+pub use cache::Cut;
 pub use compact::PlanOptions;
 pub use metrics::Metrics;
+pub use read_options::{ReadOptions, StoreOptions};
 pub use recover::{RecoverError, Recovered, recover};
 pub use registrar::{
     Extent, NewExtent, NewObject, ObjectRef, Registrar, RegistrarError, Registration, Replaced, Replacement,

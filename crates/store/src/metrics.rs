@@ -83,6 +83,18 @@ pub struct Metrics {
     pub buffer_bytes: Gauge,
     /// Cached indexes, in bytes.
     pub index_cache_bytes: Gauge,
+    /// Cached blocks, in bytes.
+    pub cache_bytes: Gauge,
+    /// Spans of objects that readers found in the cache.
+    pub cache_hits: Counter,
+    /// Spans that had to be read from the store, ahead or when they were wanted.
+    pub cache_misses: Counter,
+    /// Bytes that were read ahead.
+    pub read_ahead_bytes: Counter,
+    /// Bytes that readers are ahead by.
+    pub read_ahead_held: Gauge,
+    /// What the throttles made readers far behind wait, in microseconds, all requests together.
+    pub throttled_us: Counter,
     /// Trims that were committed.
     pub trims: Counter,
     /// Extents that trims registered.

@@ -1,26 +1,31 @@
-//! Reading: from memory, else from registered objects by range GET.
+//! Reading: from memory, else from registered objects.
 //!
-//! An object's index comes first (from the cache, or by one GET; a small object comes whole), then the blocks
-//! that the reader needs, each checked against its CRC. Blocks of the stream that lie close together are one
-//! request. Several small objects are asked for at once, but never more than is wanted for sure.
+//! A read that is not in memory goes through the stream's extents and, by their objects' indexes, through *steps*: the
+//! stream's blocks in one span of an object (`crate::cache`). It takes what is wanted for sure, all of it at once, and
+//! while it waits, what comes after is loaded ahead, if this reader goes on where it ended (`crate::read_ahead`). What
+//! compaction has emptied has no bytes and is passed over without a request: only at the end is there nothing to
+//! give.
 //!
-//! A missing or corrupt object fails the reads that need it, with an error that names it; nothing else. Missing is an
-//! object only if the stream still refers to it after the miss: else it was compacted meanwhile, and the read begins
-//! anew.
+//! A missing or corrupt object fails the reads that need it, with an error that names it; nothing else. Compaction
+//! deletes what it has replaced: a missing object that the stream's extents no longer name was not missed.
 
-use crate::format::{Block, BlockKind, FormatError, Index};
+use crate::cache::{Lane, Layout, Span};
+use crate::format::{Block, FormatError, Index};
+use crate::load::Loading;
+use crate::read_ahead::ReaderId;
 use crate::registrar::{Extent, ObjectRef};
 use crate::runs::Runs;
 use crate::state::Found;
 use crate::store::{Shared, StreamStore};
 use crate::types::{ReadError, Run};
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
-use levee_base::limits::{OBJECT_HEAD_BYTES, READ_GAP_BYTES, READ_OBJECTS};
+use futures::{Stream, StreamExt, stream};
+use levee_base::limits::{READ_OBJECTS, READ_VIEWS};
 use levee_base::{Offset, StreamId};
-use levee_object::{ErrorKind, Key, Purpose};
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::pin::pin;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 impl StreamStore {
     /// Reads whole durable batches of a stream, from the one that holds `from` on, `max_bytes` at most; the first
@@ -36,191 +41,277 @@ impl StreamStore {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Vec<Run>, ReadError> {
-        loop {
-            let found = self.shared.state().read(stream, from, max_bytes, at_least_one)?;
-            let extents = match found {
-                Found::Tail(runs) => {
-                    self.shared.metrics.tail_reads.add(1);
-                    return Ok(runs);
-                }
-                Found::Cold(extents) => extents,
-            };
-            self.shared.metrics.cold_reads.add(1);
-            let runs = Runs::new(from, max_bytes, at_least_one).apart();
-            let result = self.shared.read_cold(stream, extents, runs, max_bytes).await;
-            match &result {
-                // Each time round the stream has other objects than the time before.
-                Err(error) if self.shared.is_outdated(stream, error) => continue,
-                Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) => {
-                    self.shared.metrics.damaged_reads.add(1);
-                }
-                _ => {}
+        let shared = &self.shared;
+        let found = shared.state().read(stream, from, max_bytes, at_least_one)?;
+        match found {
+            Found::Tail(runs) => {
+                shared.metrics.tail_reads.add(1);
+                Ok(runs)
             }
-            return result;
+            Found::Cold(cold) => {
+                shared.metrics.cold_reads.add(1);
+                let read = Read { shared, stream, from, max_bytes, at_least_one };
+                let result = read.cold(cold).await;
+                if let Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) = &result {
+                    shared.metrics.damaged_reads.add(1);
+                }
+                result
+            }
         }
     }
 }
 
-/// Blocks of a stream that were read together: the bytes, which begin at `at` of their object.
-struct Piece {
-    index: Arc<Index>,
+/// The blocks of a stream that lie in one span of an object, or follow each other without bytes.
+#[derive(Debug)]
+pub(crate) struct Step {
+    pub(crate) object: Arc<ObjectRef>,
+    pub(crate) layout: Arc<Layout>,
+    /// The span. What has no bytes is in none.
+    pub(crate) span: Option<u32>,
     /// Their places among the index's blocks.
-    blocks: Vec<usize>,
-    at: u64,
-    bytes: Bytes,
+    blocks: Vec<u32>,
+    /// The span, if it came with the index.
+    pub(crate) came: Option<Arc<Span>>,
 }
 
-impl Shared {
-    /// Whether an object is missing because compaction, or the stream's start, has moved on since it was looked up.
-    pub(crate) fn is_outdated(&self, stream: StreamId, error: &ReadError) -> bool {
-        match error {
-            ReadError::Missing { key, .. } => !self.state().refers(stream, key),
-            _ => false,
-        }
+impl Step {
+    fn offsets(&self) -> Range<Offset> {
+        let of = |at: Option<&u32>| at.map(|at| self.layout.block(*at).offsets.clone()).unwrap_or_default();
+        of(self.blocks.first()).start..of(self.blocks.last()).end
     }
 
-    async fn read_cold(
-        &self,
-        stream: StreamId,
-        extents: Vec<Extent>,
-        mut runs: Runs,
-        max_bytes: usize,
-    ) -> Result<Vec<Run>, ReadError> {
-        let from = runs.next();
-        let mut objects = stream::iter(extents)
-            .map(|extent| async move {
-                let pieces = self.read_extent(stream, &extent, from, max_bytes).await?;
-                Ok::<_, ReadError>((extent, pieces))
-            })
-            .buffered(READ_OBJECTS);
-        while let Some((extent, pieces)) = objects.try_next().await? {
-            for Piece { index, blocks, at, bytes } in pieces {
-                for block in blocks.into_iter().map(|block| &index.blocks[block]) {
-                    let start = (block.position - at) as usize;
-                    let own = &bytes[start..start + block.bytes as usize];
-                    block.verify(own).map_err(|what| ReadError::Corrupt {
-                        key: extent.object.key.clone(),
-                        range: block.range(),
-                        what,
-                    })?;
-                    if block.offsets.start > runs.next() {
-                        return Err(ReadError::Unregistered { stream, offset: runs.next() });
-                    }
-                    if !runs.add(&index, block, &bytes, start) || runs.left() == 0 {
-                        return Ok(runs.finish());
-                    }
+    /// Bytes of all of the span.
+    pub(crate) fn span_bytes(&self) -> u64 {
+        self.span.map_or(0, |span| {
+            let range = &self.layout.span(span).bytes;
+            range.end - range.start
+        })
+    }
+
+    fn corrupt(&self, block: &Block, what: FormatError) -> ReadError {
+        ReadError::Corrupt { key: self.object.key.clone(), range: block.range(), what }
+    }
+}
+
+/// Extents to be read, in order.
+#[derive(Debug)]
+pub(crate) struct Cold {
+    pub(crate) extents: Vec<Extent>,
+    pub(crate) lane: Lane,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy)]
+struct Read<'a> {
+    shared: &'a Arc<Shared>,
+    stream: StreamId,
+    from: Offset,
+    max_bytes: usize,
+    at_least_one: bool,
+}
+
+impl Read<'_> {
+    async fn cold(self, mut cold: Cold) -> Result<Vec<Run>, ReadError> {
+        let Self { shared, stream, from, max_bytes, at_least_one } = self;
+        let (reader, fill) = shared.read_ahead().begin(stream, from, shared.ctx.clock.now());
+        if fill {
+            tokio::spawn(shared.clone().fill(stream, reader, cold.lane));
+        }
+        let mut runs = Runs::new(from, max_bytes, at_least_one).apart();
+        let mut views = 0;
+        loop {
+            match self.pass(reader, &cold, &mut runs).await {
+                Ok(()) => {}
+                // What there is until there first; who goes on there learns the rest.
+                Err(_) if !runs.is_empty() => break,
+                Err(error) if views < READ_VIEWS && shared.is_outdated(stream, runs.next(), &error) => {
+                    views += 1;
+                }
+                Err(error) => {
+                    shared.read_ahead().forget(reader);
+                    return Err(error);
                 }
             }
-            // What was read of it ends before it does: the next read goes on there.
-            if runs.next() < extent.range.end {
+            if !runs.is_empty() || runs.is_full() {
                 break;
             }
-        }
-        if runs.next() == from && runs.left() > 0 {
-            return Err(ReadError::Unregistered { stream, offset: from });
+            // Nothing but gaps so far, or another has taken an object's place.
+            match shared.state().read(stream, runs.next(), max_bytes, at_least_one)? {
+                Found::Tail(found) => return Ok(found),
+                Found::Cold(next) => cold = next,
+            }
         }
         Ok(runs.finish())
     }
 
-    /// The blocks of `stream` in one object that hold `from` and, after it, `max_bytes`.
-    async fn read_extent(
-        &self,
-        stream: StreamId,
-        extent: &Extent,
-        from: Offset,
-        max_bytes: usize,
-    ) -> Result<Vec<Piece>, ReadError> {
-        let object = &extent.object;
-        let (index, whole) = match self.indexes.get(&object.key) {
-            Some(index) => (index, None),
-            None if object.total_bytes <= OBJECT_HEAD_BYTES as u64 => {
-                let whole = self.get(&object.key, 0..object.total_bytes, Purpose::CatchUp).await?;
-                let range = object.index.start as usize..object.index.end as usize;
-                let index = whole.get(range).map(Bytes::copy_from_slice).unwrap_or_default();
-                (self.keep(object, &index)?, Some(whole))
+    /// Goes through `cold` until `runs` has enough.
+    async fn pass(&self, reader: ReaderId, cold: &Cold, runs: &mut Runs) -> Result<(), ReadError> {
+        let Self { shared, stream, from, .. } = *self;
+        let (mut plan, mut wanted, mut failed) = (Vec::new(), 0, None);
+        let mut steps = pin!(shared.steps(stream, cold.extents.clone(), runs.next(), cold.lane));
+        while wanted < runs.left().max(1) {
+            match steps.next().await {
+                None => break,
+                Some(Err(error)) => {
+                    failed = Some(error);
+                    break;
+                }
+                Some(Ok(step)) => {
+                    // The first may begin before what is wanted, and counts for nothing.
+                    let counted = step.blocks.iter().skip(usize::from(plan.is_empty()));
+                    wanted += counted.map(|at| step.layout.block(*at).bytes as usize).sum::<usize>();
+                    let loading = step.span.map(|span| {
+                        let held = shared.read_ahead().find(reader, step.offsets().start.max(runs.next()));
+                        // Compaction may have moved these offsets to another object since.
+                        held.filter(|held| held.key == (step.object.key.clone(), span))
+                            .unwrap_or_else(|| shared.span(&step, span, cold.lane))
+                    });
+                    plan.push((step, loading));
+                }
             }
-            None => (self.index(object, Purpose::CatchUp).await?, None),
-        };
-        let mut wanted = Vec::new();
-        let mut bytes = 0;
-        for (at, block) in index.blocks.iter().enumerate() {
-            let ours = block.stream == stream
-                && block.kind == BlockKind::Batches
-                && block.offsets.end > from
-                && extent.range.start <= block.offsets.start
-                && block.offsets.end <= extent.range.end;
-            if !ours {
-                continue;
-            }
-            wanted.push(at);
-            // The first may begin before `from`, and count for nothing.
-            if wanted.len() > 1 {
-                bytes += block.bytes as usize;
-            }
-            if bytes >= max_bytes {
+        }
+        let mut last = None;
+        for (step, loading) in plan {
+            let more = self.take(&step, loading.as_ref(), runs).await?;
+            last = loading.map(|loading| (step.offsets(), step.span_bytes() as usize, loading)).or(last);
+            if !more || runs.left() == 0 {
+                failed = None;
                 break;
             }
         }
-        if let Some(bytes) = whole {
-            return Ok(vec![Piece { index, blocks: wanted, at: 0, bytes }]);
+        let (given, bytes) = (runs.end(), runs.bytes());
+        shared.read_ahead().end(reader, from..given, bytes, last);
+        failed.map_or(Ok(()), Err)
+    }
+
+    /// Takes what is wanted of a step. Says whether more may be taken.
+    async fn take(&self, step: &Step, loading: Option<&Loading>, runs: &mut Runs) -> Result<bool, ReadError> {
+        let span = match loading {
+            Some(loading) => Some(loading.clone().loaded().await?),
+            None => None,
+        };
+        for at in &step.blocks {
+            let block = step.layout.block(*at);
+            if block.offsets.start > runs.next() {
+                return Err(ReadError::Unregistered { stream: self.stream, offset: runs.next() });
+            }
+            let (bytes, start) = match (&span, loading) {
+                (Some(span), Some(loading)) if block.bytes > 0 => span.block(*at, block).map_err(|what| {
+                    self.shared.spans.remove(&loading.key);
+                    step.corrupt(block, what)
+                })?,
+                _ => (&Bytes::new(), 0),
+            };
+            if !runs.add(&step.layout.index, block, bytes, start) {
+                return Ok(false);
+            }
         }
-        stream::iter(together(&index.blocks, &wanted, u64::MAX))
-            .map(|(range, blocks)| {
-                let index = index.clone();
+        Ok(true)
+    }
+}
+
+impl Shared {
+    pub(crate) fn read_ahead(&self) -> MutexGuard<'_, crate::read_ahead::ReadAhead<Loading>> {
+        self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether an object is missing because compaction, or the stream's start, has moved on since it was looked up.
+    pub(crate) fn is_outdated(&self, stream: StreamId, from: Offset, error: &ReadError) -> bool {
+        match error {
+            ReadError::Missing { key, .. } => !self.state().refers(stream, from, key),
+            _ => false,
+        }
+    }
+
+    /// The steps from `from` on through `extents`, whose indexes are read several at once.
+    pub(crate) fn steps(
+        self: &Arc<Self>,
+        stream: StreamId,
+        extents: Vec<Extent>,
+        from: Offset,
+        lane: Lane,
+    ) -> impl Stream<Item = Result<Step, ReadError>> + use<> {
+        let shared = self.clone();
+        stream::iter(extents)
+            .map(move |extent| {
+                let shared = shared.clone();
                 async move {
-                    let bytes = self.get(&object.key, range.clone(), Purpose::CatchUp).await?;
-                    Ok(Piece { index, blocks, at: range.start, bytes })
+                    let (layout, came) = shared.layout(&extent.object, lane.purpose()).await?;
+                    let steps = steps_of(stream, &extent, from, &layout, came);
+                    if steps.is_empty() {
+                        let offset = from.max(extent.range.start);
+                        return Err(ReadError::Unregistered { stream, offset });
+                    }
+                    Ok(steps)
                 }
             })
             .buffered(READ_OBJECTS)
-            .try_collect()
-            .await
+            .flat_map(|steps| {
+                let steps: VecDeque<_> = match steps {
+                    Ok(steps) => steps.into_iter().map(Ok).collect(),
+                    Err(error) => [Err(error)].into(),
+                };
+                stream::iter(steps)
+            })
     }
 
-    /// An object's index, from the cache or the store.
-    pub(crate) async fn index(&self, object: &ObjectRef, purpose: Purpose) -> Result<Arc<Index>, ReadError> {
-        if let Some(index) = self.indexes.get(&object.key) {
-            return Ok(index);
-        }
-        // Many streams want the same one when they are opened together: one reads it, the others find it.
-        let _turn = self.indexes.turn(&object.key).lock().await;
-        if let Some(index) = self.indexes.get(&object.key) {
-            return Ok(index);
-        }
-        let bytes = self.get(&object.key, object.index.clone(), purpose).await?;
-        self.keep(object, &bytes)
-    }
-
-    fn keep(&self, object: &ObjectRef, bytes: &Bytes) -> Result<Arc<Index>, ReadError> {
-        let index = decode_index(object, bytes).map_err(|what| ReadError::Corrupt {
-            key: object.key.clone(),
-            range: object.index.clone(),
-            what,
-        })?;
-        let index = Arc::new(index);
-        self.indexes.put(&object.key, index.clone());
-        Ok(index)
-    }
-
-    /// Exactly `range` of an object.
-    pub(crate) async fn get(
-        &self,
-        key: &Key,
-        range: Range<u64>,
-        purpose: Purpose,
-    ) -> Result<Bytes, ReadError> {
-        let missing = || ReadError::Missing { key: key.clone(), range: range.clone() };
-        match self.ctx.store.get(key, Some(range.clone()), purpose).await {
-            Ok(bytes) if bytes.len() as u64 == range.end - range.start => Ok(bytes),
-            Ok(bytes) => {
-                let (found, needed) = (bytes.len(), (range.end - range.start) as usize);
-                let what = FormatError::TooShort { part: "object", found, needed };
-                Err(ReadError::Corrupt { key: key.clone(), range: range.clone(), what })
+    /// Loads ahead what the window of `reader` lacks.
+    async fn fill(self: Arc<Self>, stream: StreamId, reader: ReaderId, lane: Lane) {
+        let mut before = None;
+        loop {
+            let wanted = self.read_ahead().wanted(reader);
+            let Some(wanted) = wanted else { return };
+            // The same again: there is no memory for it.
+            let again = before.replace(wanted.from) == Some(wanted.from);
+            let extents = self.state().ahead(stream, wanted.from, wanted.bytes);
+            if again || extents.is_empty() {
+                return self.read_ahead().stop(reader);
             }
-            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::OutOfRange) => Err(missing()),
-            Err(error) => Err(error.into()),
+            let mut steps = pin!(self.steps(stream, extents, wanted.from, lane));
+            let mut from = wanted.from;
+            while let Some(step) = steps.next().await {
+                // A reader who needs it will hear why not.
+                let Ok(step) = step else { return self.read_ahead().stop(reader) };
+                let bytes = step.span_bytes() as usize;
+                let now = self.ctx.clock.now();
+                if !self.read_ahead().takes(reader, from, bytes, now) {
+                    break;
+                }
+                let offsets = step.offsets();
+                from = offsets.end;
+                if let Some(span) = step.span {
+                    let loading = self.span_ahead(&step, span, lane);
+                    self.read_ahead().put(reader, offsets, bytes, loading);
+                }
+            }
+            self.metrics.read_ahead_held.set(self.read_ahead().held() as u64);
         }
     }
+}
+
+/// The blocks of `stream` in one extent that end above `from`, by spans.
+fn steps_of(
+    stream: StreamId,
+    extent: &Extent,
+    from: Offset,
+    layout: &Arc<Layout>,
+    came: Option<Arc<Span>>,
+) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for at in layout.blocks(stream, &extent.range, from) {
+        let span = layout.span_of(at);
+        match steps.last_mut() {
+            Some(step) if step.span == span => step.blocks.push(at),
+            _ => steps.push(Step {
+                object: extent.object.clone(),
+                layout: layout.clone(),
+                span,
+                blocks: vec![at],
+                came: came.clone().filter(|_| span.is_some()),
+            }),
+        }
+    }
+    steps
 }
 
 /// Decodes the index of `object`, and checks that it is its own: a key names epoch and number.
@@ -231,22 +322,4 @@ pub(crate) fn decode_index(object: &ObjectRef, bytes: &Bytes) -> Result<Index, F
     } else {
         Err(FormatError::Inconsistent { part: "index", what: "it is another object's" })
     }
-}
-
-/// Joins blocks that lie close to each other into one range of `most` bytes, but for a block that is longer.
-pub(crate) fn together(blocks: &[Block], wanted: &[usize], most: u64) -> Vec<(Range<u64>, Vec<usize>)> {
-    let mut joined: Vec<(Range<u64>, Vec<usize>)> = Vec::new();
-    for &at in wanted {
-        let range = blocks[at].range();
-        match joined.last_mut() {
-            Some((last, members))
-                if range.start - last.end <= READ_GAP_BYTES && range.end - last.start <= most =>
-            {
-                last.end = range.end;
-                members.push(at);
-            }
-            _ => joined.push((range, vec![at])),
-        }
-    }
-    joined
 }

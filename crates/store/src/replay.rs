@@ -25,7 +25,7 @@ impl StreamStore {
         loop {
             match self.replay_known(stream, &mut next, each).await {
                 // Each time round the stream has other objects than the time before.
-                Err(error) if self.shared.is_outdated(stream, &error) => {}
+                Err(error) if self.shared.is_outdated(stream, next, &error) => {}
                 result => return result,
             }
         }
@@ -42,8 +42,8 @@ impl StreamStore {
         let first_in_memory = tail.first().map(|(index, at)| index.blocks[*at as usize].offsets.start);
         let mut indexes = stream::iter(cold)
             .map(|extent| async move {
-                let index = self.shared.index(&extent.object, Purpose::Recovery).await?;
-                Ok::<_, ReadError>((extent, index))
+                let (layout, _) = self.shared.layout(&extent.object, Purpose::Recovery).await?;
+                Ok::<_, ReadError>((extent, layout.index.clone()))
             })
             .buffered(READ_OBJECTS);
         while let Some((extent, index)) = indexes.try_next().await? {

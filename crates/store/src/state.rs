@@ -11,10 +11,12 @@
 //! Every assertion is made before anything is changed, so a caller's mistake leaves the state whole.
 
 use crate::buffer::Region;
+use crate::cache::Lane;
 use crate::format::Index;
 use crate::metrics::Metrics;
 use crate::open_object::{CutObject, OpenObject, SealedObject};
 use crate::pool::Pool;
+use crate::read::Cold;
 use crate::registrar::{Extent, NewExtent, NewObject, ObjectRef, Registration, Trim};
 use crate::runs::Runs;
 use crate::stream::{Stream, TailBlock};
@@ -23,7 +25,10 @@ use crate::upload::{Gathered, Source, data_prefix};
 use crate::wal::pacer::Waiting;
 use bytes::Bytes;
 use levee_base::clock::Instant;
-use levee_base::limits::{BATCH_NOTE_BYTES, READ_OBJECTS, TRIM_EXTENTS, TRIM_OBJECTS, UPLOAD_BYTES};
+use levee_base::limits::{
+    BATCH_NOTE_BYTES, READ_AHEAD_OBJECTS, READ_NEAR_END_BYTES, READ_OBJECTS, TRIM_EXTENTS, TRIM_OBJECTS,
+    UPLOAD_BYTES,
+};
 use levee_base::{BrokerEpoch, HashMap, Offset, Slot, StreamId};
 use levee_object::Key;
 use std::collections::{BTreeMap, VecDeque};
@@ -44,8 +49,8 @@ struct TailObject {
 pub(crate) enum Found {
     /// In memory, and here it is.
     Tail(Vec<Run>),
-    /// In these objects, the first of which holds the offset.
-    Cold(Vec<Extent>),
+    /// In registered objects, the first of which holds the offset.
+    Cold(Cold),
 }
 
 /// What is to be trimmed next.
@@ -511,6 +516,23 @@ impl State {
         Ok(Found::Tail(runs.finish()))
     }
 
+    /// Registered objects from the one that holds `from` on, for about `bytes` beyond it, as far as they are not in
+    /// memory.
+    pub(crate) fn ahead(&self, stream: StreamId, from: Offset, bytes: usize) -> Vec<Extent> {
+        let Some(known) = self.streams.get(&stream).filter(|known| from >= known.start) else {
+            return Vec::new();
+        };
+        let (extents, tail) = (known.extents_from(from), known.tail_start());
+        let mut sum = 0;
+        let wanted = extents.iter().take(READ_AHEAD_OBJECTS).take_while(|extent| {
+            let wanted = sum <= bytes as u64 && extent.range.start < tail;
+            // The first may be passed already.
+            sum += if extent.range.start > from { extent.bytes } else { 0 };
+            wanted
+        });
+        wanted.cloned().collect()
+    }
+
     /// The indexes of all durable batches of a stream from `from` on.
     pub(crate) fn indexes(&self, stream: StreamId, from: Offset) -> Result<Indexes, ReadError> {
         let known = self.readable(stream, from)?;
@@ -527,10 +549,10 @@ impl State {
         Ok(Indexes { cold, tail })
     }
 
-    /// Whether an object still holds a part of a stream, as far as is known here.
-    pub(crate) fn refers(&self, stream: StreamId, key: &Key) -> bool {
-        let extents = self.streams.get(&stream).map(|stream| &stream.extents);
-        extents.is_some_and(|extents| extents.iter().any(|extent| extent.object.key == *key))
+    /// Whether an object still holds a part of a stream from `from` on, as far as is known here.
+    pub(crate) fn refers(&self, stream: StreamId, from: Offset, key: &Key) -> bool {
+        let known = self.streams.get(&stream).filter(|known| from >= known.start);
+        known.is_some_and(|known| known.extents_from(from).iter().any(|extent| extent.object.key == *key))
     }
 
     fn readable(&self, stream: StreamId, from: Offset) -> Result<&Stream, ReadError> {
@@ -555,7 +577,7 @@ impl State {
 impl Stream {
     /// Registered objects from the one that holds `from` on, as many as `max_bytes` may need: the first, and
     /// those after it that are all wanted for sure, so that asking for them at once wastes nothing.
-    fn cold(&self, stream: StreamId, from: Offset, max_bytes: usize) -> Result<Vec<Extent>, ReadError> {
+    fn cold(&self, stream: StreamId, from: Offset, max_bytes: usize) -> Result<Cold, ReadError> {
         let extents = self.extents_from(from);
         if extents.first().is_none_or(|extent| extent.range.start > from) {
             return Err(ReadError::Unregistered { stream, offset: from });
@@ -563,10 +585,16 @@ impl Stream {
         let mut bytes = 0;
         let wanted = extents.iter().take(READ_OBJECTS).take_while(|extent| {
             let first = bytes == 0;
-            bytes += extent.object.total_bytes;
+            bytes += extent.bytes;
             first || bytes <= max_bytes as u64
         });
-        Ok(wanted.cloned().collect())
+        let extents = wanted.cloned().collect();
+        let mut left = 0;
+        let near_end = self.extents_from(from).iter().all(|extent| {
+            left += if extent.range.start < self.tail_start() { extent.bytes } else { 0 };
+            left <= READ_NEAR_END_BYTES
+        });
+        Ok(Cold { extents, lane: if near_end { Lane::Tail } else { Lane::CatchUp } })
     }
 }
 

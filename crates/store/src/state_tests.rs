@@ -186,7 +186,8 @@ fn without_a_buffer_trimmed_objects_go_oldest_first_and_untrimmed_ones_never() {
     assert_eq!(rig.read(1), None, "two objects had to go for one buffer");
     assert_eq!(rig.read(2), Some(2..4));
     assert_eq!((held[0].bytes.len(), held[0].bytes[0]), (14 * PAGE, 0), "and is as it was");
-    let Found::Cold(extents) = rig.state.read(STREAM, Offset(0), 1, true).unwrap() else { panic!("evicted") };
+    let Found::Cold(cold) = rig.state.read(STREAM, Offset(0), 1, true).unwrap() else { panic!("evicted") };
+    let extents = cold.extents;
     assert_eq!(extents[0].object.key.as_str(), "wal/1/00000000000000000007/00000000000000000000");
     assert_eq!(extents.len(), 1);
 }

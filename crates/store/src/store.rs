@@ -3,15 +3,18 @@
 //! Cancellation: `room`, `read`, `replay` and `shutdown` may be dropped at any time. Dropping the last handle
 //! abandons what is not durable, as a crash would; `shutdown` first for an orderly end.
 
+use crate::cache::{Flights, IndexCache, Lane, Lanes, Span, SpanCache, SpanKey};
 use crate::compact;
-use crate::index_cache::IndexCache;
+use crate::load::{Head, Loading};
 use crate::metrics::Metrics;
 use crate::pool::Pool;
+use crate::read_ahead::ReadAhead;
+use crate::read_options::StoreOptions;
 use crate::recover::RecoveredIndexes;
 use crate::registrar::{Extent, Registrar};
 use crate::state::State;
 use crate::stream::Stream;
-use crate::types::{AppendError, NewBatch, Stopped, StoreStatus, StreamEnds, WalOptions};
+use crate::types::{AppendError, NewBatch, Stopped, StoreStatus, StreamEnds};
 use crate::upload::data_prefix;
 use crate::wal::pacer::{Pacer, Waiting};
 use crate::wal::space::{Noting, Space};
@@ -40,6 +43,11 @@ pub(crate) struct Shared {
     pub(crate) copies: Pool,
     state: Mutex<State>,
     pub(crate) indexes: IndexCache,
+    pub(crate) head_flights: Flights<(Purpose, Key), Head>,
+    pub(crate) spans: SpanCache,
+    pub(crate) span_flights: Flights<(Lane, SpanKey), Arc<Span>>,
+    pub(crate) lanes: Lanes,
+    pub(crate) read_ahead: Mutex<ReadAhead<Loading>>,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) status: watch::Sender<StoreStatus>,
@@ -110,10 +118,11 @@ impl StreamStore {
         epoch: BrokerEpoch,
         writer: WriterId,
         registrar: Arc<dyn Registrar>,
-        options: WalOptions,
+        options: impl Into<StoreOptions>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
-        let options = options.workable();
+        let StoreOptions { wal, reads } = options.into();
+        let (options, reads) = (wal.workable(), reads.workable());
         let room = Arc::new(Notify::new());
         let buffer_bytes = options.one_buffer_bytes();
         let pool = Pool::new(buffer_bytes, options.buffer_bytes / buffer_bytes, room.clone());
@@ -121,7 +130,12 @@ impl StreamStore {
         let prefix = ctx.prefix.join_number(log_epoch.0);
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(options, epoch, prefix, pool, metrics.clone())),
-            indexes: IndexCache::new(INDEX_CACHE_BYTES, metrics.clone()),
+            indexes: IndexCache::new(INDEX_CACHE_BYTES, reads.cut, metrics.clone()),
+            head_flights: Flights::default(),
+            spans: SpanCache::new(reads.cache_bytes, metrics.clone()),
+            span_flights: Flights::default(),
+            lanes: Lanes::new(&reads, ctx.clock, metrics.clone()),
+            read_ahead: Mutex::new(ReadAhead::new(reads.bounds())),
             metrics,
             watchers: Arc::default(),
             status: watch::Sender::new(StoreStatus { durable: Slot::ZERO, stopped: None }),

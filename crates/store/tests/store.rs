@@ -198,7 +198,7 @@ async fn a_small_part_of_a_cold_block_does_not_keep_the_block() {
     store.open_stream(STREAM, 0, Offset(0), Vec::new());
     // The first goes at once, the others within a pace and so as one block.
     for n in 0..11 {
-        append(&store, STREAM, &[n; 300]).unwrap();
+        append(&store, STREAM, &[n; 2_000]).unwrap();
     }
     store.shutdown().await;
     let recovered = recover(&ctx, epoch, meta.trim_point(), ctx.random.writer_id()).await.unwrap();
@@ -207,12 +207,12 @@ async fn a_small_part_of_a_cold_block_does_not_keep_the_block() {
     store.open_stream(STREAM, 1, Offset(0), meta.extents(STREAM));
     let read = async |max_bytes| store.read(STREAM, Offset(5), max_bytes, true).await.unwrap();
     // What the store in memory keeps is shared with whoever has a slice of it.
-    let small = read(300).await;
-    assert_eq!((small.len(), &small[0].bytes[..]), (1, &[5; 300][..]));
-    assert!(small[0].bytes.is_unique(), "300 bytes hold no more than that");
-    let large = read(10_000).await;
-    assert_eq!(large.iter().map(|run| run.bytes.len()).sum::<usize>(), 6 * 300);
-    assert!(!large[0].bytes.is_unique(), "most of a block is not copied");
+    let small = read(2_000).await;
+    assert_eq!((small.len(), &small[0].bytes[..]), (1, &[5; 2_000][..]));
+    assert!(small[0].bytes.is_unique(), "2,000 bytes hold no more than that");
+    let large = read(20_000).await;
+    assert_eq!(large.iter().map(|run| run.bytes.len()).sum::<usize>(), 6 * 2_000);
+    assert!(!large[0].bytes.is_unique(), "a large part of a block is not copied");
 }
 
 #[tokio::test(start_paused = true)]
@@ -270,7 +270,7 @@ fn context_of(ctx: &LogContext, prefix: &str) -> LogContext {
 
 /// Reads of the store for replays and for readers.
 fn gets(store: &Metered) -> u64 {
-    [Purpose::Recovery, Purpose::CatchUp]
+    [Purpose::Recovery, Purpose::Tail, Purpose::CatchUp]
         .iter()
         .map(|why| store.metrics().requests(Operation::Get, *why))
         .sum()

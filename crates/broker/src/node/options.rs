@@ -2,7 +2,7 @@
 
 use levee_base::NodeId;
 use levee_object::stores::Kind;
-use levee_store::WalOptions;
+use levee_store::{ReadOptions, StoreOptions, WalOptions};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -33,6 +33,41 @@ pub struct NodeOptions {
     pub retention_check_interval: Duration,
     /// The write-ahead log's.
     pub wal: WalConfig,
+    /// Of reading what is not in memory any more.
+    pub reads: ReadConfig,
+}
+
+impl NodeOptions {
+    /// How the store of streams writes and reads.
+    pub(super) fn streams(&self, kind: Kind) -> StoreOptions {
+        StoreOptions { wal: self.wal.options(kind), reads: self.reads.options(kind) }
+    }
+}
+
+/// What is configured of reading; `None` takes what suits the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ReadConfig {
+    /// Memory for blocks of objects.
+    pub cache_bytes: Option<usize>,
+    /// How far ahead of one reader is read.
+    pub ahead_bytes: Option<usize>,
+    /// What readers far behind may have a second together.
+    pub bytes_per_second: Option<u64>,
+    /// The same in requests.
+    pub requests_per_second: Option<u64>,
+}
+
+impl ReadConfig {
+    fn options(&self, kind: Kind) -> ReadOptions {
+        let suits = if kind == Kind::Cloud { ReadOptions::cloud() } else { ReadOptions::folder() };
+        ReadOptions {
+            cache_bytes: self.cache_bytes.unwrap_or(suits.cache_bytes),
+            ahead_bytes: self.ahead_bytes.unwrap_or(suits.ahead_bytes),
+            bytes_per_second: self.bytes_per_second,
+            requests_per_second: self.requests_per_second,
+            ..suits
+        }
+    }
 }
 
 impl NodeOptions {
@@ -66,7 +101,7 @@ pub struct WalConfig {
 }
 
 impl WalConfig {
-    pub(super) fn options(&self, kind: Kind) -> WalOptions {
+    fn options(&self, kind: Kind) -> WalOptions {
         let suits = if kind == Kind::Cloud { WalOptions::cloud() } else { WalOptions::folder() };
         WalOptions {
             pace: self.pace.unwrap_or(suits.pace),

@@ -16,7 +16,7 @@ use crate::sweeper::sweep;
 use levee_base::clock::Instant;
 use levee_base::{BrokerEpoch, Clock, Random};
 use levee_meta::Role;
-use levee_store::{StreamStore, WalOptions};
+use levee_store::{StoreOptions, StreamStore};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -29,7 +29,7 @@ const HELD_AGAIN: Duration = Duration::from_secs(5);
 /// What outlives a registration.
 pub(super) struct Supervisor {
     pub(super) registrant: Registrant,
-    pub(super) wal: WalOptions,
+    pub(super) streams: StoreOptions,
     pub(super) retention_every: Duration,
     pub(super) shown: Arc<Shown>,
     pub(super) clock: Clock,
@@ -67,7 +67,8 @@ impl Supervisor {
         let metadata = registrant.metadata.clone();
         let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
         let (log, writer) = (registrant.log(registrant.node), random.writer_id());
-        let streams = StreamStore::open(log, epoch, writer, registrar, self.wal, self.shown.streams.clone());
+        let streams =
+            StreamStore::open(log, epoch, writer, registrar, self.streams, self.shown.streams.clone());
         for recovered in indexes {
             streams.keep_indexes(recovered);
         }

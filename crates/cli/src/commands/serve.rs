@@ -3,7 +3,7 @@
 use super::Outcome;
 use crate::options::{LogFormat, Options, ServeArgs};
 use levee_base::{Clock, NodeId, Random};
-use levee_broker::node::{Node, NodeOptions, Shutdown, StartError, WalConfig};
+use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, StartError, WalConfig};
 use std::error::Error;
 use std::io::IsTerminal;
 use std::process::ExitCode;
@@ -114,6 +114,7 @@ fn host_and_port(option: &str, text: &str) -> Result<Option<(String, u16)>, Box<
 fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
     let advertise = host_and_port("advertise", &options.advertise)?;
     host_and_port("internal", &options.internal)?;
+    let rate = |value: u32| Some(u64::from(value)).filter(|value| *value > 0);
     let given = |value: u32| usize::try_from(value).ok().filter(|value| *value > 0);
     Ok(NodeOptions {
         store: options.store.clone(),
@@ -132,6 +133,12 @@ fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
             untrimmed_bytes: given(options.wal_untrimmed_mib).map(|mib| mib * MIB),
             untrimmed_objects: given(options.wal_untrimmed_objects),
             buffer_bytes: given(options.wal_buffer_mib).map(|mib| mib * MIB),
+        },
+        reads: ReadConfig {
+            cache_bytes: Some(options.block_cache_mib as usize * MIB),
+            ahead_bytes: Some(options.read_ahead_mib as usize * MIB),
+            bytes_per_second: rate(options.catch_up_mib_per_second).map(|mib| mib * MIB as u64),
+            requests_per_second: rate(options.catch_up_requests_per_second),
         },
     })
 }

@@ -2,8 +2,8 @@
 
 use super::plan::{Job, Part, PlanOptions, plan};
 use crate::format::{BlockKind, Index, ObjectKind};
+use crate::load::together;
 use crate::open_object::OpenObject;
-use crate::read::together;
 use crate::registrar::{Extent, NewExtent, NewObject, Registrar, RegistrarError, Replaced, Replacement};
 use crate::store::Shared;
 use crate::types::{NewBatch, ReadError, Stopped};

@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub mod objects;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::{BrokerEpoch, Clock, ClusterId, Offset, Random, Slot, StreamId};

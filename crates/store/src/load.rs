@@ -1,0 +1,201 @@
+//! Loading indexes and spans of objects: from the caches, by a request that is under way, or by a new one.
+//!
+//! An index comes first, by one request; a small object comes whole, with the one span that it has.
+
+use crate::cache::flights::Joined;
+use crate::cache::{Flight, Lane, Layout, Span, SpanKey};
+use crate::format::{Block, FormatError, Index};
+use crate::read::{Step, decode_index};
+use crate::registrar::ObjectRef;
+use crate::store::Shared;
+use crate::types::ReadError;
+use bytes::Bytes;
+use levee_base::limits::{OBJECT_HEAD_BYTES, READ_GAP_BYTES};
+use levee_object::{Error, ErrorKind, Key, Purpose};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A span that is there, or on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Loading {
+    /// Which one.
+    pub(crate) key: SpanKey,
+    way: Way,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    /// It is there.
+    Loaded(Arc<Span>),
+    /// Somebody's request is under way.
+    Flying(Flight<Arc<Span>>),
+}
+
+impl Loading {
+    pub(crate) async fn loaded(self) -> Result<Arc<Span>, ReadError> {
+        match self.way {
+            Way::Loaded(span) => Ok(span),
+            Way::Flying(flight) => landed(flight, &self.key.0).await,
+        }
+    }
+}
+
+/// What is read of an object at first: its index, and the span of a small one.
+pub(crate) type Head = (Arc<Layout>, Option<Arc<Span>>);
+
+async fn landed<V: Clone>(flight: Flight<V>, key: &Key) -> Result<V, ReadError> {
+    flight.await.unwrap_or_else(|_| {
+        let reason = "the task that read it is gone";
+        Err(ReadError::Store(Error::new(ErrorKind::Unavailable, "get", key, reason)))
+    })
+}
+
+impl Shared {
+    /// A span for a reader.
+    pub(crate) fn span(self: &Arc<Self>, step: &Step, span: u32, lane: Lane) -> Loading {
+        self.start(step, span, lane, |key| self.spans.get(key)).0
+    }
+
+    /// A span that a reader will want.
+    pub(crate) fn span_ahead(self: &Arc<Self>, step: &Step, span: u32, lane: Lane) -> Loading {
+        let (loading, began) = self.start(step, span, lane, |key| self.spans.peek(key));
+        if began {
+            self.metrics.read_ahead_bytes.add(step.span_bytes());
+        }
+        loading
+    }
+
+    /// Says whether a request began.
+    fn start(
+        self: &Arc<Self>,
+        step: &Step,
+        span: u32,
+        lane: Lane,
+        kept: impl FnOnce(&SpanKey) -> Option<Arc<Span>>,
+    ) -> (Loading, bool) {
+        let key = (step.object.key.clone(), span);
+        if let Some(span) = &step.came {
+            return (Loading { key, way: Way::Loaded(span.clone()) }, false);
+        }
+        let load = || {
+            let (shared, layout, key) = (self.clone(), step.layout.clone(), key.clone());
+            async move {
+                let range = layout.span(span).bytes.clone();
+                let bytes = shared.get(&key.0, range.clone(), lane.purpose()).await?;
+                let loaded = Arc::new(Span::new(&layout, span, range.start, bytes));
+                shared.spans.put(key, loaded.clone());
+                Ok(loaded)
+            }
+        };
+        let (way, began) = match self.span_flights.join((lane, key.clone()), || kept(&key), load) {
+            Joined::Kept(span) => (Way::Loaded(span), false),
+            Joined::Flying(flight) => (Way::Flying(flight), false),
+            Joined::Began(flight) => {
+                self.metrics.cache_misses.add(1);
+                (Way::Flying(flight), true)
+            }
+        };
+        (Loading { key, way }, began)
+    }
+
+    /// An object's index, and its span if that had to be read for it.
+    pub(crate) async fn layout(
+        self: &Arc<Self>,
+        object: &Arc<ObjectRef>,
+        purpose: Purpose,
+    ) -> Result<Head, ReadError> {
+        let key = &object.key;
+        if let Some(layout) = self.indexes.get(key) {
+            return Ok((layout, None));
+        }
+        let load = || {
+            let (shared, object) = (self.clone(), object.clone());
+            async move { shared.load_head(&object, purpose).await }
+        };
+        let kept = || self.indexes.get(key).map(|layout| (layout, None));
+        match self.head_flights.join((purpose, key.clone()), kept, load) {
+            Joined::Kept(head) => Ok(head),
+            Joined::Flying(flight) | Joined::Began(flight) => landed(flight, key).await,
+        }
+    }
+
+    /// An object's index, for those who read objects and not streams.
+    pub(crate) async fn index(&self, object: &ObjectRef, purpose: Purpose) -> Result<Arc<Index>, ReadError> {
+        let layout = match self.indexes.get(&object.key) {
+            Some(layout) => layout,
+            None => self.load_head(object, purpose).await?.0,
+        };
+        Ok(layout.index.clone())
+    }
+
+    async fn load_head(&self, object: &ObjectRef, purpose: Purpose) -> Result<Head, ReadError> {
+        let corrupt =
+            |what| ReadError::Corrupt { key: object.key.clone(), range: object.index.clone(), what };
+        let whole = object.total_bytes <= OBJECT_HEAD_BYTES as u64 && lane(purpose).is_some();
+        let read = if whole { 0..object.total_bytes } else { object.index.clone() };
+        let bytes = self.get(&object.key, read.clone(), purpose).await?;
+        let own = (object.index.start - read.start) as usize..(object.index.end - read.start) as usize;
+        // A copy, so that the index does not keep the whole object.
+        let index = bytes.get(own).map(Bytes::copy_from_slice).unwrap_or_default();
+        let index = decode_index(object, &index).map_err(corrupt)?;
+        let layout = self.indexes.put(&object.key, Arc::new(index));
+        if !whole || layout.spans() == 0 {
+            return Ok((layout, None));
+        }
+        let span = Arc::new(Span::new(&layout, 0, 0, bytes));
+        self.spans.put((object.key.clone(), 0), span.clone());
+        self.metrics.cache_misses.add(1);
+        Ok((layout, Some(span)))
+    }
+
+    /// Exactly `range` of an object.
+    pub(crate) async fn get(
+        &self,
+        key: &Key,
+        range: Range<u64>,
+        purpose: Purpose,
+    ) -> Result<Bytes, ReadError> {
+        let missing = || ReadError::Missing { key: key.clone(), range: range.clone() };
+        let _pass = match lane(purpose) {
+            Some(lane) => Some(self.lanes.enter(lane, range.end - range.start).await),
+            None => None,
+        };
+        match self.ctx.store.get(key, Some(range.clone()), purpose).await {
+            Ok(bytes) if bytes.len() as u64 == range.end - range.start => Ok(bytes),
+            Ok(bytes) => {
+                let (found, needed) = (bytes.len(), (range.end - range.start) as usize);
+                let what = FormatError::TooShort { part: "object", found, needed };
+                Err(ReadError::Corrupt { key: key.clone(), range: range.clone(), what })
+            }
+            Err(error) if matches!(error.kind, ErrorKind::NotFound | ErrorKind::OutOfRange) => Err(missing()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// The lane of a purpose, if it has one.
+const fn lane(purpose: Purpose) -> Option<Lane> {
+    match purpose {
+        Purpose::Tail => Some(Lane::Tail),
+        Purpose::CatchUp => Some(Lane::CatchUp),
+        _ => None,
+    }
+}
+
+/// Joins blocks that lie close to each other into one range of `most` bytes, but for a block that is longer.
+pub(crate) fn together(blocks: &[Block], wanted: &[usize], most: u64) -> Vec<(Range<u64>, Vec<usize>)> {
+    let mut joined: Vec<(Range<u64>, Vec<usize>)> = Vec::new();
+    for &at in wanted {
+        let range = blocks[at].range();
+        match joined.last_mut() {
+            Some((last, members))
+                if range.start - last.end <= READ_GAP_BYTES && range.end - last.start <= most =>
+            {
+                last.end = range.end;
+                members.push(at);
+            }
+            _ => joined.push((range, vec![at])),
+        }
+    }
+    joined
+}

@@ -1,0 +1,79 @@
+//! How what is not in memory any more is read.
+
+use crate::cache::Cut;
+use crate::read_ahead::Bounds;
+use crate::types::WalOptions;
+use levee_base::limits::{
+    BLOCK_BYTES, BLOCK_CACHE_BYTES, READ_AHEAD_BYTES, READ_AHEAD_BYTES_ALL, READ_AHEAD_BYTES_MIN,
+    READ_AHEAD_IDLE, READ_POSITIONS, READ_POSITIONS_STREAM, SPANS_CACHED,
+};
+
+/// How registered objects are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// Blocks that are kept in memory, in bytes.
+    pub cache_bytes: usize,
+    /// How far ahead of a reader is read at most, in bytes; 0 is not at all.
+    pub ahead_bytes: usize,
+    /// The same of all readers together.
+    pub ahead_bytes_all: usize,
+    /// What readers far from a stream's end may have a second, in bytes.
+    pub bytes_per_second: Option<u64>,
+    /// The same in requests to the store.
+    pub requests_per_second: Option<u64>,
+    /// What is read in one request.
+    pub cut: Cut,
+}
+
+impl ReadOptions {
+    /// For a folder, where a request costs little.
+    #[must_use]
+    pub const fn folder() -> Self {
+        Self {
+            cache_bytes: BLOCK_CACHE_BYTES,
+            ahead_bytes: READ_AHEAD_BYTES,
+            ahead_bytes_all: READ_AHEAD_BYTES_ALL,
+            bytes_per_second: None,
+            requests_per_second: None,
+            cut: Cut::FOLDER,
+        }
+    }
+
+    /// For a cloud store, where every request costs money and time.
+    #[must_use]
+    pub const fn cloud() -> Self {
+        Self { cut: Cut::CLOUD, ..Self::folder() }
+    }
+
+    /// The same, with spans of which many have room in the cache: what a scan passes through gets a part of it only.
+    pub(crate) fn workable(self) -> Self {
+        let most = (self.cache_bytes as u64 / SPANS_CACHED).max(BLOCK_BYTES as u64);
+        Self { cut: Cut { one: self.cut.one.min(most), mixed: self.cut.mixed.min(most) }, ..self }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            min: READ_AHEAD_BYTES_MIN,
+            max: self.ahead_bytes,
+            all: self.ahead_bytes_all,
+            readers: READ_POSITIONS,
+            readers_of_stream: READ_POSITIONS_STREAM,
+            idle: READ_AHEAD_IDLE,
+        }
+    }
+}
+
+/// How a store writes and reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// How the write-ahead log is written.
+    pub wal: WalOptions,
+    /// How objects are read.
+    pub reads: ReadOptions,
+}
+
+impl From<WalOptions> for StoreOptions {
+    fn from(wal: WalOptions) -> Self {
+        Self { wal, reads: ReadOptions::folder() }
+    }
+}

@@ -96,6 +96,14 @@ fn tiles<'a>(objects: &'a [NewObject], replaced: &[Replaced]) -> Result<Vec<Tile
             }
         }
     }
+    // Parts of a stream that overlap would name what the command itself has put there.
+    let mut ranges: Vec<_> =
+        replaced.iter().map(|part| (part.stream, part.range.start, part.range.end)).collect();
+    ranges.sort_unstable();
+    let overlap = ranges.windows(2).find(|pair| pair[0].0 == pair[1].0 && pair[1].1 < pair[0].2);
+    if let Some(pair) = overlap {
+        return Err(Refusal::NotTiled { stream: pair[0].0 });
+    }
     let mut all = Vec::with_capacity(replaced.len());
     for Replaced { stream, range, objects } in replaced {
         let not = Refusal::NotTiled { stream: *stream };

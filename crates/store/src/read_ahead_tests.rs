@@ -1,3 +1,5 @@
+//! Tests of read-ahead: what is asked for grows with sequential reading, and its bounds hold.
+
 use super::*;
 use levee_base::Clock;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Tests of how an index is cut into spans: every block in one, none too long.
+
 use super::*;
 use crate::format::{BatchEntry, IndexBuilder};
 use bytes::Bytes;

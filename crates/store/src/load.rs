@@ -32,6 +32,17 @@ enum Way {
 }
 
 impl Loading {
+    /// What a reader has passed, if it is there.
+    pub(crate) fn passed(self) -> Option<(SpanKey, Arc<Span>)> {
+        match &self.way {
+            Way::Loaded(span) => Some((self.key, span.clone())),
+            Way::Flying(flight) => match flight.peek() {
+                Some(Ok(Ok(span))) => Some((self.key, span.clone())),
+                _ => None,
+            },
+        }
+    }
+
     pub(crate) async fn loaded(self) -> Result<Arc<Span>, ReadError> {
         match self.way {
             Way::Loaded(span) => Ok(span),
@@ -53,24 +64,25 @@ async fn landed<V: Clone>(flight: Flight<V>, key: &Key) -> Result<V, ReadError> 
 impl Shared {
     /// A span for a reader.
     pub(crate) fn span(self: &Arc<Self>, step: &Step, span: u32, lane: Lane) -> Loading {
-        self.start(step, span, lane, |key| self.spans.get(key)).0
+        self.start(step, span, lane, true, |key| self.spans.get(key)).0
     }
 
     /// A span that a reader will want.
     pub(crate) fn span_ahead(self: &Arc<Self>, step: &Step, span: u32, lane: Lane) -> Loading {
-        let (loading, began) = self.start(step, span, lane, |key| self.spans.peek(key));
+        let (loading, began) = self.start(step, span, lane, false, |key| self.spans.peek(key));
         if began {
             self.metrics.read_ahead_bytes.add(step.span_bytes());
         }
         loading
     }
 
-    /// Says whether a request began.
+    /// Says whether a request began. What is `wanted` now is put into the cache at once.
     fn start(
         self: &Arc<Self>,
         step: &Step,
         span: u32,
         lane: Lane,
+        wanted: bool,
         kept: impl FnOnce(&SpanKey) -> Option<Arc<Span>>,
     ) -> (Loading, bool) {
         let key = (step.object.key.clone(), span);
@@ -83,7 +95,10 @@ impl Shared {
                 let range = layout.span(span).bytes.clone();
                 let bytes = shared.get(&key.0, range.clone(), lane.purpose()).await?;
                 let loaded = Arc::new(Span::new(&layout, span, range.start, bytes));
-                shared.spans.put(key, loaded.clone());
+                shared.spans.loaded(key.clone(), &loaded);
+                if wanted {
+                    shared.spans.put(key, loaded.clone());
+                }
                 Ok(loaded)
             }
         };
@@ -143,6 +158,7 @@ impl Shared {
             return Ok((layout, None));
         }
         let span = Arc::new(Span::new(&layout, 0, 0, bytes));
+        self.spans.loaded((object.key.clone(), 0), &span);
         self.spans.put((object.key.clone(), 0), span.clone());
         self.metrics.cache_misses.add(1);
         Ok((layout, Some(span)))

@@ -180,7 +180,10 @@ impl Read<'_> {
             }
         }
         let (given, bytes) = (runs.end(), runs.bytes());
-        shared.read_ahead().end(reader, from..given, bytes, last);
+        let passed = shared.read_ahead().end(reader, from..given, bytes, last);
+        for (key, span) in passed.into_iter().filter_map(Loading::passed) {
+            shared.spans.put(key, span);
+        }
         failed.map_or(Ok(()), Err)
     }
 

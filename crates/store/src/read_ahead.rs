@@ -132,15 +132,17 @@ impl<H: Clone> ReadAhead<H> {
     }
 
     /// A read that began at `last.start` gave `bytes` up to `last.end`. `within` is what it ended in, with its offsets
-    /// and bytes, if that is worth holding.
+    /// and bytes, if that is worth holding. Returns what the reader has passed.
+    #[must_use]
     pub(crate) fn end(
         &mut self,
         id: ReaderId,
         last: Range<Offset>,
         bytes: usize,
         within: Option<(Range<Offset>, usize, H)>,
-    ) {
-        let Some(reader) = self.readers.get_mut(&id) else { return };
+    ) -> Vec<H> {
+        let mut gone = Vec::new();
+        let Some(reader) = self.readers.get_mut(&id) else { return gone };
         reader.read = reader.read.saturating_add(bytes);
         // Of two that read at the same place, the one that came further.
         if last.end >= reader.last.end || last.end < reader.last.start {
@@ -149,6 +151,7 @@ impl<H: Clone> ReadAhead<H> {
         let next = reader.last.end;
         while let Some(passed) = reader.held.pop_front_if(|held| held.offsets.end <= next) {
             self.held -= passed.bytes;
+            gone.push(passed.what);
         }
         if let Some((offsets, bytes, what)) = within
             && offsets.contains(&next)
@@ -158,6 +161,7 @@ impl<H: Clone> ReadAhead<H> {
             self.held += bytes;
             reader.held.push_front(Held { offsets, bytes, what });
         }
+        gone
     }
 
     /// What a reader's window lacks. `None` ends the filling.

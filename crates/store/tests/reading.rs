@@ -161,6 +161,55 @@ async fn readers_of_the_same_make_one_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn readers_that_follow_each_other_closely_read_once_however_far_ahead_is_read() {
+    let objects = Arc::new(MemoryStore::new());
+    let mut extents = Vec::new();
+    for stream in 0..4 {
+        extents.extend(object(&*objects, stream, &blocks(stream, 0, 128)).await);
+    }
+    // 128 MiB, of which a cache of 32 keeps little; and far more is read ahead than passes through it at once.
+    let reads = ReadOptions { cache_bytes: 32 * MIB, ..ReadOptions::folder() };
+    let alone = Rig::over(objects.clone(), reads, extents.clone());
+    for stream in 0..4 {
+        alone.read_all(StreamId(stream), 0, MIB).await;
+    }
+    let rig = Rig::over(objects, reads, extents);
+    let mut places = [Offset(0); 4];
+    while places[0] < Offset(128 * 8) {
+        for (stream, next) in (0..).map(StreamId).zip(&mut places) {
+            let one = rig.store.read(stream, *next, MIB, true).await.unwrap();
+            let other = rig.store.read(stream, *next, MIB, true).await.unwrap();
+            assert_eq!(one, other);
+            *next = one.last().unwrap().end;
+        }
+    }
+    assert_eq!(rig.all_gets(), alone.all_gets(), "as for one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_read_ahead_of_an_object_is_not_taken_for_what_has_replaced_it() {
+    let objects = Arc::new(MemoryStore::new());
+    let old = object(&*objects, 0, &blocks(1, 0, 32)).await;
+    // The same batches, each a block of its own.
+    let single: Vec<_> = (0..128).map(|n| (1, 2 * n, vec![length_at(2 * n)])).collect();
+    let new = object(&*objects, 1, &single).await;
+    let rig = Rig::over(objects, ReadOptions::folder(), old);
+    let (mut next, mut replaced) = (Offset(0), false);
+    while next < Offset(256) {
+        if next >= Offset(60) && !replaced {
+            assert!(rig.metrics.read_ahead_held.get() > 0);
+            rig.store.close_stream(STREAM);
+            rig.open_streams(new.clone());
+            replaced = true;
+        }
+        let runs = rig.store.read(STREAM, next, 300 * KIB, true).await.unwrap();
+        assert_eq!(bases(STREAM, &runs[0].bytes)[0], next.0);
+        next = runs.last().unwrap().end;
+        rig.clock.sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_scan_leaves_what_many_read_where_it_is() {
     let objects = Arc::new(MemoryStore::new());
     let mut extents = Vec::new();

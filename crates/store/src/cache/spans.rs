@@ -5,12 +5,13 @@ use super::{Hasher, cache_options};
 use crate::format::{Block, FormatError};
 use crate::metrics::Metrics;
 use bytes::Bytes;
+use levee_base::HashMap;
 use levee_base::limits::SPAN_BYTES_FOLDER;
 use levee_object::Key;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// An object, and the number of a span of it.
 pub(crate) type SpanKey = (Key, u32);
@@ -58,23 +59,39 @@ impl Weighter<SpanKey, Arc<Span>> for Weigh {
     }
 }
 
-/// The spans that were read last, and those that were used again. A reader that passes through counts as one use of
-/// each, however many reads it takes: it holds the span that it is in (`crate::read_ahead`).
+/// The spans that were read last, and those that were used again.
+///
+/// A reader that passes through counts as one use of each, however many reads it takes, as it holds the span that it is
+/// in (`crate::read_ahead`); and what is read ahead for it is put here when it has passed, not before: it would go again
+/// before others who follow have come. Until then it is found by its being alive.
 pub(crate) struct SpanCache {
     spans: Cache<SpanKey, Arc<Span>, Weigh, Hasher>,
+    alive: Mutex<Alive>,
     metrics: Arc<Metrics>,
+}
+
+/// Every span that somebody holds, here or elsewhere.
+#[derive(Debug, Default)]
+struct Alive {
+    spans: HashMap<SpanKey, Weak<Span>>,
+    /// The dead are buried when there are so many.
+    most: usize,
 }
 
 impl SpanCache {
     pub(crate) fn new(bytes: usize, metrics: Arc<Metrics>) -> Self {
         let options = cache_options(bytes, SPAN_BYTES_FOLDER as usize / 4);
         let spans = Cache::with_options(options, Weigh, Hasher::default(), DefaultLifecycle::default());
-        Self { spans, metrics }
+        Self { spans, alive: Mutex::default(), metrics }
+    }
+
+    fn alive(&self) -> MutexGuard<'_, Alive> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For a reader.
     pub(crate) fn get(&self, key: &SpanKey) -> Option<Arc<Span>> {
-        let found = self.spans.get(key);
+        let found = self.spans.get(key).or_else(|| self.peek(key));
         if found.is_some() {
             self.metrics.cache_hits.add(1);
         }
@@ -83,16 +100,30 @@ impl SpanCache {
 
     /// For what is read ahead: no use yet.
     pub(crate) fn peek(&self, key: &SpanKey) -> Option<Arc<Span>> {
-        self.spans.peek(key)
+        self.alive().spans.get(key).and_then(Weak::upgrade)
     }
 
+    /// A span that was loaded.
+    pub(crate) fn loaded(&self, key: SpanKey, span: &Arc<Span>) {
+        let mut alive = self.alive();
+        if alive.spans.len() >= alive.most {
+            alive.spans.retain(|_, span| span.strong_count() > 0);
+            alive.most = 2 * alive.spans.len() + 64;
+        }
+        alive.spans.insert(key, Arc::downgrade(span));
+    }
+
+    /// Keeps a span that a reader has come to, or has passed.
     pub(crate) fn put(&self, key: SpanKey, span: Arc<Span>) {
-        self.spans.insert(key, span);
-        self.metrics.cache_bytes.set(self.spans.weight());
+        if !self.spans.contains_key(&key) {
+            self.spans.insert(key, span);
+            self.metrics.cache_bytes.set(self.spans.weight());
+        }
     }
 
     /// What was found to be wrong may be right when it is read again.
     pub(crate) fn remove(&self, key: &SpanKey) {
+        self.alive().spans.remove(key);
         self.spans.remove(key);
         self.metrics.cache_bytes.set(self.spans.weight());
     }

@@ -167,8 +167,7 @@ pub(super) fn read<F: Files>(
     let range = range_within(key, range, bytes)?;
     let wanted = usize::try_from(range.end - range.start)
         .map_err(|_| Error::new(ErrorKind::Unsupported, "get", key, "the range does not fit into memory"))?;
-    let read = files.read_at(file, wanted, range.start).map_err(not_read(key, "reading"))?;
-    Ok(Bytes::from(read))
+    files.read_at(file, wanted, range.start).map_err(not_read(key, "reading"))
 }
 
 /// Lists in the order of the whole keys' bytes.

@@ -5,11 +5,12 @@
 
 use super::files::{Entry, Files};
 use super::lock::{Lock, Refused};
+use bytes::Bytes;
 use levee_base::limits::PAGE;
 use rustix::buffer::spare_capacity;
 use rustix::fs::{
-    AtFlags, CWD, Dir, FallocateFlags, FileType, Mode, OFlags, StatVfs, fallocate, fstat, fstatvfs, fsync,
-    ftruncate, linkat, mkdirat, openat, statat, unlinkat,
+    AtFlags, CWD, Dir, FallocateFlags, FileType, Mode, OFlags, StatVfs, fallocate, fcntl_setfl, fstat,
+    fstatvfs, fsync, ftruncate, linkat, mkdirat, openat, statat, unlinkat,
 };
 use rustix::io::{Errno, pread, pwrite, retry_on_intr};
 use std::io;
@@ -22,6 +23,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const OWN: &str = ".levee";
 /// What the names of staged files begin with.
 const STAGED: &str = ".stage-";
+/// Reads of so many bytes go past the page cache. For less it costs more than it saves.
+const DIRECT_READ_BYTES: usize = 128 * 1024;
 
 /// The kernel's files below one folder.
 #[derive(Debug)]
@@ -225,6 +228,32 @@ fn occupy(file: &OwnedFd, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
+/// Reads past the page cache, where what is read once would only drive out what others want, at several times the cost
+/// of the reading itself. `None` if the file system won't, this time or at all.
+fn read_direct(file: &DiskFile, bytes: usize, offset: u64) -> io::Result<Option<Bytes>> {
+    if fcntl_setfl(&file.fd, OFlags::DIRECT).is_err() {
+        return Ok(None);
+    }
+    let skip = (offset % PAGE as u64) as usize;
+    let (start, wanted) = (offset - skip as u64, skip + bytes);
+    let length = wanted.next_multiple_of(PAGE);
+    let mut memory = Vec::new();
+    memory.try_reserve_exact(length + PAGE).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    memory.resize(length + PAGE, 0);
+    let first = memory.as_ptr().align_offset(PAGE);
+    let place = &mut memory[first..first + length];
+    let mut read = 0;
+    while read < wanted {
+        match retry_on_intr(|| pread(&file.fd, &mut place[read..], start + read as u64)) {
+            Ok(more) if more > 0 => read += more,
+            // The end came too early, or in the middle of a block: whoever reads through the cache finds out.
+            _ => break,
+        }
+    }
+    fcntl_setfl(&file.fd, OFlags::empty())?;
+    Ok((read >= wanted).then(|| Bytes::from(memory).slice(first + skip..first + wanted)))
+}
+
 fn sync_path(path: &Path) -> rustix::io::Result<()> {
     fsync(openat(CWD, path, DIRECTORY, Mode::empty())?)
 }
@@ -345,7 +374,13 @@ impl Files for Disk {
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
-    fn read_at(&self, file: &Self::File, bytes: usize, offset: u64) -> io::Result<Vec<u8>> {
+    fn read_at(&self, file: &Self::File, bytes: usize, offset: u64) -> io::Result<Bytes> {
+        if self.direct
+            && bytes >= DIRECT_READ_BYTES
+            && let Some(read) = read_direct(file, bytes, offset)?
+        {
+            return Ok(read);
+        }
         let mut buffer = Vec::new();
         buffer.try_reserve_exact(bytes).map_err(|_| io::ErrorKind::OutOfMemory)?;
         while buffer.len() < bytes {
@@ -357,7 +392,7 @@ impl Files for Disk {
         }
         // The allocator may have given more room than was asked for.
         buffer.truncate(bytes);
-        Ok(buffer)
+        Ok(buffer.into())
     }
 
     fn unlink(&self, dir: &Self::Dir, name: &str) -> io::Result<()> {

@@ -70,3 +70,33 @@ fn the_reserve_takes_room_and_gives_it_back() {
         assert_eq!(std::fs::metadata(&reserve).unwrap().blocks(), 0);
     }
 }
+
+#[test]
+fn long_reads_give_what_was_written_wherever_they_begin_and_end() {
+    let folder = folder();
+    let mut disk = Disk::open(folder.path()).unwrap();
+    let length = 5 * DIRECT_READ_BYTES + 777;
+    let bytes: Vec<u8> = (0..length as u64).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 11) as u8).collect();
+    std::fs::write(folder.path().join("object"), &bytes).unwrap();
+    assert!(disk.direct, "this file system has O_DIRECT");
+    for direct in [true, false] {
+        disk.direct = direct;
+        let file = disk.open(&disk.root().unwrap(), "object").unwrap();
+        for (start, end) in [
+            (0, length),
+            (0, DIRECT_READ_BYTES),
+            (PAGE, PAGE + DIRECT_READ_BYTES),
+            (1, DIRECT_READ_BYTES + 1),
+            (PAGE - 1, 3 * DIRECT_READ_BYTES + 5),
+            (length - DIRECT_READ_BYTES, length),
+            (length - 3, length),
+        ] {
+            let read = disk.read_at(&file, end - start, start as u64).unwrap();
+            assert!(read == bytes[start..end], "{start}..{end}, direct: {direct}");
+        }
+        for bytes in [1, 2 * DIRECT_READ_BYTES] {
+            let error = disk.read_at(&file, bytes, length as u64 - bytes as u64 + 1).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+}

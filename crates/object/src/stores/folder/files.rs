@@ -5,6 +5,7 @@
 //! promises about power loss is what POSIX promises, not what a file system happens to do: data counts after
 //! [`Files::sync`] of its file, a name after [`Files::sync_dir`] of its directory, nothing else does.
 
+use bytes::Bytes;
 use std::fmt::Debug;
 use std::io;
 
@@ -54,7 +55,7 @@ pub(super) trait Files: Debug + Send + Sync + 'static {
     /// A named file's length.
     fn len_of(&self, dir: &Self::Dir, name: &str) -> io::Result<u64>;
     /// Reads `bytes` at `offset`, all of them.
-    fn read_at(&self, file: &Self::File, bytes: usize, offset: u64) -> io::Result<Vec<u8>>;
+    fn read_at(&self, file: &Self::File, bytes: usize, offset: u64) -> io::Result<Bytes>;
     /// Takes a name away.
     fn unlink(&self, dir: &Self::Dir, name: &str) -> io::Result<()>;
 

@@ -11,6 +11,7 @@
 //! generator chooses who takes the next one. The order of all steps follows from the seed alone.
 
 use super::files::{Entry, Files};
+use bytes::Bytes;
 use levee_base::Random;
 use levee_base::limits::PAGE;
 use std::cell::Cell;
@@ -417,10 +418,10 @@ impl Files for SimFiles {
         self.len(&inode)
     }
 
-    fn read_at(&self, file: &Inode, bytes: usize, offset: u64) -> io::Result<Vec<u8>> {
+    fn read_at(&self, file: &Inode, bytes: usize, offset: u64) -> io::Result<Bytes> {
         let mut world = self.fallible_step()?;
         let from = offset as usize;
-        let read = world.file(*file)?.now.get(from..from + bytes).map(<[u8]>::to_vec);
+        let read = world.file(*file)?.now.get(from..from + bytes).map(Bytes::copy_from_slice);
         read.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 

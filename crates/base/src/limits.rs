@@ -90,7 +90,7 @@ pub const SPAN_BYTES_FOLDER: u64 = MIB as u64;
 /// the same on a cloud store, where a request costs money and time,
 pub const SPAN_BYTES_CLOUD: u64 = 4 * MIB as u64;
 /// and up to so many bytes whatever streams they are of,
-pub const SPAN_MIXED_BYTES_FOLDER: u64 = 64 * KIB as u64;
+pub const SPAN_MIXED_BYTES_FOLDER: u64 = BLOCK_BYTES as u64;
 /// the same on a cloud store: there less is hardly faster.
 pub const SPAN_MIXED_BYTES_CLOUD: u64 = MIB as u64;
 /// The cache has room for so many spans at least: they are shorter where it is small.

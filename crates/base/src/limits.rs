@@ -71,6 +71,10 @@ pub const COMPACT_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
 pub const COMPACT_READ_BYTES: u64 = 4 * MIB as u64;
 /// The least time between two looks for something to compact when there was nothing.
 pub const COMPACT_LOOK_PACE: Duration = Duration::from_secs(1);
+/// Bytes that keyed compaction reads for one object that it makes, and
+pub const REWRITE_SOURCE_BYTES: u64 = 1024 * MIB as u64;
+/// extents: it commits at least so often.
+pub const REWRITE_EXTENTS: usize = 512;
 /// How long a job of compaction waits for a store that does not answer a read, before it is given up.
 pub const COMPACT_PATIENCE: Duration = Duration::from_secs(300);
 /// How long compaction waits after a job that came to nothing.

@@ -145,6 +145,13 @@ fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Re
     )?;
     counter(out, "compactions", None, "Compactions that were committed", m.compactions.get())?;
     counter(out, "compacted", bytes, "Bytes of batches that compactions moved", m.compacted_bytes.get())?;
+    counter(
+        out,
+        "rewritten",
+        bytes,
+        "Bytes of batches that keyed compaction went through",
+        m.rewritten_bytes.get(),
+    )?;
     gauge(out, "wal_untrimmed", bytes, "Write-ahead log that is not registered yet", m.wal_bytes.get())?;
     gauge(out, "wal_untrimmed_objects", None, "The same in objects", m.wal_objects.get())?;
     gauge(out, "wal_in_flight", None, "Objects that are sent and not yet durable", m.in_flight.get())?;

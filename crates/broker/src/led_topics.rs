@@ -9,13 +9,13 @@ use crate::handlers::led::LedPartitions;
 use crate::keeper::Keeper;
 use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
-use crate::registrar::extents;
+use crate::registrar::Met;
 use crate::topic_config::TopicConfig;
 use futures::{StreamExt, stream};
 use levee_base::limits::{PARTITIONS_OPENING, RETENTION_EVERY, TOPICS_OPENING};
-use levee_base::{BrokerEpoch, Clock, HashMap, NodeId, Random, StreamId};
+use levee_base::{BrokerEpoch, Clock, NodeId, Random, StreamId};
 use levee_meta::{Answer, Command, Metadata, TopicId};
-use levee_store::{Extent, StreamStore};
+use levee_store::{Registered, StreamStore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -58,9 +58,8 @@ struct Found {
     stream: StreamId,
     leader: Option<BrokerEpoch>,
     leader_epoch: u32,
-    start: levee_base::Offset,
     /// `None` when an object is missing from the metadata.
-    extents: Option<Vec<Extent>>,
+    registered: Option<Registered>,
 }
 
 impl LedTopics {
@@ -102,9 +101,9 @@ impl LedTopics {
     /// Opens every topic there is, many partitions at a time whatever topic they are of.
     pub async fn open_all(&self) {
         let ids: Vec<TopicId> = self.metadata.view(|state| state.topics().map(|(id, _)| id).collect());
-        let (mut topics, mut partitions) = (Vec::new(), Vec::new());
+        let (mut topics, mut partitions, mut met) = (Vec::new(), Vec::new(), Met::default());
         for id in ids {
-            let Some((name, configs, found)) = self.found(id) else { continue };
+            let Some((name, configs, found)) = self.found(id, &mut met) else { continue };
             let (topic, config) = (topics.len(), LogConfig::from(TopicConfig::of(&configs)));
             partitions.extend(found.into_iter().map(|found| (topic, found, config)));
             topics.push(Topic { name: name.into(), id: id.0, configs, partitions: Vec::new() });
@@ -135,7 +134,7 @@ impl LedTopics {
     /// Opens what is not open of a topic, configures what is, and enters it into the table.
     async fn open(&self, id: TopicId) {
         let _turn = self.turn(id.0).await;
-        let Some((name, configs, partitions)) = self.found(id) else { return };
+        let Some((name, configs, partitions)) = self.found(id, &mut Met::default()) else { return };
         let config = LogConfig::from(TopicConfig::of(&configs));
         let before = self.table.by_id(id.0);
         let opened = stream::iter(partitions.into_iter().enumerate())
@@ -193,18 +192,16 @@ impl LedTopics {
         }
     }
 
-    fn found(&self, id: TopicId) -> Option<(String, BTreeMap<String, String>, Vec<Found>)> {
+    fn found(&self, id: TopicId, met: &mut Met) -> Option<(String, BTreeMap<String, String>, Vec<Found>)> {
         self.metadata.view(|state| {
             let topic = state.topic(id)?;
-            let mut met = HashMap::default();
             let partitions = topic.streams.iter().filter_map(|&stream| {
                 let found = state.stream(stream)?;
                 Some(Found {
                     stream,
                     leader: found.leader,
                     leader_epoch: found.leader_epoch,
-                    start: found.start,
-                    extents: extents(state, found, &mut met),
+                    registered: met.stream(state, found),
                 })
             });
             Some((topic.name.clone(), topic.configs.clone(), partitions.collect()))
@@ -213,15 +210,15 @@ impl LedTopics {
 
     /// Dropped before it returns, the stream stays open until it is opened anew: nothing can be appended to it.
     async fn open_partition(&self, found: Found, config: LogConfig) -> Partition {
-        let Found { stream, leader, leader_epoch, start, extents } = found;
+        let Found { stream, leader, leader_epoch, registered } = found;
         if leader != Some(self.epoch) {
             return Partition::Unavailable;
         }
-        let Some(extents) = extents else {
+        let Some(registered) = registered else {
             tracing::error!(%stream, "the metadata lacks an object of this stream; please report this");
             return Partition::Unavailable;
         };
-        self.store.open_stream(stream, leader_epoch, start, extents);
+        self.store.open_stream(stream, leader_epoch, registered);
         let epoch = i32::try_from(leader_epoch).unwrap_or(i32::MAX);
         match PartitionLog::open(self.store.clone(), stream, epoch, config, self.clock).await {
             Ok(log) => Partition::Here(Arc::new(log)),

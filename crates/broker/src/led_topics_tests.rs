@@ -129,7 +129,7 @@ async fn a_name_that_is_taken_anew_before_the_delete_was_seen_closes_the_old_str
 async fn a_topic_that_was_deleted_while_it_was_opened_is_not_entered() {
     let led = led().await;
     let id = create(&led, "a").await;
-    let (name, _, found) = led.found(id).unwrap();
+    let (name, _, found) = led.found(id, &mut Met::default()).unwrap();
     let mut partitions = Vec::new();
     for found in found {
         partitions.push(led.open_partition(found, LogConfig::default()).await);

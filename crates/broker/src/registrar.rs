@@ -1,11 +1,12 @@
 //! The store's words for objects and extents in the metadata's, and back: commits what the store asks for.
 
 use async_trait::async_trait;
-use levee_base::{BrokerEpoch, HashMap, Offset, StreamId};
+use levee_base::{BrokerEpoch, HashMap, StreamId};
 use levee_meta::state::Stream;
 use levee_meta::{Answer, Command, Metadata, ObjectId, ObjectName, State};
 use levee_store::{
-    Extent, NewExtent, NewObject, ObjectRef, Registrar, RegistrarError, Registration, Replacement, Trim,
+    Checkpoint, Extent, NewExtent, NewObject, ObjectRef, Registered, Registrar, RegistrarError, Registration,
+    Replacement, Trim,
 };
 use std::sync::Arc;
 
@@ -26,27 +27,35 @@ fn object(new: NewObject) -> levee_meta::NewObject {
     levee_meta::NewObject { number, total_bytes, index, extents, checkpoints }
 }
 
-/// The extents of a stream as the metadata has them. Objects that were met before are shared: a broker leads many
-/// streams with extents in the same ones. `None` when an object is missing from the metadata.
-pub(crate) fn extents(
-    state: &State,
-    stream: &Stream,
-    met: &mut HashMap<ObjectId, Arc<ObjectRef>>,
-) -> Option<Vec<Extent>> {
-    let extents = stream.extents().map(|extent| {
-        let object = match met.get(&extent.object) {
-            Some(object) => object.clone(),
-            None => {
-                let known = state.object(extent.object)?;
-                let (total_bytes, index) = (known.total_bytes, known.index.clone());
-                let object = Arc::new(ObjectRef { key: known.name.key(), total_bytes, index });
-                met.insert(extent.object, object.clone());
-                object
-            }
+/// Objects that were met before: a broker leads many streams with extents in the same ones.
+#[derive(Debug, Default)]
+pub(crate) struct Met(HashMap<ObjectId, Arc<ObjectRef>>);
+
+impl Met {
+    fn object(&mut self, state: &State, id: ObjectId) -> Option<Arc<ObjectRef>> {
+        if let Some(object) = self.0.get(&id) {
+            return Some(object.clone());
+        }
+        let known = state.object(id)?;
+        let (total_bytes, index) = (known.total_bytes, known.index.clone());
+        let object = Arc::new(ObjectRef { key: known.name.key(), total_bytes, index });
+        self.0.insert(id, object.clone());
+        Some(object)
+    }
+
+    /// A stream as the metadata has it. `None` when an object is missing from the metadata.
+    pub(crate) fn stream(&mut self, state: &State, stream: &Stream) -> Option<Registered> {
+        let extents = stream.extents().map(|extent| {
+            let object = self.object(state, extent.object)?;
+            Some(Extent { range: extent.range, bytes: extent.bytes, object })
+        });
+        let extents = extents.collect::<Option<_>>()?;
+        let checkpoint = match stream.checkpoint {
+            Some((offset, object)) => Some(Checkpoint { offset, object: self.object(state, object)? }),
+            None => None,
         };
-        Some(Extent { range: extent.range, bytes: extent.bytes, object })
-    });
-    extents.collect()
+        Some(Registered { start: stream.start, extents, checkpoint })
+    }
 }
 
 /// Commits to the cluster's metadata.
@@ -72,7 +81,7 @@ impl Registrar for MetadataRegistrar {
         self.commit(epoch, Command::TrimWal { epoch, to, objects, uploads }).await.map(drop)
     }
 
-    async fn replace(&self, replacement: Replacement) -> Result<(), RegistrarError> {
+    async fn replace(&self, replacement: Replacement) -> Result<u32, RegistrarError> {
         let Replacement { epoch, objects, replaced } = replacement;
         let parts = replaced.into_iter().map(|part| {
             let names = part.objects.iter().map(ObjectName::from_key).collect::<Option<Vec<_>>>();
@@ -82,17 +91,20 @@ impl Registrar for MetadataRegistrar {
         });
         let replaced = parts.collect::<Result<_, RegistrarError>>()?;
         let objects = objects.into_iter().map(object).collect();
-        self.commit(epoch, Command::Replace { objects, replaced }).await.map(drop)
+        match self.commit(epoch, Command::Replace { objects, replaced }).await? {
+            Answer::Replaced { left_out } => Ok(left_out),
+            answer => Err(RegistrarError::Refused(format!("a Replace was answered with {answer:?}"))),
+        }
     }
 
     async fn abandon(&self, epoch: BrokerEpoch, numbers: Vec<u64>) -> Result<(), RegistrarError> {
         self.commit(epoch, Command::Abandon { numbers }).await.map(drop)
     }
 
-    fn stream(&self, epoch: BrokerEpoch, stream: StreamId) -> Option<(Offset, Vec<Extent>)> {
+    fn stream(&self, epoch: BrokerEpoch, stream: StreamId) -> Option<Registered> {
         self.0.view(|state| {
             let known = state.stream(stream).filter(|known| known.leader == Some(epoch))?;
-            Some((known.start, extents(state, known, &mut HashMap::default())?))
+            Met::default().stream(state, known)
         })
     }
 }

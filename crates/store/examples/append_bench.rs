@@ -12,8 +12,8 @@ use levee_object::stores::folder::{FolderStore, file_system};
 use levee_object::{Key, Store};
 use levee_store::metrics::FLUSH_BUCKETS_US;
 use levee_store::{
-    AppendError, Extent, Metrics, NewBatch, Registrar, RegistrarError, Replacement, StreamStore, Trim,
-    WalOptions,
+    AppendError, Extent, Metrics, NewBatch, Registered, Registrar, RegistrarError, Replacement, StreamStore,
+    Trim, WalOptions,
 };
 use std::collections::VecDeque;
 use std::error::Error;
@@ -38,15 +38,15 @@ impl Registrar for Accepts {
         Ok(())
     }
 
-    async fn replace(&self, _: Replacement) -> Result<(), RegistrarError> {
-        Ok(())
+    async fn replace(&self, _: Replacement) -> Result<u32, RegistrarError> {
+        Ok(0)
     }
 
     async fn abandon(&self, _: BrokerEpoch, _: Vec<u64>) -> Result<(), RegistrarError> {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<(Offset, Vec<Extent>)> {
+    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
         None
     }
 }
@@ -118,7 +118,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         metrics.clone(),
     );
     for stream in 0..arguments.streams {
-        store.open_stream(StreamId(stream), 0, Offset(0), Vec::new());
+        store.open_stream(StreamId(stream), 0, Registered::default());
     }
     let bytes: Vec<u8> = (0..arguments.batch).map(|_| random.next_u64() as u8).collect();
     // As long as what the broker keeps of a batch: producer, epoch, sequence, timestamps, attributes.

@@ -20,8 +20,8 @@ use levee_object::stores::{Kind, Opened, open};
 use levee_object::{Key, Purpose};
 use levee_store::format::{BatchEntry, IndexBuilder};
 use levee_store::{
-    Cut, Extent, Metrics, NewExtent, ObjectRef, ReadOptions, Registrar, RegistrarError, Replacement,
-    StoreOptions, StreamStore, Trim, WalOptions,
+    Cut, Extent, Metrics, NewExtent, ObjectRef, ReadOptions, Registered, Registrar, RegistrarError,
+    Replacement, StoreOptions, StreamStore, Trim, WalOptions,
 };
 use std::error::Error;
 use std::sync::Arc;
@@ -76,7 +76,7 @@ impl Registrar for Nobody {
         Ok(())
     }
 
-    async fn replace(&self, _: Replacement) -> Result<(), RegistrarError> {
+    async fn replace(&self, _: Replacement) -> Result<u32, RegistrarError> {
         Err(RegistrarError::Unavailable("a benchmark of reading".into()))
     }
 
@@ -84,7 +84,7 @@ impl Registrar for Nobody {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<(Offset, Vec<Extent>)> {
+    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
         None
     }
 }
@@ -206,7 +206,11 @@ impl Bench {
         let store =
             StreamStore::open(ctx, BrokerEpoch(2), writer, Arc::new(Nobody), options, metrics.clone());
         for (stream, extents) in (0..).zip(&self.extents) {
-            store.open_stream(StreamId(stream), 0, Offset(0), extents.clone());
+            store.open_stream(
+                StreamId(stream),
+                0,
+                Registered { extents: extents.clone(), ..Registered::default() },
+            );
         }
         (store, metrics)
     }

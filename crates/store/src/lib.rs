@@ -9,6 +9,7 @@
 //! What doesn't belong here: who owns a stream and which objects are registered (metadata, behind
 //! [`Registrar`]), and what batches mean.
 
+mod backoff;
 mod buffer;
 mod cache;
 pub mod compact;
@@ -33,13 +34,13 @@ mod wal;
 mod watch;
 
 pub use cache::Cut;
-pub use compact::PlanOptions;
+pub use compact::{CompactError, Filter, PlanOptions, StoredBatch, Verdict};
 pub use metrics::Metrics;
 pub use read_options::{ReadOptions, StoreOptions};
 pub use recover::{RecoverError, Recovered, recover};
 pub use registrar::{
-    Extent, NewExtent, NewObject, ObjectRef, Registrar, RegistrarError, Registration, Replaced, Replacement,
-    Trim,
+    Checkpoint, Extent, NewExtent, NewObject, ObjectRef, Registered, Registrar, RegistrarError, Registration,
+    Replaced, Replacement, Trim,
 };
 pub use store::StreamStore;
 pub use types::{

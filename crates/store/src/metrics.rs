@@ -109,6 +109,8 @@ pub struct Metrics {
     pub compactions: Counter,
     /// Bytes of batches that they moved.
     pub compacted_bytes: Counter,
+    /// Bytes of batches that keyed compaction has gone through.
+    pub rewritten_bytes: Counter,
     /// Reads that were served from memory.
     pub tail_reads: Counter,
     /// Reads that went to the store.

@@ -3,6 +3,7 @@
 //! What doesn't belong here: how the metadata keeps that, and who leads a stream.
 
 use crate::format::{BlockKind, Index};
+use crate::open_object::SealedObject;
 use async_trait::async_trait;
 use levee_base::{BrokerEpoch, Offset, Slot, StreamId};
 use levee_object::Key;
@@ -28,6 +29,26 @@ pub struct Extent {
     /// Bytes of its batches.
     pub bytes: u64,
     /// The object, shared by all extents in it.
+    pub object: Arc<ObjectRef>,
+}
+
+/// What the metadata says of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Registered {
+    /// Where it begins.
+    pub start: Offset,
+    /// Where it lies, contiguous. Without any it ends where it begins.
+    pub extents: Vec<Extent>,
+    /// Its newest checkpoint.
+    pub checkpoint: Option<Checkpoint>,
+}
+
+/// Where a checkpoint of a stream is: what its owner knew of it, so that it need not replay what lies before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// As of which offset: all batches below count.
+    pub offset: Offset,
+    /// The object that holds it.
     pub object: Arc<ObjectRef>,
 }
 
@@ -121,6 +142,13 @@ pub struct NewObject {
     pub checkpoints: Vec<(StreamId, Offset)>,
 }
 
+impl NewObject {
+    pub(crate) fn of(number: u64, sealed: &SealedObject, extents: Vec<NewExtent>) -> Self {
+        let (total_bytes, index) = (sealed.bytes.len() as u64, sealed.index_range.clone());
+        Self { number, total_bytes, index, extents, checkpoints: Vec::new() }
+    }
+}
+
 /// The oldest durable objects of a write-ahead log, to be registered and trimmed in one commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Trim {
@@ -178,11 +206,11 @@ pub trait Registrar: Send + Sync + 'static {
     async fn trim(&self, trim: Trim) -> Result<(), RegistrarError>;
 
     /// Replaces parts of streams by other objects that hold the same offsets. A stream that is gone, or held by
-    /// other objects by now, is left out, and the rest goes on.
+    /// other objects by now, is left out, and the rest goes on. Returns how many parts were left out.
     ///
     /// # Errors
     /// See [`RegistrarError`].
-    async fn replace(&self, replacement: Replacement) -> Result<(), RegistrarError>;
+    async fn replace(&self, replacement: Replacement) -> Result<u32, RegistrarError>;
 
     /// The objects of these numbers of `epoch` will never be registered: they are garbage if they exist.
     ///
@@ -190,7 +218,6 @@ pub trait Registrar: Send + Sync + 'static {
     /// See [`RegistrarError`].
     async fn abandon(&self, epoch: BrokerEpoch, numbers: Vec<u64>) -> Result<(), RegistrarError>;
 
-    /// What the metadata says of a stream by now: where it begins, and its extents. `None` if it is gone or led by
-    /// another.
-    fn stream(&self, epoch: BrokerEpoch, stream: StreamId) -> Option<(Offset, Vec<Extent>)>;
+    /// What the metadata says of a stream by now. `None` if it is gone or led by another.
+    fn stream(&self, epoch: BrokerEpoch, stream: StreamId) -> Option<Registered>;
 }

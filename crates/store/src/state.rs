@@ -17,7 +17,7 @@ use crate::metrics::Metrics;
 use crate::open_object::{CutObject, OpenObject, SealedObject};
 use crate::pool::Pool;
 use crate::read::Cold;
-use crate::registrar::{Extent, NewExtent, NewObject, ObjectRef, Registration, Trim};
+use crate::registrar::{Extent, NewExtent, NewObject, ObjectRef, Registered, Registration, Trim};
 use crate::runs::Runs;
 use crate::stream::{Stream, TailBlock};
 use crate::types::{AppendError, NewBatch, ReadError, Run, Stopped, StreamEnds, WalOptions};
@@ -460,11 +460,32 @@ impl State {
     }
 
     /// What the metadata says of a stream by now.
-    pub(crate) fn resync(&mut self, stream: StreamId, start: Offset, extents: Vec<Extent>) {
+    pub(crate) fn resync(&mut self, stream: StreamId, registered: Registered) {
         if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.resync(start, extents);
+            stream.resync(registered);
             self.changes += 1;
         }
+    }
+
+    /// A stream was rewritten below `end`; see [`Stream::forget_tail`].
+    pub(crate) fn rewritten(&mut self, stream: StreamId, end: Offset) {
+        if let Some(stream) = self.streams.get_mut(&stream) {
+            stream.forget_tail(end);
+        }
+    }
+
+    /// Neighbouring extents of a stream, from the one that holds `from` on, that begin below `until`: `most` of them,
+    /// or fewer. `None` if it is not open.
+    pub(crate) fn stretch(
+        &self,
+        stream: StreamId,
+        from: Offset,
+        until: Offset,
+        most: usize,
+    ) -> Option<Vec<Extent>> {
+        let extents = self.streams.get(&stream)?.extents_from(from);
+        let below = extents.iter().take(most).take_while(|extent| extent.range.start < until);
+        Some(below.cloned().collect())
     }
 
     // Stopping.

@@ -36,7 +36,7 @@ impl Rig {
         let pool = Pool::new(size, options.buffer_bytes / size, Arc::default());
         let prefix = Key::new("wal/1").unwrap().join_number(7);
         let mut state = State::new(options, BrokerEpoch(7), prefix, pool.clone(), Arc::default());
-        state.open_stream(STREAM, Stream::new(0, Offset(0), Vec::new()));
+        state.open_stream(STREAM, Stream::new(0, Registered::default()));
         Self { state, pool, now: Clock::system().now() }
     }
 
@@ -266,7 +266,7 @@ fn a_stream_that_was_closed_gets_nothing_of_what_was_pending() {
     let mut rig = Rig::new(options());
     rig.append(100).unwrap();
     rig.state.close_stream(STREAM);
-    rig.state.open_stream(STREAM, Stream::new(1, Offset(0), Vec::new()));
+    rig.state.open_stream(STREAM, Stream::new(1, Registered::default()));
     assert!(rig.flush().is_empty());
     assert_eq!(rig.state.ends(STREAM).unwrap().durable, Offset(0));
 }

@@ -4,14 +4,14 @@
 //! abandons what is not durable, as a crash would; `shutdown` first for an orderly end.
 
 use crate::cache::{Flights, IndexCache, Lane, Lanes, Span, SpanCache, SpanKey};
-use crate::compact;
+use crate::compact::{self, PlanOptions};
 use crate::load::{Head, Loading};
 use crate::metrics::Metrics;
 use crate::pool::Pool;
 use crate::read_ahead::ReadAhead;
 use crate::read_options::StoreOptions;
 use crate::recover::RecoveredIndexes;
-use crate::registrar::{Extent, Registrar};
+use crate::registrar::{Registered, Registrar};
 use crate::state::State;
 use crate::stream::Stream;
 use crate::types::{AppendError, NewBatch, Stopped, StoreStatus, StreamEnds};
@@ -22,7 +22,7 @@ use crate::wal::{flusher, trimmer};
 use crate::watch::{WatchGuard, Watchers};
 use levee_base::limits::{COPIES_BYTES, INDEX_CACHE_BYTES, PAGE};
 use levee_base::{BrokerEpoch, Epoch, Offset, Slot, StreamId, WriterId};
-use levee_object::log::{LogContext, LogWriter, WriterOptions};
+use levee_object::log::{LogContext, LogWriter, Stamp, WriterOptions};
 use levee_object::{Key, Purpose};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -34,7 +34,9 @@ use tokio::task::AbortHandle;
 pub(crate) struct Shared {
     pub(crate) ctx: LogContext,
     pub(crate) epoch: BrokerEpoch,
-    pub(crate) writer: WriterId,
+    writer: WriterId,
+    pub(crate) registrar: Arc<dyn Registrar>,
+    pub(crate) compaction: PlanOptions,
     /// Where the objects are that this epoch gathers and compacts.
     pub(crate) data: Key,
     /// The number of the next one.
@@ -61,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) room: Arc<Notify>,
     /// Held while a trim, or another commit that changes extents, is under way.
     pub(crate) trims: tokio::sync::Mutex<()>,
+    /// Held while something is written anew: what it reads is in nobody else's hands.
+    pub(crate) compacting: tokio::sync::Mutex<()>,
 }
 
 impl Shared {
@@ -72,6 +76,12 @@ impl Shared {
     /// A number for an object that is gathered or compacted. Each is settled once: committed or abandoned.
     pub(crate) fn next_number(&self) -> u64 {
         self.next_number.fetch_add(1, Relaxed)
+    }
+
+    /// What such an object says of itself: as one of a log would, with its number for a slot.
+    pub(crate) fn stamp(&self, number: u64) -> Stamp {
+        let epoch = Epoch::from(self.epoch);
+        Stamp { cluster: self.ctx.cluster, epoch, slot: Slot(number), writer: self.writer }
     }
 
     pub(crate) fn is_stopped(&self) -> bool {
@@ -144,6 +154,9 @@ impl StreamStore {
             compact: Notify::new(),
             room,
             trims: tokio::sync::Mutex::default(),
+            compacting: tokio::sync::Mutex::default(),
+            registrar,
+            compaction: options.compaction,
             epoch,
             writer,
             data: data_prefix(epoch),
@@ -161,8 +174,8 @@ impl StreamStore {
         let tasks = [
             tokio::spawn(flusher::flush(shared.clone(), log, pacer)).abort_handle(),
             tokio::spawn(flusher::settle(shared.clone(), log_status)).abort_handle(),
-            tokio::spawn(trimmer::trim(shared.clone(), registrar.clone())).abort_handle(),
-            tokio::spawn(compact::compact(shared.clone(), registrar, options.compaction)).abort_handle(),
+            tokio::spawn(trimmer::trim(shared.clone())).abort_handle(),
+            tokio::spawn(compact::compact(shared.clone(), options.compaction)).abort_handle(),
         ];
         Arc::new(Self { shared, space, tasks })
     }
@@ -174,12 +187,12 @@ impl StreamStore {
         }
     }
 
-    /// Opens a stream that goes on at the end of its last extent, or at `start`.
+    /// Opens a stream that goes on at the end of its last extent, or where it begins.
     ///
     /// # Panics
-    /// When it is open already, or the extents are not contiguous or end before `start`.
-    pub fn open_stream(&self, stream: StreamId, leader_epoch: u32, start: Offset, extents: Vec<Extent>) {
-        let new = Stream::new(leader_epoch, start, extents);
+    /// When it is open already, or the extents are not contiguous or end before the start.
+    pub fn open_stream(&self, stream: StreamId, leader_epoch: u32, registered: Registered) {
+        let new = Stream::new(leader_epoch, registered);
         self.shared.state().open_stream(stream, new);
         self.shared.compact.notify_one();
     }

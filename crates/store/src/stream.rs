@@ -1,7 +1,7 @@
 //! What is known of one open stream: its offsets, the registered objects that hold it, and where its newest
 //! part lies in memory. Pure.
 
-use crate::registrar::Extent;
+use crate::registrar::{Checkpoint, Extent, Registered};
 use crate::types::StreamEnds;
 use levee_base::{Offset, Slot};
 use std::collections::VecDeque;
@@ -31,16 +31,19 @@ pub(crate) struct Stream {
     /// Where the registered part ends.
     pub(crate) registered: Offset,
     pub(crate) extents: Vec<Extent>,
+    /// The newest one.
+    pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) tail: VecDeque<TailBlock>,
 }
 
 impl Stream {
-    pub(crate) fn new(leader_epoch: u32, start: Offset, extents: Vec<Extent>) -> Self {
+    pub(crate) fn new(leader_epoch: u32, registered: Registered) -> Self {
+        let Registered { start, extents, checkpoint } = registered;
         let end = extents.last().map_or(start, |extent| extent.range.end);
         assert!(start <= end, "a stream starts before its end");
         assert_contiguous(&extents);
         let tail = VecDeque::new();
-        Self { leader_epoch, start, durable: end, appended: end, registered: end, extents, tail }
+        Self { leader_epoch, start, durable: end, appended: end, registered: end, extents, checkpoint, tail }
     }
 
     pub(crate) fn ends(&self) -> StreamEnds {
@@ -106,7 +109,8 @@ impl Stream {
     }
 
     /// What the metadata says of it by now: perhaps more than was registered here, perhaps other objects.
-    pub(crate) fn resync(&mut self, start: Offset, extents: Vec<Extent>) {
+    pub(crate) fn resync(&mut self, registered: Registered) {
+        let Registered { start, extents, checkpoint } = registered;
         assert_contiguous(&extents);
         let end = extents.last().map_or(self.registered, |extent| extent.range.end);
         assert!(
@@ -115,8 +119,17 @@ impl Stream {
         );
         self.registered = end;
         self.extents = extents;
+        self.checkpoint = checkpoint;
         let start = start.max(self.start);
         self.advance_start(start);
+    }
+
+    /// What is in memory of the registered part below `end` is not what is registered any more: reads go to the store.
+    pub(crate) fn forget_tail(&mut self, end: Offset) {
+        let end = end.min(self.registered);
+        while self.tail.front().is_some_and(|block| block.offsets.end <= end) {
+            self.tail.pop_front();
+        }
     }
 
     /// Its oldest blocks in memory are of an object that goes.

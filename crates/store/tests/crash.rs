@@ -181,7 +181,7 @@ async fn live(store: Arc<dyn Store>, clock: Clock, random: Random, lives: u32, l
     for life in 0..lives {
         let (epoch, store) = open(&ctx, &meta, small_options());
         for stream in (0..STREAMS).map(StreamId) {
-            store.open_stream(stream, life, Offset(0), meta.extents(stream));
+            store.open_stream(stream, life, meta.registered(stream));
         }
         // Without them every index is read again, and small objects whole.
         if let Some(indexes) = indexes.take_if(|_| random.chance(0.5)) {

@@ -12,7 +12,9 @@ use levee_object::stores::faulty::{FaultPlan, Faulty, Latency};
 use levee_object::stores::memory::MemoryStore;
 use levee_object::stores::metered::{Metered, Operation};
 use levee_object::{Key, Page, Purpose, Result, Store};
-use levee_store::{Cut, Extent, Metrics, ReadError, ReadOptions, StoreOptions, StreamStore, WalOptions};
+use levee_store::{
+    Cut, Extent, Metrics, ReadError, ReadOptions, Registered, StoreOptions, StreamStore, WalOptions,
+};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
@@ -54,7 +56,7 @@ impl Rig {
         for of_one in extents.chunk_by(|a, b| a.0 == b.0) {
             let start = of_one[0].1.range.start;
             let extents = of_one.iter().map(|(_, extent)| extent.clone()).collect();
-            self.store.open_stream(of_one[0].0, 0, start, extents);
+            self.store.open_stream(of_one[0].0, 0, Registered { start, extents, checkpoint: None });
         }
     }
 

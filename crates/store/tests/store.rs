@@ -12,8 +12,8 @@ use levee_object::stores::metered::{Metered, Operation};
 use levee_object::{Purpose, Store};
 use levee_store::format::{Index, ObjectHeader};
 use levee_store::{
-    AppendError, Extent, Metrics, NewBatch, ReadError, RecoverError, Registrar, RegistrarError, Replacement,
-    Stopped, StreamStore, Trim, recover,
+    AppendError, Metrics, NewBatch, ReadError, RecoverError, Registered, Registrar, RegistrarError,
+    Replacement, Stopped, StreamStore, Trim, recover,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ async fn durable(store: &StreamStore, slot: Slot) {
 async fn one_lone_append_is_one_object_at_once() {
     let (objects, ctx) = memory();
     let (epoch, store) = open(&ctx, &Meta::new(&ctx), small_options());
-    store.open_stream(STREAM, 4, Offset(0), Vec::new());
+    store.open_stream(STREAM, 4, Registered::default());
     let before = ctx.clock.now();
     let slot = append(&store, STREAM, b"batch").unwrap();
     durable(&store, slot).await;
@@ -65,7 +65,7 @@ async fn appends_within_a_pace_share_an_object() {
     let (_, ctx) = memory();
     let (_, store) = open(&ctx, &Meta::new(&ctx), small_options());
     for stream in 0..4 {
-        store.open_stream(StreamId(stream), 0, Offset(0), Vec::new());
+        store.open_stream(StreamId(stream), 0, Registered::default());
     }
     durable(&store, append(&store, StreamId(0), b"first").unwrap()).await;
     let slots: Vec<_> = (0..4).map(|stream| append(&store, StreamId(stream), b"later").unwrap()).collect();
@@ -78,7 +78,7 @@ async fn watchers_hear_of_their_streams_and_of_the_end() {
     let (_, ctx) = memory();
     let (epoch, store) = open(&ctx, &Meta::new(&ctx), small_options());
     for stream in 0..3 {
-        store.open_stream(StreamId(stream), 0, Offset(0), Vec::new());
+        store.open_stream(StreamId(stream), 0, Registered::default());
     }
     let (ours, others) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let _ours = store.watch(&[StreamId(0), StreamId(1)], &ours);
@@ -100,7 +100,7 @@ async fn watchers_hear_of_their_streams_and_of_the_end() {
 async fn what_was_pending_when_the_epoch_was_fenced_is_never_seen() {
     let (_, ctx) = memory();
     let (epoch, store) = open(&ctx, &Meta::new(&ctx), small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     durable(&store, append(&store, STREAM, b"kept").unwrap()).await;
     let recovered = recover(&ctx, epoch, Slot(0), ctx.random.writer_id()).await.unwrap();
     assert_eq!((recovered.fence, recovered.objects.len()), (Slot(1), 1));
@@ -120,7 +120,7 @@ async fn a_shutdown_makes_everything_durable_and_takes_nothing_more() {
     let (_, ctx) = memory();
     let meta = Meta::new(&ctx);
     let (epoch, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     for n in 0..50 {
         append(&store, STREAM, &[n; 3_000]).unwrap();
     }
@@ -139,7 +139,7 @@ async fn first_life(batches: u8) -> (Arc<Copies>, LogContext, Arc<Meta>) {
     let (objects, ctx) = memory();
     let meta = Meta::new(&ctx);
     let (epoch, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     for n in 0..batches {
         durable(&store, append(&store, STREAM, &[n; 5_000]).unwrap()).await;
     }
@@ -172,7 +172,7 @@ async fn a_missing_or_corrupt_object_fails_its_reads_only() {
     index[at] ^= 1;
     replace(2, Some(index)).await;
     let (_, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 1, Offset(0), extents.clone());
+    store.open_stream(STREAM, 1, Registered { extents: extents.clone(), ..Registered::default() });
     let read = |n: u64| store.read(STREAM, Offset(n), 10, true);
     let named = |key: &levee_object::Key, n: usize| assert_eq!(key, &extents[n].object.key);
     match read(0).await.unwrap_err() {
@@ -195,7 +195,7 @@ async fn a_small_part_of_a_cold_block_does_not_keep_the_block() {
     let (_objects, ctx) = memory();
     let meta = Meta::new(&ctx);
     let (epoch, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     // The first goes at once, the others within a pace and so as one block.
     for n in 0..11 {
         append(&store, STREAM, &[n; 2_000]).unwrap();
@@ -204,7 +204,7 @@ async fn a_small_part_of_a_cold_block_does_not_keep_the_block() {
     let recovered = recover(&ctx, epoch, meta.trim_point(), ctx.random.writer_id()).await.unwrap();
     meta.close(epoch, &recovered);
     let (_, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 1, Offset(0), meta.extents(STREAM));
+    store.open_stream(STREAM, 1, meta.registered(STREAM));
     let read = async |max_bytes| store.read(STREAM, Offset(5), max_bytes, true).await.unwrap();
     // What the store in memory keeps is shared with whoever has a slice of it.
     let small = read(2_000).await;
@@ -223,7 +223,7 @@ async fn another_objects_index_does_not_pass_for_ones_own() {
     objects.delete(&extents[0].object.key, Purpose::Inspect).await.unwrap();
     objects.create(&extents[0].object.key, other, Purpose::Inspect).await.unwrap();
     let (_, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 1, Offset(0), extents);
+    store.open_stream(STREAM, 1, Registered { extents, ..Registered::default() });
     let error = store.read(STREAM, Offset(0), 10, true).await.unwrap_err();
     assert!(matches!(error, ReadError::Corrupt { .. }), "{error}");
 }
@@ -233,7 +233,7 @@ async fn recovery_names_a_corrupt_object_and_a_gap() {
     let (objects, ctx) = memory();
     let meta = Meta::new(&ctx);
     let (epoch, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     for n in 0..3 {
         durable(&store, append(&store, STREAM, &[n; 100]).unwrap()).await;
     }
@@ -253,10 +253,10 @@ async fn recovery_names_a_corrupt_object_and_a_gap() {
     drop(twice);
     let meta = Meta::new(&clash);
     let (epoch, store) = open(&clash, &meta, small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     durable(&store, append(&store, STREAM, b"one").unwrap()).await;
     store.close_stream(STREAM);
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     let slot = append(&store, STREAM, b"two").unwrap();
     durable(&store, slot).await;
     let error = recover(&clash, epoch, Slot(0), clash.random.writer_id()).await.unwrap_err();
@@ -283,7 +283,7 @@ async fn what_recovery_read_is_not_read_again_to_open_streams() {
     let ctx = LogContext { store: metered.clone(), ..ctx };
     let meta = Meta::new(&ctx);
     let (epoch, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     for n in 0..5 {
         durable(&store, append(&store, STREAM, &[n; 100]).unwrap()).await;
     }
@@ -291,7 +291,7 @@ async fn what_recovery_read_is_not_read_again_to_open_streams() {
     let recovered = recover(&ctx, epoch, meta.trim_point(), ctx.random.writer_id()).await.unwrap();
     meta.close(epoch, &recovered);
     let (_, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 1, Offset(0), meta.extents(STREAM));
+    store.open_stream(STREAM, 1, meta.registered(STREAM));
     store.keep_indexes(recovered.indexes);
     let before = gets(&metered);
     let mut batches = 0;
@@ -313,7 +313,7 @@ impl Registrar for No {
         }
     }
 
-    async fn replace(&self, _: Replacement) -> Result<(), RegistrarError> {
+    async fn replace(&self, _: Replacement) -> Result<u32, RegistrarError> {
         std::future::pending().await
     }
 
@@ -321,7 +321,7 @@ impl Registrar for No {
         std::future::pending().await
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<(Offset, Vec<Extent>)> {
+    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
         None
     }
 }
@@ -332,7 +332,7 @@ async fn fill(ctx: &LogContext, registrar: No) -> Arc<StreamStore> {
     let epoch = levee_base::BrokerEpoch(5);
     let store =
         StreamStore::open(ctx.clone(), epoch, writer, Arc::new(registrar), small_options(), metrics.clone());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     while let Ok(slot) = append(&store, STREAM, &[0; 2_000]) {
         let mut status = store.status();
         status.wait_for(|status| status.durable > slot || status.stopped.is_some()).await.unwrap();
@@ -360,7 +360,7 @@ async fn a_registrar_that_is_away_for_a_while_is_waited_for() {
     let meta = Meta::new(&ctx);
     meta.fail_trims(5);
     let (_, store) = open(&ctx, &meta, small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     for n in 0..100u64 {
         let slot = loop {
             match append(&store, STREAM, &[n as u8; 2_000]) {

@@ -7,9 +7,9 @@ mod support;
 use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::limits::OBJECT_HEAD_BYTES;
-use levee_base::{Clock, Offset, Random, Slot, StreamId};
+use levee_base::{Clock, Random, Slot, StreamId};
 use levee_object::{Error, ErrorKind, Key, Page, Purpose, Result, Store};
-use levee_store::{AppendError, NewBatch, StreamStore, recover};
+use levee_store::{AppendError, NewBatch, Registered, StreamStore, recover};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -87,7 +87,7 @@ async fn a_disk_that_was_full_once_is_asked_again_though_nothing_is_in_flight() 
     let objects = Arc::new(Troubled::default());
     let ctx = context(objects.clone(), Clock::simulated(0), Random::seeded(3));
     let (_, store) = open(&ctx, &Meta::new(&ctx), small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
 
     objects.landed.store(1, Ordering::Relaxed);
     durable(&store, append(&store, b"landed").unwrap()).await;
@@ -111,7 +111,7 @@ async fn a_recovery_waits_for_a_store_that_fails_while_indexes_are_read() {
     let objects = Arc::new(Troubled::default());
     let ctx = context(objects.clone(), Clock::simulated(0), Random::seeded(4));
     let (epoch, store) = open(&ctx, &Meta::new(&ctx), small_options());
-    store.open_stream(STREAM, 0, Offset(0), Vec::new());
+    store.open_stream(STREAM, 0, Registered::default());
     durable(&store, append(&store, &vec![7; OBJECT_HEAD_BYTES + 1]).unwrap()).await;
     drop(store);
     objects.unreadable.store(20, Ordering::Relaxed);

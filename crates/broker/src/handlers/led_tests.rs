@@ -19,8 +19,8 @@ use levee_object::stores::faulty::{FaultPlan, Faulty, Latency};
 use levee_object::stores::memory::MemoryStore;
 use levee_object::stores::resilient::{Resilient, RetryPolicy};
 use levee_store::{
-    Extent, Metrics, NewObject, ObjectRef, Registrar, RegistrarError, Registration, Replacement, StreamStore,
-    Trim, WalOptions,
+    Extent, Metrics, NewObject, ObjectRef, Registered, Registrar, RegistrarError, Registration, Replacement,
+    StreamStore, Trim, WalOptions,
 };
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Mutex;
@@ -66,7 +66,7 @@ impl Registrar for Extents {
         Ok(())
     }
 
-    async fn replace(&self, _: Replacement) -> Result<(), RegistrarError> {
+    async fn replace(&self, _: Replacement) -> Result<u32, RegistrarError> {
         Err(RegistrarError::Unavailable("nothing is compacted here".to_owned()))
     }
 
@@ -74,7 +74,7 @@ impl Registrar for Extents {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<(Offset, Vec<Extent>)> {
+    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
         None
     }
 }
@@ -103,7 +103,11 @@ impl Broker {
         let options = WalOptions::folder();
         let store = StreamStore::open(ctx.clone(), epoch, writer, extents.clone(), options, metrics);
         let leader_epoch = u32::try_from(epoch.0).unwrap();
-        store.open_stream(STREAM, leader_epoch, Offset::ZERO, extents.kept.lock().unwrap().clone());
+        store.open_stream(
+            STREAM,
+            leader_epoch,
+            Registered { extents: extents.kept.lock().unwrap().clone(), ..Registered::default() },
+        );
         let config = LogConfig::default();
         let epoch_number = i32::try_from(epoch.0).unwrap();
         let log = PartitionLog::open(store.clone(), STREAM, epoch_number, config, ctx.clock).await.unwrap();

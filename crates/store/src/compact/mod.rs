@@ -12,13 +12,52 @@
 //! the metadata, and what was written of it is garbage. A job that fails on an object that is missing or corrupt is
 //! given up, and its streams are passed over by this process from then on: the reads that need the object say so.
 //!
-//! Bounds: one job at a time, whose objects are made one after the other in `COPIES_BYTES`; what is read is bounded by
+//! Going through a stream to keep only some of it (`rewrite`) is the same, with a filter in between.
+//!
+//! Bounds: one job or stretch at a time, whose objects are made one after the other in `COPIES_BYTES`; what is read is bounded by
 //! `COMPACT_READ_BYTES` a request and paced to `COMPACT_BYTES_PER_SECOND`.
 //!
 //! Cancellation: dropped, it is a crash.
 
+mod blocks;
 pub mod plan;
+mod rewrite;
 mod run;
+mod writer;
 
 pub use plan::PlanOptions;
+pub use rewrite::{Filter, StoredBatch, Verdict};
 pub(crate) use run::compact;
+
+use crate::store::Shared;
+use crate::types::ReadError;
+use levee_base::StreamId;
+use levee_base::clock::Instant;
+use levee_base::limits::COMPACT_BYTES_PER_SECOND;
+use std::time::Duration;
+
+/// Why writing a part of a stream anew came to nothing. All is as it was before.
+#[derive(Debug, thiserror::Error)]
+pub enum CompactError {
+    /// A stream's object can't be read.
+    #[error("stream {0} can't be read: {1}")]
+    Unreadable(StreamId, ReadError),
+    /// The store has not answered for long.
+    #[error("the store does not answer reads")]
+    Silent,
+    /// There is no room for new objects on the store's disk, or in memory.
+    #[error("there is no room for new objects")]
+    NoRoom,
+    /// The stream was closed meanwhile, or is held by other objects by now.
+    #[error("the stream has changed meanwhile")]
+    Changed,
+    /// The store of streams has stopped.
+    #[error("the stream store has stopped")]
+    Stopped,
+}
+
+/// Waits for as long as moving so many bytes may take at least.
+async fn pace(shared: &Shared, began: Instant, bytes: u64) {
+    let due = Duration::from_secs_f64(bytes as f64 / COMPACT_BYTES_PER_SECOND as f64);
+    shared.ctx.clock.sleep_until(began + due).await;
+}

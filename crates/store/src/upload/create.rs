@@ -3,9 +3,11 @@
 //! Only 2xx means created. A name that is taken was taken by an earlier try, whose answer was lost: the header says so.
 //! The same bytes are sent until the store answers.
 
+use crate::backoff::Backoff;
 use crate::store::Shared;
+use crate::types::Stopped;
 use bytes::Bytes;
-use levee_base::limits::{LOG_HEADER_BYTES, TRIM_BACKOFF_MAX, TRIM_BACKOFF_MIN};
+use levee_base::limits::LOG_HEADER_BYTES;
 use levee_object::{ErrorKind, Key, Purpose};
 
 /// What came of it.
@@ -15,16 +17,15 @@ pub(crate) enum Created {
     Yes,
     /// The disk has no room. It may be there all the same.
     NoSpace,
-    /// Another's object has its name: two processes have the same broker epoch, or somebody wrote into the bucket.
-    Foreign,
-    /// The store of streams has stopped.
+    /// The store of streams has stopped: before, or because another's object has this name. Then two processes have the
+    /// same broker epoch, or somebody wrote into the bucket.
     Stopped,
 }
 
 /// Creates `key`, which only this process names, with `bytes`.
 pub(crate) async fn create(shared: &Shared, key: &Key, bytes: &Bytes, purpose: Purpose) -> Created {
     let store = &shared.ctx.store;
-    let mut wait = TRIM_BACKOFF_MIN;
+    let mut backoff = Backoff::new(shared.ctx.clock);
     loop {
         let error = match store.create(key, bytes.clone(), purpose).await {
             Ok(()) => break,
@@ -36,21 +37,21 @@ pub(crate) async fn create(shared: &Shared, key: &Key, bytes: &Bytes, purpose: P
                 Ok(head) if head == bytes.slice(..LOG_HEADER_BYTES) => break,
                 Ok(_) => {
                     tracing::error!(%key, "another process has written an object of this broker's name");
-                    return Created::Foreign;
+                    shared.stop(Stopped::Refused(format!("{key} is another process's object")));
+                    return Created::Stopped;
                 }
                 Err(_) => {}
             }
         }
-        if wait == TRIM_BACKOFF_MIN {
+        if backoff.is_first() {
             tracing::warn!(%key, %error, "creating an object failed; trying until the store answers");
         }
         if shared.is_stopped() {
             return Created::Stopped;
         }
-        shared.ctx.clock.sleep(wait).await;
-        wait = (wait * 2).min(TRIM_BACKOFF_MAX);
+        backoff.wait().await;
     }
-    if wait > TRIM_BACKOFF_MIN {
+    if !backoff.is_first() {
         tracing::info!(%key, "the object was created at last");
     }
     Created::Yes

@@ -6,8 +6,8 @@ use crate::open_object::{OpenObject, SealedObject};
 use crate::pool::Pool;
 use crate::registrar::{NewExtent, NewObject};
 use crate::types::NewBatch;
+use levee_base::BrokerEpoch;
 use levee_base::limits::{COPY_STEP_BYTES, OBJECT_HEADER_BYTES};
-use levee_base::{BrokerEpoch, ClusterId, Epoch, Slot, WriterId};
 use levee_object::Key;
 use levee_object::log::Stamp;
 
@@ -18,11 +18,6 @@ use levee_object::log::Stamp;
 #[must_use]
 pub fn data_prefix(epoch: BrokerEpoch) -> Key {
     Key::new("data").expect("a word makes a key").join_number(epoch.0)
-}
-
-/// What an object says of itself: as one of a log would, with its number for a slot.
-pub(crate) fn stamp(cluster: ClusterId, epoch: BrokerEpoch, number: u64, writer: WriterId) -> Stamp {
-    Stamp { cluster, epoch: Epoch::from(epoch), slot: Slot(number), writer }
 }
 
 /// Copies what `gathered` says into one object, sorted by stream. Gives way to others between the copying of parts.
@@ -58,12 +53,6 @@ pub(crate) async fn make(
         }
     }
     let sealed = object.cut().0.seal(ObjectKind::Level1, stamp);
-    let new = NewObject {
-        number,
-        total_bytes: sealed.bytes.len() as u64,
-        index: sealed.index_range.clone(),
-        extents: NewExtent::all_of(&sealed.index),
-        checkpoints: Vec::new(),
-    };
+    let new = NewObject::of(number, &sealed, NewExtent::all_of(&sealed.index));
     Some((new, sealed))
 }

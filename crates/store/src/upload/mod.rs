@@ -21,4 +21,4 @@ mod make;
 pub(crate) use create::{Created, create};
 pub(crate) use gather::{Gathered, Source};
 pub use make::data_prefix;
-pub(crate) use make::{make, stamp};
+pub(crate) use make::make;

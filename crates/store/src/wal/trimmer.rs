@@ -7,17 +7,15 @@
 //! below it registered. An unavailable registrar is tried for ever, and the limits slow the producers; a refusal
 //! means that this epoch is out, and stops the store.
 
-use crate::registrar::{NewObject, Registrar, RegistrarError, Trim};
+use crate::registrar::{NewObject, Trim};
 use crate::state::{NextTrim, Window};
 use crate::store::Shared;
-use crate::types::Stopped;
-use crate::upload::{Created, create, make, stamp};
-use levee_base::limits::{TRIM_BACKOFF_MAX, TRIM_BACKOFF_MIN};
+use crate::upload::{Created, create, make};
 use levee_object::Purpose;
 use std::sync::Arc;
 
 /// Trims until the store stops.
-pub(crate) async fn trim(shared: Arc<Shared>, registrar: Arc<dyn Registrar>) {
+pub(crate) async fn trim(shared: Arc<Shared>) {
     let clock = shared.ctx.clock;
     let mut gave_up = Vec::new();
     while !shared.is_stopped() {
@@ -39,7 +37,8 @@ pub(crate) async fn trim(shared: Arc<Shared>, registrar: Arc<dyn Registrar>) {
             }
         };
         let Some(next) = prepare(&shared, window, &mut gave_up).await else { return };
-        if !commit(&shared, &*registrar, &next).await {
+        let committed = shared.committed("a trim", || shared.registrar.trim(next.clone())).await;
+        if committed.is_none() {
             return;
         }
         {
@@ -49,7 +48,7 @@ pub(crate) async fn trim(shared: Arc<Shared>, registrar: Arc<dyn Registrar>) {
         }
         shared.room.notify_waiters();
         shared.compact.notify_one();
-        if !gave_up.is_empty() && registrar.abandon(shared.epoch, gave_up.clone()).await.is_ok() {
+        if !gave_up.is_empty() && shared.registrar.abandon(shared.epoch, gave_up.clone()).await.is_ok() {
             gave_up.clear();
         }
     }
@@ -61,8 +60,7 @@ async fn prepare(shared: &Shared, window: Window, gave_up: &mut Vec<u64>) -> Opt
     let mut uploads: Vec<NewObject> = Vec::new();
     if !gathered.parts.is_empty() {
         let number = shared.next_number();
-        let stamp = stamp(shared.ctx.cluster, shared.epoch, number, shared.writer);
-        match make(&gathered, &stamp, &shared.copies).await {
+        match make(&gathered, &shared.stamp(number), &shared.copies).await {
             Some((new, sealed)) => {
                 let key = shared.data.join_number(number);
                 match create(shared, &key, &sealed.bytes, Purpose::Upload).await {
@@ -73,10 +71,6 @@ async fn prepare(shared: &Shared, window: Window, gave_up: &mut Vec<u64>) -> Opt
                         uploads.push(new);
                     }
                     Created::NoSpace => {}
-                    Created::Foreign => {
-                        shared.stop(Stopped::Refused(format!("{key} is another process's object")));
-                        return None;
-                    }
                     Created::Stopped => return None,
                 }
             }
@@ -88,39 +82,4 @@ async fn prepare(shared: &Shared, window: Window, gave_up: &mut Vec<u64>) -> Opt
         }
     }
     Some(Trim { epoch: shared.epoch, to, objects: gathered.objects, uploads })
-}
-
-/// Whether the trim is committed; if not, the store has stopped.
-async fn commit(shared: &Shared, registrar: &dyn Registrar, trim: &Trim) -> bool {
-    let mut wait = TRIM_BACKOFF_MIN;
-    loop {
-        match registrar.trim(trim.clone()).await {
-            Ok(()) => {
-                if wait > TRIM_BACKOFF_MIN {
-                    tracing::info!(epoch = trim.epoch.0, to = trim.to.0, "the trim was committed at last");
-                }
-                return true;
-            }
-            Err(RegistrarError::Refused(reason)) => {
-                tracing::warn!(
-                    epoch = trim.epoch.0,
-                    to = trim.to.0,
-                    reason,
-                    "a trim was refused; the store stops"
-                );
-                shared.stop(Stopped::Refused(reason));
-                return false;
-            }
-            Err(error @ RegistrarError::Unavailable(_)) => {
-                if wait == TRIM_BACKOFF_MIN {
-                    tracing::warn!(epoch = trim.epoch.0, to = trim.to.0, %error, "trying until it is");
-                }
-            }
-        }
-        if shared.is_stopped() {
-            return false;
-        }
-        shared.ctx.clock.sleep(wait).await;
-        wait = (wait * 2).min(TRIM_BACKOFF_MAX);
-    }
 }

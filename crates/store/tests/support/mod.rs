@@ -12,8 +12,8 @@ use levee_object::log::LogContext;
 use levee_object::stores::memory::MemoryStore;
 use levee_object::{Key, Page, Purpose, Result, Store};
 use levee_store::{
-    Extent, Metrics, NewExtent, NewObject, ObjectRef, PlanOptions, Recovered, Registrar, RegistrarError,
-    Registration, Replaced, Replacement, StreamStore, Trim, WalOptions,
+    Extent, Metrics, NewExtent, NewObject, ObjectRef, PlanOptions, Recovered, Registered, Registrar,
+    RegistrarError, Registration, Replaced, Replacement, StreamStore, Trim, WalOptions,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -61,6 +61,12 @@ impl Meta {
 
     pub fn extents(&self, stream: StreamId) -> Vec<Extent> {
         self.0.lock().unwrap().extents.get(&stream).cloned().unwrap_or_default()
+    }
+
+    pub fn registered(&self, stream: StreamId) -> Registered {
+        let extents = self.extents(stream);
+        let start = extents.first().map_or(Offset(0), |first| first.range.start);
+        Registered { start, extents, checkpoint: None }
     }
 
     pub fn fail_trims(&self, times: u32) {
@@ -145,7 +151,7 @@ impl Registrar for Meta {
         }
     }
 
-    async fn replace(&self, replacement: Replacement) -> std::result::Result<(), RegistrarError> {
+    async fn replace(&self, replacement: Replacement) -> std::result::Result<u32, RegistrarError> {
         let mut meta = self.0.lock().unwrap();
         if meta.open.is_none_or(|(epoch, _)| epoch != replacement.epoch) {
             return Err(RegistrarError::Refused("the epoch is out".into()));
@@ -174,7 +180,7 @@ impl Registrar for Meta {
         let garbage: Vec<Key> = replaced_keys.into_iter().filter(|key| !held(key)).collect();
         meta.garbage.extend(garbage);
         meta.replacements += 1;
-        Ok(())
+        Ok(0)
     }
 
     async fn abandon(
@@ -189,9 +195,8 @@ impl Registrar for Meta {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, stream: StreamId) -> Option<(Offset, Vec<Extent>)> {
-        let extents = self.extents(stream);
-        Some((extents.first().map_or(Offset(0), |first| first.range.start), extents))
+    fn stream(&self, _: BrokerEpoch, stream: StreamId) -> Option<Registered> {
+        Some(self.registered(stream))
     }
 }
 

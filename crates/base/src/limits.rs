@@ -315,6 +315,8 @@ pub const DELETE_RECORDS_WAIT_MIN: Duration = Duration::from_secs(5);
 /// Batches that one look-up by time opens. A batch whose header promises a timestamp that none of its records
 /// has sends it on to the next; after as many, the last one's first offset is the answer.
 pub const LOOK_UP_BATCHES: usize = 8;
+/// How often keyed compaction looks for something to do (Kafka's `log.cleaner.backoff.ms`).
+pub const CLEANER_BACKOFF: Duration = Duration::from_secs(15);
 /// Keys that one pass of keyed compaction tells apart, in 27 bytes each: what is dirty beyond them waits for the next.
 pub const CLEANER_MAP_KEYS: usize = 2_500_000;
 /// Keys of one batch that are held while it isn't known yet whether all of it can be read; of a batch with more, the

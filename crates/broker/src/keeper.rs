@@ -52,7 +52,7 @@ impl LedTopics {
     /// Looks after retention until dropped.
     pub(crate) async fn retain(&self) {
         loop {
-            self.clock.sleep(self.retention_every).await;
+            self.clock.sleep(self.intervals.retention).await;
             self.retain_once().await;
         }
     }

@@ -12,7 +12,7 @@ use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic
 use crate::registrar::Met;
 use crate::topic_config::TopicConfig;
 use futures::{StreamExt, stream};
-use levee_base::limits::{PARTITIONS_OPENING, RETENTION_EVERY, TOPICS_OPENING};
+use levee_base::limits::{CLEANER_BACKOFF, PARTITIONS_OPENING, RETENTION_EVERY, TOPICS_OPENING};
 use levee_base::{BrokerEpoch, Clock, NodeId, Random, StreamId};
 use levee_meta::{Answer, Command, Metadata, TopicId};
 use levee_store::{Registered, StreamStore};
@@ -46,11 +46,26 @@ pub struct LedTopics {
     pub(crate) table: Arc<PartitionTable>,
     pub(crate) starts: Arc<dyn Starts>,
     pub(crate) clock: Clock,
-    pub(crate) retention_every: Duration,
+    pub(crate) intervals: Intervals,
     random: Random,
     producer_ids: Mutex<Range<u64>>,
     /// Who changes what is open of a topic.
     turns: Mutex<BTreeMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+/// How often the partitions are looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Intervals {
+    /// Retention: Kafka's `log.retention.check.interval.ms`.
+    pub retention: Duration,
+    /// Keyed compaction, when there was nothing to do: Kafka's `log.cleaner.backoff.ms`.
+    pub cleaner: Duration,
+}
+
+impl Default for Intervals {
+    fn default() -> Self {
+        Self { retention: RETENTION_EVERY, cleaner: CLEANER_BACKOFF }
+    }
 }
 
 /// What the metadata says of a partition.
@@ -85,17 +100,17 @@ impl LedTopics {
             table,
             starts,
             clock,
-            retention_every: RETENTION_EVERY,
+            intervals: Intervals::default(),
             random,
             producer_ids: Mutex::default(),
             turns: Mutex::default(),
         }
     }
 
-    /// Which looks after retention so often.
+    /// Which looks after its partitions so often.
     #[must_use]
-    pub fn retaining_every(self, retention_every: Duration) -> Self {
-        Self { retention_every, ..self }
+    pub fn at(self, intervals: Intervals) -> Self {
+        Self { intervals, ..self }
     }
 
     /// Opens every topic there is, many partitions at a time whatever topic they are of.
@@ -231,9 +246,9 @@ impl LedTopics {
     }
 
     /// Looks after the table until dropped: keeps it in step with the metadata, opens what could not be opened,
-    /// forgets silent producers, and removes what has expired.
+    /// forgets silent producers, removes what has expired, and compacts what is keyed.
     pub async fn maintain(&self) {
-        futures::future::join3(self.follow(), self.tend(), self.retain()).await;
+        futures::future::join4(self.follow(), self.tend(), self.retain(), self.clean()).await;
     }
 
     /// Opens the topics that the metadata has and the table lacks, configures those whose configurations have

@@ -10,6 +10,7 @@
 
 pub mod batch;
 pub mod cleaner;
+mod cleaning;
 pub mod collector;
 pub mod current;
 pub mod errors;

@@ -174,7 +174,7 @@ impl Node {
             let supervisor = Supervisor {
                 registrant,
                 streams,
-                retention_every: options.retention_check_interval,
+                intervals: options.intervals,
                 shown: shown.clone(),
                 clock,
                 random: random.clone(),

@@ -102,6 +102,8 @@ options! {
     /// How often records that have expired by retention.ms and retention.bytes are removed, in milliseconds (Kafka's
     /// log.retention.check.interval.ms).
     retention_check_interval_ms: u64 = "LEVEE_RETENTION_CHECK_INTERVAL_MS", "N", 300_000, clap::value_parser!(u64).range(100..=86_400_000);
+    /// How often keyed compaction looks for something to do, in milliseconds (Kafka's log.cleaner.backoff.ms).
+    cleaner_backoff_ms: u64 = "LEVEE_CLEANER_BACKOFF_MS", "N", 15_000, clap::value_parser!(u64).range(100..=86_400_000);
     /// The least time between two flushes, in microseconds; 0 means 2,500 on a folder and 100,000 elsewhere.
     /// Each flush is one PUT: 100 ms is at most 10 a second, about $130 a month at $5 a million for a broker
     /// that never idles. Half of it doubles the bill and takes half of it off the latency.
@@ -113,6 +115,11 @@ options! {
     wal_untrimmed_mib: u32 = "LEVEE_WAL_UNTRIMMED_MIB", "N", 256, clap::value_parser!(u32).range(64..=2_048);
     /// How many write-ahead log objects may wait to be registered.
     wal_untrimmed_objects: u32 = "LEVEE_WAL_UNTRIMMED_OBJECTS", "N", 2_048, clap::value_parser!(u32).range(64..=65_536);
+    /// For how long write-ahead log may wait to be registered, in milliseconds, however little of it there is. Shorter is
+    /// sooner for keyed compaction and retention by size, and more requests for partitions that get little.
+    wal_upload_after_ms: u64 = "LEVEE_WAL_UPLOAD_AFTER_MS", "N", 600_000, clap::value_parser!(u64).range(1_000..=86_400_000);
+    /// What compaction may move, in MiB a second, reads and writes each.
+    compaction_mib_per_second: u32 = "LEVEE_COMPACTION_MIB_PER_SECOND", "N", 128, clap::value_parser!(u32).range(1..=65_536);
     /// Memory for records that are not registered yet and for consumers near the end, in MiB. More than
     /// wal-untrimmed-mib, or producers are slowed before that limit.
     wal_buffer_mib: u32 = "LEVEE_WAL_BUFFER_MIB", "N", 512, clap::value_parser!(u32).range(64..=262_144);
@@ -176,12 +183,17 @@ fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
         }
         _ => Ok(()),
     };
-    if given.session_timeout_ms.is_some_and(|ms| !(1_000..=600_000).contains(&ms)) {
-        return Err(format!("{shown}: session-timeout-ms is not in 1000..=600000").into());
-    }
-    if given.retention_check_interval_ms.is_some_and(|ms| !(100..=86_400_000).contains(&ms)) {
-        return Err(format!("{shown}: retention-check-interval-ms is not in 100..=86400000").into());
-    }
+    let range_ms = |name: &str, value: Option<u64>, range: std::ops::RangeInclusive<u64>| match value {
+        Some(value) if !range.contains(&value) => {
+            Err(format!("{shown}: {name} = {value} is not in {}..={}", range.start(), range.end()))
+        }
+        _ => Ok(()),
+    };
+    range_ms("session-timeout-ms", given.session_timeout_ms, 1_000..=600_000)?;
+    range_ms("retention-check-interval-ms", given.retention_check_interval_ms, 100..=86_400_000)?;
+    range_ms("cleaner-backoff-ms", given.cleaner_backoff_ms, 100..=86_400_000)?;
+    range_ms("wal-upload-after-ms", given.wal_upload_after_ms, 1_000..=86_400_000)?;
+    range("compaction-mib-per-second", given.compaction_mib_per_second, 1..=65_536)?;
     range("num-partitions", given.num_partitions, 1..=10_000)?;
     range("wal-in-flight", given.wal_in_flight, 0..=16)?;
     range("wal-untrimmed-mib", given.wal_untrimmed_mib, 64..=2_048)?;

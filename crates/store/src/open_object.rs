@@ -162,3 +162,27 @@ impl CutObject {
         SealedObject { bytes, index, index_range }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pool::Pool;
+    use levee_base::limits::PAGE;
+    use levee_base::{ClusterId, Epoch, Slot, WriterId};
+    use std::sync::Arc;
+
+    #[test]
+    fn an_index_that_is_kept_apart_does_not_keep_its_object_in_memory() {
+        let pool = Pool::new(PAGE, 16, Arc::default());
+        let mut object = OpenObject::begin(7, pool.take(8 * PAGE).unwrap());
+        object.add(StreamId(1), 0, Offset(0), &NewBatch { bytes: &[1; PAGE], count: 1, note: b"note" });
+        let (cluster, writer) = (ClusterId(uuid::Uuid::nil()), WriterId(uuid::Uuid::nil()));
+        let stamp = Stamp { cluster, epoch: Epoch(1), slot: Slot(7), writer };
+        let sealed = object.cut().0.seal(ObjectKind::Level2, &stamp);
+        let index = sealed.index.apart();
+        assert_eq!(pool.held(), 8);
+        drop(sealed.bytes);
+        assert_eq!(pool.held(), 0);
+        assert_eq!(index.batches(&index.blocks[0]).next().unwrap().note, b"note");
+    }
+}

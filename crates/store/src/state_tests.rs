@@ -15,6 +15,7 @@ fn options() -> WalOptions {
         object_bytes: 8 * PAGE,
         untrimmed_bytes: 64 * PAGE,
         untrimmed_objects: 8,
+        compaction_bytes_per_second: 1 << 30,
         upload_after: std::time::Duration::from_secs(60),
         promoted_bytes: 4 * PAGE,
         buffer_bytes: 128 * PAGE,

@@ -37,6 +37,7 @@ pub(crate) struct Shared {
     writer: WriterId,
     pub(crate) registrar: Arc<dyn Registrar>,
     pub(crate) compaction: PlanOptions,
+    pub(crate) compaction_bytes_per_second: u64,
     /// Where the objects are that this epoch gathers and compacts.
     pub(crate) data: Key,
     /// The number of the next one.
@@ -157,6 +158,7 @@ impl StreamStore {
             compacting: tokio::sync::Mutex::default(),
             registrar,
             compaction: options.compaction,
+            compaction_bytes_per_second: options.compaction_bytes_per_second,
             epoch,
             writer,
             data: data_prefix(epoch),

@@ -5,9 +5,9 @@ use crate::compact::PlanOptions;
 use crate::format::FormatError;
 use bytes::Bytes;
 use levee_base::limits::{
-    PAGE, PROMOTED_BYTES, UPLOAD_AFTER, WAL_BUFFER_BYTES, WAL_IN_FLIGHT_CLOUD, WAL_IN_FLIGHT_FOLDER,
-    WAL_IN_FLIGHT_MAX, WAL_OBJECT_BYTES, WAL_OBJECT_BYTES_MAX, WAL_PACE_CLOUD, WAL_PACE_FOLDER,
-    WAL_UNTRIMMED_BYTES, WAL_UNTRIMMED_OBJECTS,
+    COMPACT_BYTES_PER_SECOND, PAGE, PROMOTED_BYTES, UPLOAD_AFTER, WAL_BUFFER_BYTES, WAL_IN_FLIGHT_CLOUD,
+    WAL_IN_FLIGHT_FOLDER, WAL_IN_FLIGHT_MAX, WAL_OBJECT_BYTES, WAL_OBJECT_BYTES_MAX, WAL_PACE_CLOUD,
+    WAL_PACE_FOLDER, WAL_UNTRIMMED_BYTES, WAL_UNTRIMMED_OBJECTS,
 };
 use levee_base::{Offset, Slot, StreamId};
 use levee_object::Key;
@@ -50,6 +50,8 @@ pub struct WalOptions {
     pub hedges: bool,
     /// How what is registered is compacted.
     pub compaction: PlanOptions,
+    /// Bytes a second that compaction moves at most.
+    pub compaction_bytes_per_second: u64,
 }
 
 impl WalOptions {
@@ -67,6 +69,7 @@ impl WalOptions {
             buffer_bytes: WAL_BUFFER_BYTES,
             hedges: false,
             compaction: PlanOptions::SUITABLE,
+            compaction_bytes_per_second: COMPACT_BYTES_PER_SECOND,
         }
     }
 
@@ -242,6 +245,7 @@ mod tests {
             buffer_bytes: 0,
             hedges: false,
             compaction: PlanOptions::SUITABLE,
+            compaction_bytes_per_second: 1,
         };
         let options = zero.workable();
         assert_eq!((options.in_flight, options.untrimmed_objects), (1, 2));

@@ -46,6 +46,12 @@ const OWN: &[Known] = &[
     ),
     known("fetch.max.bytes", Int(0, INT_MAX), "57671680", "The most that one Fetch answers with."),
     known(
+        "log.cleaner.backoff.ms",
+        Long(0),
+        "15000",
+        "How often keyed compaction looks for something to do: `--cleaner-backoff-ms`.",
+    ),
+    known(
         "log.retention.check.interval.ms",
         Long(1),
         "300000",

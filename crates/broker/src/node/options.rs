@@ -1,5 +1,6 @@
 //! What a node is started with, and what follows from it.
 
+use crate::led_topics::Intervals;
 use levee_base::NodeId;
 use levee_object::stores::Kind;
 use levee_store::{ReadOptions, StoreOptions, WalOptions};
@@ -29,8 +30,8 @@ pub struct NodeOptions {
     pub auto_create_topics: bool,
     /// Kafka's `num.partitions`.
     pub num_partitions: u32,
-    /// Kafka's `log.retention.check.interval.ms`.
-    pub retention_check_interval: Duration,
+    /// How often the partitions are looked after.
+    pub intervals: Intervals,
     /// The write-ahead log's.
     pub wal: WalConfig,
     /// Of reading what is not in memory any more.
@@ -78,7 +79,8 @@ impl NodeOptions {
             ("auto.create.topics.enable", self.auto_create_topics.to_string()),
             ("broker.id", self.node.0.to_string()),
             ("broker.session.timeout.ms", self.session_timeout.as_millis().to_string()),
-            ("log.retention.check.interval.ms", self.retention_check_interval.as_millis().to_string()),
+            ("log.cleaner.backoff.ms", self.intervals.cleaner.as_millis().to_string()),
+            ("log.retention.check.interval.ms", self.intervals.retention.as_millis().to_string()),
             ("node.id", self.node.0.to_string()),
             ("num.partitions", self.num_partitions.to_string()),
         ])
@@ -98,6 +100,10 @@ pub struct WalConfig {
     pub untrimmed_objects: Option<usize>,
     /// Memory for records.
     pub buffer_bytes: Option<usize>,
+    /// For how long it may be durable before it is registered, however little of it there is.
+    pub upload_after: Option<Duration>,
+    /// Bytes a second that compaction moves.
+    pub compaction_bytes_per_second: Option<u64>,
 }
 
 impl WalConfig {
@@ -110,10 +116,13 @@ impl WalConfig {
             untrimmed_bytes: self.untrimmed_bytes.unwrap_or(suits.untrimmed_bytes),
             untrimmed_objects: self.untrimmed_objects.unwrap_or(suits.untrimmed_objects),
             buffer_bytes: self.buffer_bytes.unwrap_or(suits.buffer_bytes),
-            upload_after: suits.upload_after,
+            upload_after: self.upload_after.unwrap_or(suits.upload_after),
             promoted_bytes: suits.promoted_bytes,
             hedges: suits.hedges,
             compaction: suits.compaction,
+            compaction_bytes_per_second: self
+                .compaction_bytes_per_second
+                .unwrap_or(suits.compaction_bytes_per_second),
         }
     }
 }

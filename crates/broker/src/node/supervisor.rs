@@ -9,7 +9,7 @@ use crate::collector::collect;
 use crate::current::Current;
 use crate::holder::Newcomer;
 use crate::http::{Health, Shown};
-use crate::led_topics::LedTopics;
+use crate::led_topics::{Intervals, LedTopics};
 use crate::registrar::MetadataRegistrar;
 use crate::registration::{Registrant, RegistrationError};
 use crate::sweeper::sweep;
@@ -30,7 +30,7 @@ const HELD_AGAIN: Duration = Duration::from_secs(5);
 pub(super) struct Supervisor {
     pub(super) registrant: Registrant,
     pub(super) streams: StoreOptions,
-    pub(super) retention_every: Duration,
+    pub(super) intervals: Intervals,
     pub(super) shown: Arc<Shown>,
     pub(super) clock: Clock,
     pub(super) random: Random,
@@ -73,7 +73,7 @@ impl Supervisor {
             streams.keep_indexes(recovered);
         }
         let led = LedTopics::new(registrant.node, epoch, metadata, streams, *clock, random.clone())
-            .retaining_every(self.retention_every);
+            .at(self.intervals);
         led.open_all().await;
         Ok(Arc::new(led))
     }

@@ -13,7 +13,7 @@
 
 use super::epochs::LeaderEpochs;
 use super::note::{Note, NoteError};
-use super::producers::{Claim, Producers, SequenceError, Verdict};
+use super::producers::{Claim, LastWritten, Producers, SequenceError, Verdict};
 use super::stream::Streams;
 use super::times::TimeIndex;
 use crate::batch::{Checked, Invalid, TimestampType, validate};
@@ -26,6 +26,7 @@ use levee_base::limits::{
 use levee_base::{Clock, Offset, Slot, StreamId};
 use levee_store::{self as store, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds};
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
 
@@ -216,6 +217,8 @@ pub struct PartitionLog {
     clock: Clock,
     config: RwLock<LogConfig>,
     state: Mutex<State>,
+    /// What lies below has gone through keyed compaction.
+    cleaned_until: AtomicU64,
 }
 
 impl PartitionLog {
@@ -256,6 +259,7 @@ impl PartitionLog {
             clock,
             config: RwLock::new(config),
             state: Mutex::new(state),
+            cleaned_until: AtomicU64::new(0),
         };
         log.expire_producers();
         Ok(log)
@@ -388,6 +392,25 @@ impl PartitionLog {
         let Some(ends) = self.ends() else { return };
         let before_ms = self.clock.wall_ms().saturating_sub(self.config().producer_expiration_ms);
         self.state().producers.expire(before_ms, ends.durable);
+    }
+
+    /// What lies below has gone through keyed compaction: Kafka's first dirty offset.
+    #[must_use]
+    pub fn cleaned_until(&self) -> Offset {
+        Offset(self.cleaned_until.load(Relaxed))
+    }
+
+    /// A pass of keyed compaction has covered what lies below.
+    pub fn set_cleaned_until(&self, until: Offset) {
+        self.cleaned_until.fetch_max(until.0, Relaxed);
+    }
+
+    /// What each idempotent producer wrote last, durable or not, and where the partition ended then.
+    #[must_use]
+    pub fn last_written(&self) -> Option<(Vec<LastWritten>, Offset)> {
+        let state = self.state();
+        let ends = self.ends()?;
+        Some((state.producers.last_written().collect(), ends.appended))
     }
 
     /// How many idempotent producers are remembered.

@@ -51,6 +51,17 @@ pub struct Remembered {
     pub max_timestamp: i64,
 }
 
+/// What a producer wrote last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastWritten {
+    /// Who.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub epoch: i16,
+    /// The offset of its last record.
+    pub last: Offset,
+}
+
 /// What to do with a batch that is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -196,6 +207,15 @@ impl Producers {
         producer.appended_ms = appended_ms;
         self.by_age.insert((base, claim.producer_id));
         while self.by_id.len() > self.limit && self.forget_oldest(|oldest, _| oldest < durable) {}
+    }
+
+    /// What each wrote last.
+    pub fn last_written(&self) -> impl Iterator<Item = LastWritten> {
+        self.by_id.iter().filter_map(|(&producer_id, producer)| {
+            let last = producer.last()?;
+            let last = Offset(last.base.0 + u64::from(last.count) - 1);
+            Some(LastWritten { producer_id, epoch: producer.epoch, last })
+        })
     }
 
     /// Forgets the producers that appended nothing at or after `before_ms` of the leader's clock and have

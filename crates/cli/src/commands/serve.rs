@@ -3,6 +3,7 @@
 use super::Outcome;
 use crate::options::{LogFormat, Options, ServeArgs};
 use levee_base::{Clock, NodeId, Random};
+use levee_broker::led_topics::Intervals;
 use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, StartError, WalConfig};
 use std::error::Error;
 use std::io::IsTerminal;
@@ -126,13 +127,18 @@ fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
         node: NodeId(options.node_id),
         auto_create_topics: options.auto_create_topics,
         num_partitions: options.num_partitions,
-        retention_check_interval: Duration::from_millis(options.retention_check_interval_ms),
+        intervals: Intervals {
+            retention: Duration::from_millis(options.retention_check_interval_ms),
+            cleaner: Duration::from_millis(options.cleaner_backoff_ms),
+        },
         wal: WalConfig {
             pace: (options.wal_pace_us > 0).then(|| Duration::from_micros(options.wal_pace_us)),
             in_flight: given(options.wal_in_flight),
             untrimmed_bytes: given(options.wal_untrimmed_mib).map(|mib| mib * MIB),
             untrimmed_objects: given(options.wal_untrimmed_objects),
             buffer_bytes: given(options.wal_buffer_mib).map(|mib| mib * MIB),
+            upload_after: Some(Duration::from_millis(options.wal_upload_after_ms)),
+            compaction_bytes_per_second: rate(options.compaction_mib_per_second).map(|mib| mib * MIB as u64),
         },
         reads: ReadConfig {
             cache_bytes: Some(options.block_cache_mib as usize * MIB),

@@ -15,7 +15,7 @@
 //! Going through a stream to keep only some of it (`rewrite`) is the same, with a filter in between.
 //!
 //! Bounds: one job or stretch at a time, whose objects are made one after the other in `COPIES_BYTES`; what is read is bounded by
-//! `COMPACT_READ_BYTES` a request and paced to `COMPACT_BYTES_PER_SECOND`.
+//! `COMPACT_READ_BYTES` a request and paced to so many bytes a second (`WalOptions`).
 //!
 //! Cancellation: dropped, it is a crash.
 
@@ -33,7 +33,6 @@ use crate::store::Shared;
 use crate::types::ReadError;
 use levee_base::StreamId;
 use levee_base::clock::Instant;
-use levee_base::limits::COMPACT_BYTES_PER_SECOND;
 use std::time::Duration;
 
 /// Why writing a part of a stream anew came to nothing. All is as it was before.
@@ -58,6 +57,6 @@ pub enum CompactError {
 
 /// Waits for as long as moving so many bytes may take at least.
 async fn pace(shared: &Shared, began: Instant, bytes: u64) {
-    let due = Duration::from_secs_f64(bytes as f64 / COMPACT_BYTES_PER_SECOND as f64);
+    let due = Duration::from_secs_f64(bytes as f64 / shared.compaction_bytes_per_second.max(1) as f64);
     shared.ctx.clock.sleep_until(began + due).await;
 }

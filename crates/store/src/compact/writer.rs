@@ -148,7 +148,7 @@ impl<'a> Writer<'a> {
             Created::Stopped => return Err(CompactError::Stopped),
         }
         let new = NewObject::of(number, &sealed, NewExtent::across_epochs(&sealed.index));
-        self.made.push(Made { new, index: Arc::new(sealed.index) });
+        self.made.push(Made { new, index: Arc::new(sealed.index.apart()) });
         Ok(())
     }
 

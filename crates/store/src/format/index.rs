@@ -118,6 +118,12 @@ pub struct Index {
 }
 
 impl Index {
+    /// The same in memory of its own: it doesn't keep what it was read from, or made in.
+    #[must_use]
+    pub fn apart(self) -> Self {
+        Self { entries: Bytes::copy_from_slice(&self.entries), ..self }
+    }
+
     /// Reads an index that begins at `position` of its object.
     ///
     /// # Errors

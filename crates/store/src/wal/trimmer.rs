@@ -67,7 +67,7 @@ async fn prepare(shared: &Shared, window: Window, gave_up: &mut Vec<u64>) -> Opt
                     Created::Yes => {
                         shared.metrics.uploads.add(1);
                         shared.metrics.uploaded_bytes.add(new.total_bytes);
-                        shared.indexes.put(&key, Arc::new(sealed.index));
+                        shared.indexes.put(&key, Arc::new(sealed.index.apart()));
                         uploads.push(new);
                     }
                     Created::NoSpace => {}

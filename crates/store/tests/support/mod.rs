@@ -255,6 +255,7 @@ pub fn small_options() -> WalOptions {
             fan_in: 4,
             smallest_tier_bytes: 4 * 1024,
         },
+        compaction_bytes_per_second: 128 << 20,
     }
 }
 

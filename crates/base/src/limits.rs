@@ -75,6 +75,20 @@ pub const COMPACT_LOOK_PACE: Duration = Duration::from_secs(1);
 pub const REWRITE_SOURCE_BYTES: u64 = 1024 * MIB as u64;
 /// extents: it commits at least so often.
 pub const REWRITE_EXTENTS: usize = 512;
+/// How often checkpoints are looked after.
+pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+/// Extents that opening a partition would go through from which on it gets a checkpoint: one for every
+pub const CHECKPOINT_EXTENTS: usize = 16;
+/// bytes of it, if that is more.
+pub const CHECKPOINT_BYTES_AN_EXTENT: usize = 1_024;
+/// Objects that hold checkpoints of the streams that a broker leads: beyond it the emptiest are written anew.
+pub const CHECKPOINT_OBJECTS: usize = 64;
+/// Checkpoints that are read and made at a time.
+pub const CHECKPOINTS_AT_ONCE: usize = 256;
+/// Bytes of checkpoints that one object holds at most, but for one that is longer.
+pub const CHECKPOINT_OBJECT_BYTES: usize = 8 * MIB;
+/// Checkpoints that one object holds at most.
+pub const CHECKPOINT_STREAMS: usize = 1_024;
 /// How long a job of compaction waits for a store that does not answer a read, before it is given up.
 pub const COMPACT_PATIENCE: Duration = Duration::from_secs(300);
 /// How long compaction waits after a job that came to nothing.

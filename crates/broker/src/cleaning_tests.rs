@@ -62,10 +62,19 @@ async fn old_values_go_once_their_segment_is_rolled_and_registered() {
     led.clock.sleep(UPLOAD_AFTER * 2).await;
     assert_eq!(left(&log).await, [(0, 1, 1), (3, 3, 0), (5, 5, 1), (6, 6, 1)]);
     assert_eq!(log.cleaned_until(), Offset(6));
+    // The next round of checkpoints says where cleaning has come to.
+    led.clock.sleep(Duration::from_secs(30)).await;
+    assert!(led.metadata.view(|state| state.stream(log.stream()).unwrap().checkpoint.is_some()));
     // Opened anew it is the same, and the producer goes on.
     maintaining.abort();
-    let reopened =
-        PartitionLog::open(log.streams().clone(), log.stream(), log.leader_epoch(), log.config(), led.clock);
+    let reopened = PartitionLog::open(
+        log.streams().clone(),
+        log.stream(),
+        log.leader_epoch(),
+        log.config(),
+        led.clock,
+        None,
+    );
     let reopened = reopened.await.unwrap();
     assert_eq!(reopened.producers(), 1);
     append(&reopened, Build::new().producer(9, 0, 1).record(now, "d", "1")).await;

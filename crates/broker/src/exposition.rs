@@ -152,6 +152,8 @@ fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Re
         "Bytes of batches that keyed compaction went through",
         m.rewritten_bytes.get(),
     )?;
+    counter(out, "checkpoints", None, "Checkpoints of partitions that were written", m.checkpoints.get())?;
+    counter(out, "checkpoint", bytes, "Bytes of these checkpoints", m.checkpoint_bytes.get())?;
     gauge(out, "wal_untrimmed", bytes, "Write-ahead log that is not registered yet", m.wal_bytes.get())?;
     gauge(out, "wal_untrimmed_objects", None, "The same in objects", m.wal_objects.get())?;
     gauge(out, "wal_in_flight", None, "Objects that are sent and not yet durable", m.in_flight.get())?;

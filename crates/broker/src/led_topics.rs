@@ -11,11 +11,15 @@ use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
 use crate::registrar::Met;
 use crate::topic_config::TopicConfig;
+use bytes::Bytes;
 use futures::{StreamExt, stream};
-use levee_base::limits::{CLEANER_BACKOFF, PARTITIONS_OPENING, RETENTION_EVERY, TOPICS_OPENING};
-use levee_base::{BrokerEpoch, Clock, NodeId, Random, StreamId};
+use levee_base::limits::{
+    CHECKPOINT_EVERY, CHECKPOINTS_AT_ONCE, CLEANER_BACKOFF, PARTITIONS_OPENING, RETENTION_EVERY,
+    TOPICS_OPENING,
+};
+use levee_base::{BrokerEpoch, Clock, HashMap, NodeId, Random, StreamId};
 use levee_meta::{Answer, Command, Metadata, TopicId};
-use levee_store::{Registered, StreamStore};
+use levee_store::{Checkpoint, Registered, StreamStore};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -60,11 +64,13 @@ pub struct Intervals {
     pub retention: Duration,
     /// Keyed compaction, when there was nothing to do: Kafka's `log.cleaner.backoff.ms`.
     pub cleaner: Duration,
+    /// Checkpoints.
+    pub checkpoints: Duration,
 }
 
 impl Default for Intervals {
     fn default() -> Self {
-        Self { retention: RETENTION_EVERY, cleaner: CLEANER_BACKOFF }
+        Self { retention: RETENTION_EVERY, cleaner: CLEANER_BACKOFF, checkpoints: CHECKPOINT_EVERY }
     }
 }
 
@@ -76,6 +82,9 @@ struct Found {
     /// `None` when an object is missing from the metadata.
     registered: Option<Registered>,
 }
+
+/// Checkpoints that were read, or why the store didn't give them.
+type Checkpoints = Result<HashMap<StreamId, Bytes>, levee_object::Error>;
 
 impl LedTopics {
     /// For a registration whose streams it leads by now. Opens nothing yet.
@@ -123,11 +132,18 @@ impl LedTopics {
             partitions.extend(found.into_iter().map(|found| (topic, found, config)));
             topics.push(Topic { name: name.into(), id: id.0, configs, partitions: Vec::new() });
         }
-        let mut opened = stream::iter(partitions)
-            .map(|(topic, found, config)| async move { (topic, self.open_partition(found, config).await) })
-            .buffered(PARTITIONS_OPENING);
-        while let Some((topic, partition)) = opened.next().await {
-            topics[topic].partitions.push(partition);
+        while !partitions.is_empty() {
+            let some = partitions.drain(..partitions.len().min(CHECKPOINTS_AT_ONCE)).collect::<Vec<_>>();
+            let checkpoints = self.checkpoints(some.iter().map(|(_, found, _)| found)).await;
+            let mut opened = stream::iter(some)
+                .map(|(topic, found, config)| {
+                    let checkpoints = &checkpoints;
+                    async move { (topic, self.open_partition(found, config, checkpoints).await) }
+                })
+                .buffered(PARTITIONS_OPENING);
+            while let Some((topic, partition)) = opened.next().await {
+                topics[topic].partitions.push(partition);
+            }
         }
         for topic in topics {
             self.enter(topic);
@@ -152,6 +168,12 @@ impl LedTopics {
         let Some((name, configs, partitions)) = self.found(id, &mut Met::default()) else { return };
         let config = LogConfig::from(TopicConfig::of(&configs));
         let before = self.table.by_id(id.0);
+        let is_here = |index: usize| {
+            let before = before.as_ref().and_then(|topic| topic.partitions.get(index));
+            matches!(before, Some(Partition::Here(_)))
+        };
+        let missing = partitions.iter().enumerate().filter(|(index, _)| !is_here(*index));
+        let checkpoints = &self.checkpoints(missing.map(|(_, found)| found)).await;
         let opened = stream::iter(partitions.into_iter().enumerate())
             .map(|(index, found)| {
                 let before = before.as_ref().and_then(|topic| topic.partitions.get(index));
@@ -165,7 +187,7 @@ impl LedTopics {
                             log.configure(config);
                             Partition::Here(log)
                         }
-                        None => self.open_partition(found, config).await,
+                        None => self.open_partition(found, config, checkpoints).await,
                     }
                 }
             })
@@ -223,8 +245,17 @@ impl LedTopics {
         })
     }
 
+    /// The newest checkpoints of partitions that are to be opened.
+    async fn checkpoints(&self, found: impl Iterator<Item = &Found>) -> Checkpoints {
+        let wanted = found.filter_map(|found| {
+            let registered = found.registered.as_ref().filter(|_| found.leader == Some(self.epoch))?;
+            Some((found.stream, registered.checkpoint.clone()?))
+        });
+        self.store.checkpoints(&wanted.collect::<Vec<_>>()).await
+    }
+
     /// Dropped before it returns, the stream stays open until it is opened anew: nothing can be appended to it.
-    async fn open_partition(&self, found: Found, config: LogConfig) -> Partition {
+    async fn open_partition(&self, found: Found, config: LogConfig, checkpoints: &Checkpoints) -> Partition {
         let Found { stream, leader, leader_epoch, registered } = found;
         if leader != Some(self.epoch) {
             return Partition::Unavailable;
@@ -233,9 +264,19 @@ impl LedTopics {
             tracing::error!(%stream, "the metadata lacks an object of this stream; please report this");
             return Partition::Unavailable;
         };
+        let checkpoint = match (&registered.checkpoint, checkpoints) {
+            (None, _) => None,
+            (Some(Checkpoint { offset, .. }), Ok(found)) => {
+                found.get(&stream).map(|bytes| (*offset, bytes.clone()))
+            }
+            (Some(_), Err(error)) => {
+                tracing::error!(%stream, %error, "can't open a partition; trying again");
+                return Partition::Unavailable;
+            }
+        };
         self.store.open_stream(stream, leader_epoch, registered);
         let epoch = i32::try_from(leader_epoch).unwrap_or(i32::MAX);
-        match PartitionLog::open(self.store.clone(), stream, epoch, config, self.clock).await {
+        match PartitionLog::open(self.store.clone(), stream, epoch, config, self.clock, checkpoint).await {
             Ok(log) => Partition::Here(Arc::new(log)),
             Err(error) => {
                 self.store.close_stream(stream);
@@ -246,9 +287,10 @@ impl LedTopics {
     }
 
     /// Looks after the table until dropped: keeps it in step with the metadata, opens what could not be opened,
-    /// forgets silent producers, removes what has expired, and compacts what is keyed.
+    /// forgets silent producers, removes what has expired, compacts what is keyed, and writes checkpoints.
     pub async fn maintain(&self) {
-        futures::future::join4(self.follow(), self.tend(), self.retain(), self.clean()).await;
+        let tidying = futures::future::join3(self.retain(), self.clean(), self.checkpoint());
+        futures::future::join3(self.follow(), self.tend(), tidying).await;
     }
 
     /// Opens the topics that the metadata has and the table lacks, configures those whose configurations have

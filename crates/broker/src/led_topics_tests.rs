@@ -11,6 +11,10 @@ use levee_object::stores::memory::MemoryStore;
 use levee_store::WalOptions;
 
 pub(crate) async fn led() -> Arc<LedTopics> {
+    led_with(WalOptions::folder()).await
+}
+
+pub(crate) async fn led_with(options: WalOptions) -> Arc<LedTopics> {
     let (clock, random) = (Clock::simulated(1_700_000_000_000), Random::seeded(1));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
@@ -30,7 +34,7 @@ pub(crate) async fn led() -> Arc<LedTopics> {
     let (epoch, _) = registrant.register(Newcomer::Started, &mut None).await.unwrap();
     let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
     let (log, writer) = (registrant.log(node), random.writer_id());
-    let store = StreamStore::open(log, epoch, writer, registrar, WalOptions::folder(), Arc::default());
+    let store = StreamStore::open(log, epoch, writer, registrar, options, Arc::default());
     Arc::new(LedTopics::new(node, epoch, metadata, store, clock, random))
 }
 
@@ -132,7 +136,7 @@ async fn a_topic_that_was_deleted_while_it_was_opened_is_not_entered() {
     let (name, _, found) = led.found(id, &mut Met::default()).unwrap();
     let mut partitions = Vec::new();
     for found in found {
-        partitions.push(led.open_partition(found, LogConfig::default()).await);
+        partitions.push(led.open_partition(found, LogConfig::default(), &Ok(HashMap::default())).await);
     }
     commit(&led, Command::DeleteTopic { topic: id }).await;
     let Partition::Here(log) = &partitions[0] else { panic!("{partitions:?}") };

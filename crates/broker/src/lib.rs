@@ -9,6 +9,7 @@
 //! what topics' configurations mean, `current` the one that is served from, and `node` puts everything together.
 
 pub mod batch;
+mod checkpointer;
 pub mod cleaner;
 mod cleaning;
 pub mod collector;

@@ -84,7 +84,7 @@ mod tests {
         fn ends(&self) -> StreamEnds {
             let durable = Offset(self.durable());
             let start = Offset(self.start).min(durable);
-            StreamEnds { start, durable, appended: Offset(self.batches.len() as u64) }
+            StreamEnds { start, registered: start, durable, appended: Offset(self.batches.len() as u64) }
         }
 
         fn extents(&self) -> Vec<Held> {

@@ -24,6 +24,8 @@ pub enum Purpose {
     Upload,
     /// Reading and writing what compaction moves.
     Compact,
+    /// Checkpoints of partitions.
+    Checkpoint,
     /// Records for a consumer that is near the end.
     Tail,
     /// Records for a consumer that is far behind.
@@ -38,7 +40,7 @@ pub enum Purpose {
 
 impl Purpose {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Purpose; 15] = [
+    pub const ALL: [Purpose; 16] = [
         Self::Wal,
         Self::Journal,
         Self::Snapshot,
@@ -49,6 +51,7 @@ impl Purpose {
         Self::Recovery,
         Self::Upload,
         Self::Compact,
+        Self::Checkpoint,
         Self::Tail,
         Self::CatchUp,
         Self::Collect,
@@ -70,6 +73,7 @@ impl Purpose {
             Self::Recovery => "recovery",
             Self::Upload => "upload",
             Self::Compact => "compact",
+            Self::Checkpoint => "checkpoint",
             Self::Tail => "tail",
             Self::CatchUp => "catch_up",
             Self::Collect => "collect",

@@ -12,6 +12,7 @@
 mod backoff;
 mod buffer;
 mod cache;
+mod checkpoint;
 pub mod compact;
 pub mod format;
 mod load;
@@ -34,6 +35,7 @@ mod wal;
 mod watch;
 
 pub use cache::Cut;
+pub use checkpoint::{NewCheckpoint, Replay};
 pub use compact::{CompactError, Filter, PlanOptions, StoredBatch, Verdict};
 pub use metrics::Metrics;
 pub use read_options::{ReadOptions, StoreOptions};

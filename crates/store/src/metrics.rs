@@ -109,6 +109,10 @@ pub struct Metrics {
     pub compactions: Counter,
     /// Bytes of batches that they moved.
     pub compacted_bytes: Counter,
+    /// Checkpoints that were written.
+    pub checkpoints: Counter,
+    /// Their bytes.
+    pub checkpoint_bytes: Counter,
     /// Bytes of batches that keyed compaction has gone through.
     pub rewritten_bytes: Counter,
     /// Reads that were served from memory.

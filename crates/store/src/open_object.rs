@@ -82,6 +82,14 @@ impl OpenObject {
         self.index.add_batch(BatchEntry::gap(count), crc);
     }
 
+    /// Adds a checkpoint of a stream as of `offset`. There is room for it, as for a batch of its length.
+    pub(crate) fn add_checkpoint(&mut self, stream: StreamId, offset: Offset, bytes: &[u8]) {
+        let position = self.region.len() as u64;
+        let crc = self.region.extend_hashed(bytes, 0);
+        let length = u32::try_from(bytes.len()).expect("a checkpoint is smaller than its buffer");
+        self.index.add_checkpoint(stream, offset, position, length, crc);
+    }
+
     /// Makes the last block one that `bytes` of a stream can be added to.
     fn block_for(&mut self, stream: StreamId, leader_epoch: u32, base: Offset, bytes: usize) {
         let goes_on = self.index.last().is_some_and(|block| {

@@ -12,6 +12,7 @@
 
 use crate::buffer::Region;
 use crate::cache::Lane;
+use crate::checkpoint::Replay;
 use crate::format::Index;
 use crate::metrics::Metrics;
 use crate::open_object::{CutObject, OpenObject, SealedObject};
@@ -465,6 +466,16 @@ impl State {
             stream.resync(registered);
             self.changes += 1;
         }
+    }
+
+    /// How much a replay of each open stream has to go through after its checkpoint.
+    pub(crate) fn replays(&self) -> Vec<Replay> {
+        let replays = self.streams.iter().map(|(stream, known)| {
+            let from = known.checkpoint.as_ref().map_or(Offset::ZERO, |checkpoint| checkpoint.offset);
+            let checkpoint = known.checkpoint.clone();
+            Replay { stream: *stream, extents: known.extents_from(from).len(), checkpoint }
+        });
+        replays.collect()
     }
 
     /// A stream was rewritten below `end`; see [`Stream::forget_tail`].

@@ -47,7 +47,12 @@ impl Stream {
     }
 
     pub(crate) fn ends(&self) -> StreamEnds {
-        StreamEnds { start: self.start, durable: self.durable, appended: self.appended }
+        StreamEnds {
+            start: self.start,
+            registered: self.registered,
+            durable: self.durable,
+            appended: self.appended,
+        }
     }
 
     /// Where the part in memory begins.

@@ -150,6 +150,8 @@ pub struct StoreStatus {
 pub struct StreamEnds {
     /// The first that can be read.
     pub start: Offset,
+    /// The end of what is registered: what lies above is in the write-ahead log alone.
+    pub registered: Offset,
     /// The end of what is durable: Kafka's high watermark. Nothing at or above it is ever shown.
     pub durable: Offset,
     /// The end of what was appended: the next batch's base offset.

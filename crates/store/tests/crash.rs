@@ -10,7 +10,7 @@ use levee_object::Store;
 use levee_object::log::LogContext;
 use levee_object::stores::faulty::{FaultPlan, Faulty};
 use levee_object::stores::folder::{FolderStore, file_system};
-use levee_store::{AppendError, NewBatch, ReadError, RecoverError, StreamStore, recover};
+use levee_store::{AppendError, NewBatch, NewCheckpoint, ReadError, RecoverError, StreamStore, recover};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -146,6 +146,45 @@ async fn verify(store: &StreamStore, ledger: &Ledger, random: &Random) {
     }
 }
 
+/// What a checkpoint of a stream as of an offset says, long enough to be of several sizes.
+fn known(stream: StreamId, offset: Offset) -> bytes::Bytes {
+    format!("{stream} {offset} ").repeat(1 + (offset.0 % 97) as usize).into()
+}
+
+/// Writes checkpoints of some streams, as of what is registered, again and again.
+async fn checkpoint(store: &StreamStore, random: &Random, clock: Clock) {
+    loop {
+        clock.sleep(Duration::from_millis(100 + random.below(900))).await;
+        let streams = (0..STREAMS).map(StreamId).filter(|_| random.chance(0.5));
+        let new: Vec<NewCheckpoint> = streams
+            .map(|stream| {
+                let offset = store.end(stream).expect("open").registered;
+                NewCheckpoint { stream, offset, bytes: known(stream, offset) }
+            })
+            .collect();
+        // On a rough store there may be no room.
+        let _ = store.write_checkpoints(&new).await;
+    }
+}
+
+/// The checkpoints that the metadata has are there, and as they were written. Returns how many there are.
+async fn verify_checkpoints(store: &StreamStore, meta: &Meta) -> usize {
+    let wanted: Vec<_> = (0..STREAMS)
+        .map(StreamId)
+        .filter_map(|stream| Some((stream, meta.registered(stream).checkpoint?)))
+        .collect();
+    let found = loop {
+        match store.checkpoints(&wanted).await {
+            Ok(found) => break found,
+            Err(error) => assert!(!error.kind.is_answer(), "{error}"),
+        }
+    };
+    for (stream, checkpoint) in &wanted {
+        assert_eq!(found[stream], known(*stream, checkpoint.offset));
+    }
+    found.len()
+}
+
 async fn recover_until_read(
     ctx: &LogContext,
     epoch: levee_base::BrokerEpoch,
@@ -170,6 +209,8 @@ struct Lived {
     /// Objects that nothing referred to any more, and that were deleted at once.
     collected: usize,
     compactions: usize,
+    /// Checkpoints that were read by the life after.
+    checkpoints: usize,
 }
 
 /// Lives and dies `lives` times, for up to `lifetime_ms` each.
@@ -177,7 +218,7 @@ async fn live(store: Arc<dyn Store>, clock: Clock, random: Random, lives: u32, l
     let ctx = context(store, clock, random.fork());
     let meta = Meta::new(&ctx);
     let (mut ledger, mut in_flight, mut indexes) = (Ledger::default(), 0, None);
-    let mut collected = 0;
+    let (mut collected, mut checkpoints) = (0, 0);
     for life in 0..lives {
         let (epoch, store) = open(&ctx, &meta, small_options());
         for stream in (0..STREAMS).map(StreamId) {
@@ -188,6 +229,7 @@ async fn live(store: Arc<dyn Store>, clock: Clock, random: Random, lives: u32, l
             store.keep_indexes(indexes);
         }
         verify(&store, &ledger, &random).await;
+        checkpoints += verify_checkpoints(&store, &meta).await;
         meta.fail_trims(random.below(3) as u32);
         let collecting = async {
             loop {
@@ -200,6 +242,7 @@ async fn live(store: Arc<dyn Store>, clock: Clock, random: Random, lives: u32, l
             biased;
             () = producing => {}
             () = collecting => {}
+            () = checkpoint(&store, &random, clock) => {}
         }
         if random.chance(0.3) {
             verify(&store, &ledger, &random).await;
@@ -223,7 +266,8 @@ async fn live(store: Arc<dyn Store>, clock: Clock, random: Random, lives: u32, l
         meta.close(epoch, &recovered);
         indexes = Some(recovered.indexes);
     }
-    Lived { acknowledged: ledger.acknowledged.len(), in_flight, collected, compactions: meta.replacements() }
+    let (acknowledged, compactions) = (ledger.acknowledged.len(), meta.replacements());
+    Lived { acknowledged, in_flight, collected, compactions, checkpoints }
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,9 +284,13 @@ async fn a_faulty_store_loses_nothing_that_was_acknowledged() {
         all.in_flight += lived.in_flight;
         all.collected += lived.collected;
         all.compactions += lived.compactions;
+        all.checkpoints += lived.checkpoints;
     }
-    let enough =
-        all.acknowledged > 2_000 && all.in_flight > 30 && all.collected > 300 && all.compactions > 40;
+    let enough = all.acknowledged > 2_000
+        && all.in_flight > 30
+        && all.collected > 300
+        && all.compactions > 40
+        && all.checkpoints > 100;
     assert!(enough || seeds().count() < 8, "{all:?}");
     println!("{all:?}");
 }

@@ -67,7 +67,7 @@ impl Fixture {
             streams.open(stream, Offset::ZERO);
             let config = LogConfig::from(TopicConfig { deletes, compacts, ..TopicConfig::default() });
             let store: Arc<dyn Streams> = Arc::new(streams.clone());
-            let log = PartitionLog::open(store, stream, 0, config, clock).await.unwrap();
+            let log = PartitionLog::open(store, stream, 0, config, clock, None).await.unwrap();
             let partitions = vec![Partition::Here(Arc::new(log)), Partition::Unavailable];
             let id = Uuid::from_u128(number.into());
             table.insert(Topic { name: name.into(), id, configs: BTreeMap::new(), partitions });

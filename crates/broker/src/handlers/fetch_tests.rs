@@ -33,7 +33,7 @@ impl Fixture {
             streams.open(stream, Offset::ZERO);
             let streams: Arc<dyn Streams> = Arc::new(streams.clone());
             let config = LogConfig::default();
-            logs.push(Arc::new(PartitionLog::open(streams, stream, 3, config, clock).await.unwrap()));
+            logs.push(Arc::new(PartitionLog::open(streams, stream, 3, config, clock, None).await.unwrap()));
         }
         let mut partitions: Vec<_> = logs.iter().cloned().map(Partition::Here).collect();
         partitions.push(Partition::Elsewhere(Leader { id: 8, epoch: 4 }));

@@ -110,7 +110,8 @@ impl Broker {
         );
         let config = LogConfig::default();
         let epoch_number = i32::try_from(epoch.0).unwrap();
-        let log = PartitionLog::open(store.clone(), STREAM, epoch_number, config, ctx.clock).await.unwrap();
+        let log =
+            PartitionLog::open(store.clone(), STREAM, epoch_number, config, ctx.clock, None).await.unwrap();
         let table = Arc::new(PartitionTable::default());
         let partitions = vec![Partition::Here(Arc::new(log))];
         table.insert(Topic {

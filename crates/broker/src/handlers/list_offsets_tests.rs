@@ -22,7 +22,7 @@ async fn table() -> (Arc<Simulated>, PartitionTable) {
     simulated.open(StreamId(1), Offset(100));
     let streams: Arc<dyn Streams> = Arc::new(simulated.clone());
     let clock = Clock::simulated(1_000);
-    let log = PartitionLog::open(streams, StreamId(1), 3, LogConfig::default(), clock).await.unwrap();
+    let log = PartitionLog::open(streams, StreamId(1), 3, LogConfig::default(), clock, None).await.unwrap();
     for build in [Build::new().record(10, "k", "v").record(30, "k", "v"), Build::records(1, 40)] {
         log.append(&mut log.check(&mut build.bytes(), 11).unwrap()).unwrap();
     }

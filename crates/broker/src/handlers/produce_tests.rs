@@ -29,7 +29,7 @@ impl Fixture {
         for stream in [StreamId(0), StreamId(1)] {
             streams.open(stream, Offset::ZERO);
             let streams: Arc<dyn crate::partition::Streams> = Arc::new(streams.clone());
-            logs.push(Arc::new(PartitionLog::open(streams, stream, 1, config, clock).await.unwrap()));
+            logs.push(Arc::new(PartitionLog::open(streams, stream, 1, config, clock, None).await.unwrap()));
         }
         let mut partitions: Vec<_> = logs.iter().cloned().map(Partition::Here).collect();
         partitions.push(Partition::Elsewhere(Leader { id: 8, epoch: 4 }));

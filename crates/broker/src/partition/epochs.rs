@@ -6,7 +6,7 @@ use levee_base::Offset;
 
 /// The leader epochs of a partition, oldest first; starts and epochs both grow.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LeaderEpochs(Vec<(i32, Offset)>);
+pub struct LeaderEpochs(pub(super) Vec<(i32, Offset)>);
 
 impl LeaderEpochs {
     /// `epoch` writes from `start` on, if it isn't known already.

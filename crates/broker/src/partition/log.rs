@@ -11,18 +11,16 @@
 //! back. When the epoch ends, pending batches are lost together with this log, which is opened anew from the
 //! store, by its successor or here.
 
-use super::epochs::LeaderEpochs;
-use super::note::{Note, NoteError};
-use super::producers::{Claim, LastWritten, Producers, SequenceError, Verdict};
+use super::checkpoint::Resumed;
+use super::known::{Known, UnknownNote};
+use super::note::Note;
+use super::producers::{Claim, LastWritten, SequenceError, Verdict};
 use super::stream::Streams;
-use super::times::TimeIndex;
 use crate::batch::{Checked, Invalid, TimestampType, validate};
 use crate::retention;
 use crate::topic_config::TopicConfig;
-use levee_base::limits::{
-    PARTITION_PRODUCERS, PRODUCER_ID_EXPIRATION, TIME_INDEX_ENTRIES, TIME_INDEX_SPACING,
-    TIME_INDEX_SPACING_TIME,
-};
+use bytes::Bytes;
+use levee_base::limits::PRODUCER_ID_EXPIRATION;
 use levee_base::{Clock, Offset, Slot, StreamId};
 use levee_store::{self as store, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds};
 use std::collections::VecDeque;
@@ -95,13 +93,8 @@ pub enum OpenError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// An index says of a batch what this release doesn't understand.
-    #[error("the batch at offset {base}: {error}")]
-    Note {
-        /// The batch.
-        base: Offset,
-        /// What is wrong with its note.
-        error: NoteError,
-    },
+    #[error(transparent)]
+    Note(#[from] UnknownNote),
 }
 
 /// Why records can't be had.
@@ -164,39 +157,16 @@ struct Pending {
 
 #[derive(Debug)]
 pub(super) struct State {
-    producers: Producers,
-    pub(super) times: TimeIndex,
-    pub(super) epochs: LeaderEpochs,
+    pub(super) known: Known,
     /// Oldest first. The store bounds what is not durable, and so this.
     pending: VecDeque<Pending>,
-    /// The leader's clock at the last append: the next one is never earlier.
-    appended_ms: i64,
 }
 
 impl State {
-    fn replay(&mut self, batch: BatchInfo<'_>) -> Result<(), OpenError> {
-        let base = batch.base;
-        let note = Note::decode(batch.note).map_err(|error| OpenError::Note { base, error })?;
-        let end = Offset(base.0 + u64::from(batch.count));
-        if note.producer_id >= 0 {
-            let claim = Claim {
-                producer_id: note.producer_id,
-                epoch: note.producer_epoch,
-                base_sequence: note.base_sequence,
-                count: batch.count,
-            };
-            self.producers.record(&claim, base, note.max_timestamp, note.appended_ms, end);
-        }
-        self.times.push(base, end, note.max_timestamp, note.appended_ms);
-        self.epochs.assign(note.leader_epoch, base);
-        self.appended_ms = self.appended_ms.max(note.appended_ms);
-        Ok(())
-    }
-
     /// Enters what has become durable in the time index.
     pub(super) fn settle(&mut self, durable: Offset) {
         while let Some(batch) = self.pending.front().copied().filter(|batch| batch.end <= durable) {
-            self.times.push(batch.base, batch.end, batch.max_timestamp, batch.appended_ms);
+            self.known.times.push(batch.base, batch.end, batch.max_timestamp, batch.appended_ms);
             self.pending.pop_front();
         }
     }
@@ -223,7 +193,7 @@ pub struct PartitionLog {
 
 impl PartitionLog {
     /// Opens the partition on a stream that the store has opened with the same leader epoch, and that nobody else
-    /// appends to. Replays the stream's indexes.
+    /// appends to. Replays the stream's indexes, from the checkpoint's offset on where there is one that can be read.
     ///
     /// # Errors
     /// See [`OpenError`]. Opening may be tried again.
@@ -233,33 +203,29 @@ impl PartitionLog {
         leader_epoch: i32,
         config: LogConfig,
         clock: Clock,
+        checkpoint: Option<(Offset, Bytes)>,
     ) -> Result<Self, OpenError> {
         let ends = streams.ends(stream).ok_or(OpenError::NotOpen)?;
-        let spacing_ms = i64::try_from(TIME_INDEX_SPACING_TIME.as_millis()).unwrap_or(i64::MAX);
-        let mut state = State {
-            producers: Producers::new(PARTITION_PRODUCERS),
-            times: TimeIndex::new(TIME_INDEX_ENTRIES, TIME_INDEX_SPACING, spacing_ms),
-            epochs: LeaderEpochs::default(),
-            pending: VecDeque::new(),
-            appended_ms: i64::MIN,
-        };
+        let from = Resumed::from(stream, checkpoint.filter(|(offset, _)| *offset <= ends.durable));
+        let Resumed { mut known, offset, cleaned_until } = from;
+        known.times.drop_below(ends.start);
         let mut outcome = Ok(());
         let mut each = |batch: BatchInfo<'_>| {
             if outcome.is_ok() {
-                outcome = state.replay(batch);
+                outcome = known.replay(batch);
             }
         };
-        streams.replay(stream, ends.start, &mut each).await?;
+        streams.replay(stream, ends.start.max(offset), &mut each).await?;
         outcome?;
-        state.epochs.assign(leader_epoch, ends.appended);
+        known.epochs.assign(leader_epoch, ends.appended);
         let log = Self {
             streams,
             stream,
             leader_epoch,
             clock,
             config: RwLock::new(config),
-            state: Mutex::new(state),
-            cleaned_until: AtomicU64::new(0),
+            state: Mutex::new(State { known, pending: VecDeque::new() }),
+            cleaned_until: AtomicU64::new(cleaned_until.0),
         };
         log.expire_producers();
         Ok(log)
@@ -345,7 +311,7 @@ impl PartitionLog {
             count: checked.count(),
         });
         if let Some(claim) = &claim
-            && let Verdict::Duplicate(first) = state.producers.check(claim)?
+            && let Verdict::Duplicate(first) = state.known.producers.check(claim)?
         {
             return Ok(Appended {
                 base: first.base,
@@ -355,7 +321,7 @@ impl PartitionLog {
             });
         }
         let base = ends.appended;
-        let appended_ms = self.clock.wall_ms().max(state.appended_ms);
+        let appended_ms = self.clock.wall_ms().max(state.known.appended_ms);
         let batch = checked.batch();
         // Offsets are counted up from 0 one by one; they don't reach 2^63.
         batch.set_base_offset(base.0.cast_signed());
@@ -373,11 +339,11 @@ impl PartitionLog {
             store::AppendError::TooLarge => AppendError::TooLarge,
             store::AppendError::Stopped | store::AppendError::UnknownStream => AppendError::NotLeader,
         })?;
-        state.appended_ms = appended_ms;
+        state.known.appended_ms = appended_ms;
         let end = Offset(base.0 + u64::from(count));
         state.pending.push_back(Pending { base, end, slot, max_timestamp, appended_ms });
         if let Some(claim) = claim {
-            state.producers.record(&claim, base, max_timestamp, appended_ms, ends.durable);
+            state.known.producers.record(&claim, base, max_timestamp, appended_ms, ends.durable);
         }
         Ok(Appended {
             base,
@@ -390,8 +356,14 @@ impl PartitionLog {
     /// Forgets producers that have been silent for too long. To be called from time to time.
     pub fn expire_producers(&self) {
         let Some(ends) = self.ends() else { return };
-        let before_ms = self.clock.wall_ms().saturating_sub(self.config().producer_expiration_ms);
-        self.state().producers.expire(before_ms, ends.durable);
+        let before_ms = self.producers_expire_before();
+        self.state().known.producers.expire(before_ms, ends.durable);
+    }
+
+    /// Producers that appended nothing since then are forgotten, in Unix milliseconds.
+    #[must_use]
+    pub fn producers_expire_before(&self) -> i64 {
+        self.clock.wall_ms().saturating_sub(self.config().producer_expiration_ms)
     }
 
     /// What lies below has gone through keyed compaction: Kafka's first dirty offset.
@@ -410,13 +382,13 @@ impl PartitionLog {
     pub fn last_written(&self) -> Option<(Vec<LastWritten>, Offset)> {
         let state = self.state();
         let ends = self.ends()?;
-        Some((state.producers.last_written().collect(), ends.appended))
+        Some((state.known.producers.last_written().collect(), ends.appended))
     }
 
     /// How many idempotent producers are remembered.
     #[must_use]
     pub fn producers(&self) -> usize {
-        self.state().producers.len()
+        self.state().known.producers.len()
     }
 
     /// Where the partition is to begin by its topic's retention, if that is later than now. `extents` is where its
@@ -429,13 +401,13 @@ impl PartitionLog {
         let now_ms = self.clock.wall_ms();
         let mut state = self.state();
         state.settle(ends.durable);
-        retention::new_start(&ends, extents, &state.times, &topic, now_ms)
+        retention::new_start(&ends, extents, &state.known.times, &topic, now_ms)
     }
 
     /// The partition's start has moved: what is only about what lies before is forgotten.
     pub fn start_moved(&self) {
         let Some(ends) = self.ends() else { return };
-        self.state().times.drop_below(ends.start);
+        self.state().known.times.drop_below(ends.start);
     }
 
     /// Reads whole durable batches from the one that holds `from` on, `max_bytes` at most, but for the first one
@@ -456,6 +428,11 @@ impl PartitionLog {
             false => self.streams.read(self.stream, from, max_bytes, at_least_one).await?,
         };
         Ok(Fetched { ends, runs })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn known(&self) -> Known {
+        self.state().known.clone()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -4,6 +4,7 @@ use super::*;
 use crate::batch::build::Build;
 use crate::batch::{BatchView, Compression, Rules};
 use crate::partition::look_up::Located;
+use crate::partition::note::NoteError;
 use crate::partition::simulated::Simulated;
 use proptest::prelude::*;
 
@@ -13,7 +14,7 @@ const VERSION: i16 = 11;
 
 async fn open_with(streams: &Arc<Simulated>, epoch: i32, config: LogConfig) -> PartitionLog {
     let streams: Arc<dyn Streams> = Arc::new(streams.clone());
-    PartitionLog::open(streams, STREAM, epoch, config, Clock::simulated(NOW)).await.unwrap()
+    PartitionLog::open(streams, STREAM, epoch, config, Clock::simulated(NOW), None).await.unwrap()
 }
 
 async fn new_log(config: LogConfig) -> (Arc<Simulated>, PartitionLog) {
@@ -121,7 +122,7 @@ async fn the_leaders_time_is_stamped_and_never_goes_back() {
     // A successor whose clock is behind goes on from where the log is.
     let streams: Arc<dyn Streams> = Arc::new(streams.reopened());
     let behind = Clock::simulated(NOW - 10_000);
-    let log = PartitionLog::open(streams, STREAM, 4, config, behind).await.unwrap();
+    let log = PartitionLog::open(streams, STREAM, 4, config, behind, None).await.unwrap();
     assert_eq!(append(&log, &Build::records(1, 5)).unwrap().log_append_time_ms, Some(NOW));
 }
 
@@ -150,7 +151,7 @@ async fn silent_producers_are_forgotten_by_the_leaders_clock_also_on_opening() {
     streams.flush_all();
     let reopened: Arc<dyn Streams> = Arc::new(streams.reopened());
     let later = Clock::simulated(NOW + 1_001);
-    let log = PartitionLog::open(reopened, STREAM, 4, config, later).await.unwrap();
+    let log = PartitionLog::open(reopened, STREAM, 4, config, later, None).await.unwrap();
     assert_eq!(log.producers(), 1);
 }
 
@@ -226,8 +227,9 @@ async fn a_note_of_another_release_stops_the_opening() {
     streams.append(STREAM, Offset::ZERO, &[batch]).unwrap();
     streams.flush_all();
     let streams: Arc<dyn Streams> = Arc::new(streams);
-    let opened = PartitionLog::open(streams, STREAM, 1, LogConfig::default(), Clock::simulated(NOW)).await;
-    assert!(matches!(opened, Err(OpenError::Note { error: NoteError::Length(1), .. })));
+    let opened =
+        PartitionLog::open(streams, STREAM, 1, LogConfig::default(), Clock::simulated(NOW), None).await;
+    assert!(matches!(opened, Err(OpenError::Note(UnknownNote { error: NoteError::Length(1), .. }))));
 }
 
 proptest! {

@@ -32,7 +32,7 @@ impl PartitionLog {
     /// [`FetchError::NotLeader`].
     pub fn earliest(&self) -> Result<Located, FetchError> {
         let ends = self.ends().ok_or(FetchError::NotLeader)?;
-        let leader_epoch = self.state().epochs.at(ends.start);
+        let leader_epoch = self.state().known.epochs.at(ends.start);
         Ok(Located { offset: ends.start, timestamp: None, leader_epoch })
     }
 
@@ -54,7 +54,7 @@ impl PartitionLog {
         let from = {
             let mut state = self.state();
             state.settle(ends.durable);
-            state.times.look_from(timestamp)
+            state.known.times.look_from(timestamp)
         };
         let Some(mut from) = from.map(|from| from.max(ends.start)) else { return Ok(None) };
         // A header may promise a timestamp that no record has. Then the next batch is looked at, but one look-up
@@ -83,7 +83,7 @@ impl PartitionLog {
         let largest = {
             let mut state = self.state();
             state.settle(ends.durable);
-            state.times.largest()
+            state.known.times.largest()
         };
         let (most, base) = match largest {
             Some((most, base)) if base >= ends.start => (most, base),

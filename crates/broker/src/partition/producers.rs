@@ -96,12 +96,12 @@ pub enum SequenceError {
     },
 }
 
-#[derive(Debug, Clone)]
-struct Producer {
-    epoch: i16,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Producer {
+    pub(super) epoch: i16,
     /// Oldest first; never empty.
-    batches: VecDeque<Remembered>,
-    appended_ms: i64,
+    pub(super) batches: VecDeque<Remembered>,
+    pub(super) appended_ms: i64,
 }
 
 impl Producer {
@@ -111,7 +111,7 @@ impl Producer {
 }
 
 /// The producers of one partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Producers {
     limit: usize,
     // Producer ids come from outside, so this is no hash map.
@@ -125,6 +125,18 @@ impl Producers {
     #[must_use]
     pub fn new(limit: usize) -> Self {
         Self { limit, by_id: BTreeMap::new(), by_age: BTreeSet::new() }
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
+        self.by_id.iter().map(|(id, producer)| (*id, producer))
+    }
+
+    /// One that is remembered from before, with at least one batch.
+    pub(super) fn restore(&mut self, id: i64, producer: Producer) {
+        if let Some(last) = producer.last() {
+            self.by_age.insert((last.base, id));
+            self.by_id.insert(id, producer);
+        }
     }
 
     /// How many there are.

@@ -107,7 +107,7 @@ impl Simulated {
         let slot = self.status.borrow().durable;
         let (start, batches) = state.streams.get(&stream).ok_or(ReadError::UnknownStream)?;
         if from < *start {
-            let ends = StreamEnds { start: *start, durable: *start, appended: *start };
+            let ends = StreamEnds { start: *start, registered: *start, durable: *start, appended: *start };
             return Err(ReadError::OutOfRange { from, ends });
         }
         if state.broken {
@@ -174,7 +174,7 @@ impl Streams for Arc<Simulated> {
             batch.map_or(*start, |batch| Offset(batch.base.0 + u64::from(batch.count)))
         };
         let durable = end(batches.iter().rev().find(|batch| batch.slot < slot));
-        Some(StreamEnds { start: *start, durable, appended: end(batches.last()) })
+        Some(StreamEnds { start: *start, registered: *start, durable, appended: end(batches.last()) })
     }
 
     fn watch(&self, _streams: &[StreamId], notify: &Arc<Notify>) -> Watching {

@@ -14,36 +14,36 @@ use levee_base::Offset;
 
 /// All batches below `from` have timestamps of `most` or less, and are no younger than `newest`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Entry {
-    most: i64,
-    newest: i64,
-    from: Offset,
+pub(super) struct Entry {
+    pub(super) most: i64,
+    pub(super) newest: i64,
+    pub(super) from: Offset,
 }
 
 /// What is known of the batches so far.
-#[derive(Debug, Clone, Copy)]
-struct Seen {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
     /// The largest timestamp of all, and the first batch that has it.
-    largest: (i64, Offset),
+    pub(super) largest: (i64, Offset),
     /// The same, where batches without timestamps count by their append.
-    newest: i64,
+    pub(super) newest: i64,
     /// Where they end.
-    end: Offset,
+    pub(super) end: Offset,
 }
 
 /// The time index of one partition.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeIndex {
-    entries: Vec<Entry>,
-    limit: usize,
+    pub(super) entries: Vec<Entry>,
+    pub(super) limit: usize,
     /// Batches between two entries,
-    spacing: u64,
-    since: u64,
+    pub(super) spacing: u64,
+    pub(super) since: u64,
     /// or milliseconds, whichever is less.
-    spacing_ms: i64,
+    pub(super) spacing_ms: i64,
     /// As of the last entry.
-    since_ms: i64,
-    seen: Option<Seen>,
+    pub(super) since_ms: i64,
+    pub(super) seen: Option<Seen>,
 }
 
 impl TimeIndex {

@@ -130,6 +130,7 @@ fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
         intervals: Intervals {
             retention: Duration::from_millis(options.retention_check_interval_ms),
             cleaner: Duration::from_millis(options.cleaner_backoff_ms),
+            ..Intervals::default()
         },
         wal: WalConfig {
             pace: (options.wal_pace_us > 0).then(|| Duration::from_micros(options.wal_pace_us)),

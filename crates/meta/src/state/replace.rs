@@ -33,7 +33,7 @@ impl State {
         }
         for (object, id) in objects.iter().zip(&ids) {
             for &(stream, offset) in &object.checkpoints {
-                self.set_checkpoint(stream, offset, *id);
+                self.set_checkpoint(epoch, stream, offset, *id);
             }
         }
         for id in ids {

@@ -157,9 +157,16 @@ impl State {
         }
     }
 
-    /// Takes a stream's newer checkpoint, or the same one at another place.
-    pub(super) fn set_checkpoint(&mut self, stream: StreamId, offset: Offset, object: ObjectId) {
-        let Some(known) = self.streams.get_mut(&stream) else { return };
+    /// Takes a stream's newer checkpoint, or the same one at another place, if it is its leader's.
+    pub(super) fn set_checkpoint(
+        &mut self,
+        leader: BrokerEpoch,
+        stream: StreamId,
+        offset: Offset,
+        object: ObjectId,
+    ) {
+        let known = self.streams.get_mut(&stream).filter(|known| known.leader == Some(leader));
+        let Some(known) = known else { return };
         let newer = known.checkpoint.is_none_or(|(before, _)| before <= offset);
         if newer && offset <= known.end {
             let before = known.checkpoint.replace((offset, object));

@@ -175,7 +175,7 @@ impl State {
         }
         for (object, id) in uploads.iter().zip(&ids[objects.len()..]) {
             for &(stream, offset) in &object.checkpoints {
-                self.set_checkpoint(stream, offset, *id);
+                self.set_checkpoint(epoch, stream, offset, *id);
             }
         }
         for id in ids {

@@ -12,8 +12,8 @@ use levee_object::log::LogContext;
 use levee_object::stores::memory::MemoryStore;
 use levee_object::{Key, Page, Purpose, Result, Store};
 use levee_store::{
-    Extent, Metrics, NewExtent, NewObject, ObjectRef, PlanOptions, Recovered, Registered, Registrar,
-    RegistrarError, Registration, Replaced, Replacement, StreamStore, Trim, WalOptions,
+    Checkpoint, Extent, Metrics, NewExtent, NewObject, ObjectRef, PlanOptions, Recovered, Registered,
+    Registrar, RegistrarError, Registration, Replaced, Replacement, StreamStore, Trim, WalOptions,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -31,6 +31,7 @@ struct MetaState {
     open: Option<(BrokerEpoch, Slot)>,
     epochs: u64,
     extents: BTreeMap<StreamId, Vec<Extent>>,
+    checkpoints: BTreeMap<StreamId, Checkpoint>,
     settled: BTreeSet<(BrokerEpoch, u64)>,
     /// What was registered or made and has no extents.
     garbage: Vec<Key>,
@@ -66,7 +67,8 @@ impl Meta {
     pub fn registered(&self, stream: StreamId) -> Registered {
         let extents = self.extents(stream);
         let start = extents.first().map_or(Offset(0), |first| first.range.start);
-        Registered { start, extents, checkpoint: None }
+        let checkpoint = self.0.lock().unwrap().checkpoints.get(&stream).cloned();
+        Registered { start, extents, checkpoint }
     }
 
     pub fn fail_trims(&self, times: u32) {
@@ -153,17 +155,31 @@ impl Registrar for Meta {
 
     async fn replace(&self, replacement: Replacement) -> std::result::Result<u32, RegistrarError> {
         let mut meta = self.0.lock().unwrap();
+        let replaces = !replacement.replaced.is_empty();
         if meta.open.is_none_or(|(epoch, _)| epoch != replacement.epoch) {
             return Err(RegistrarError::Refused("the epoch is out".into()));
         }
         let mut new: BTreeMap<StreamId, Vec<Extent>> = BTreeMap::new();
+        let mut replaced_keys = BTreeSet::new();
         for object in &replacement.objects {
             let of = meta.settle(replacement.epoch, object);
+            for (stream, offset) in object.checkpoints.iter().copied() {
+                let end = meta.extents.get(&stream).and_then(|extents| extents.last());
+                assert!(
+                    offset <= end.map_or(Offset(0), |last| last.range.end),
+                    "it is of what is registered"
+                );
+                let checkpoint = Checkpoint { offset, object: of.clone() };
+                let before = meta.checkpoints.insert(stream, checkpoint);
+                if let Some(before) = before {
+                    assert!(before.offset <= offset, "checkpoints don't go back");
+                    replaced_keys.insert(before.object.key.clone());
+                }
+            }
             for NewExtent { stream, range, bytes, .. } in object.extents.clone() {
                 new.entry(stream).or_default().push(Extent { range, bytes, object: of.clone() });
             }
         }
-        let mut replaced_keys = BTreeSet::new();
         for Replaced { stream, range, objects } in replacement.replaced {
             let extents = meta.extents.get_mut(&stream).expect("a stream that is there");
             let from = extents.partition_point(|extent| extent.range.start < range.start);
@@ -176,10 +192,13 @@ impl Registrar for Meta {
             assert!(extents.windows(2).all(|pair| pair[0].range.end == pair[1].range.start));
             replaced_keys.extend(objects);
         }
-        let held = |key: &Key| meta.extents.values().flatten().any(|extent| extent.object.key == *key);
+        let held = |key: &Key| {
+            meta.extents.values().flatten().any(|extent| extent.object.key == *key)
+                || meta.checkpoints.values().any(|checkpoint| checkpoint.object.key == *key)
+        };
         let garbage: Vec<Key> = replaced_keys.into_iter().filter(|key| !held(key)).collect();
         meta.garbage.extend(garbage);
-        meta.replacements += 1;
+        meta.replacements += usize::from(replaces);
         Ok(0)
     }
 

@@ -1,0 +1,307 @@
+//! The bytes of a partition's checkpoint: what is known of all batches below an offset, so that opening it replays only
+//! what follows. Protocol Buffers; what is numerous is in columns. Decoding takes any bytes and never panics.
+//!
+//! A checkpoint spares time and nothing else: one that can't be read is passed over, and all is replayed.
+
+use super::epochs::LeaderEpochs;
+use super::known::Known;
+use super::producers::{BATCHES, Claim, Producer, Producers, Remembered};
+use super::times::{Entry, Seen, TimeIndex};
+use bytes::Bytes;
+use levee_base::limits::{PARTITION_PRODUCERS, TIME_INDEX_ENTRIES};
+use levee_base::{Offset, StreamId};
+use prost::Message;
+
+/// What this release writes and reads.
+const VERSION: u32 = 1;
+
+#[derive(Clone, PartialEq, Message)]
+struct Written {
+    #[prost(uint32, tag = "1")]
+    version: u32,
+    #[prost(sint64, tag = "2")]
+    appended_ms: i64,
+    /// What lies below has gone through keyed compaction.
+    #[prost(uint64, tag = "3")]
+    cleaned_until: u64,
+    #[prost(int32, repeated, tag = "4")]
+    epochs: Vec<i32>,
+    #[prost(uint64, repeated, tag = "5")]
+    epoch_starts: Vec<u64>,
+    #[prost(message, optional, tag = "6")]
+    times: Option<WrittenTimes>,
+    #[prost(message, repeated, tag = "7")]
+    producers: Vec<WrittenProducer>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WrittenTimes {
+    #[prost(uint64, tag = "1")]
+    spacing: u64,
+    #[prost(uint64, tag = "2")]
+    since: u64,
+    #[prost(sint64, tag = "3")]
+    spacing_ms: i64,
+    #[prost(sint64, tag = "4")]
+    since_ms: i64,
+    #[prost(sint64, tag = "5")]
+    largest: i64,
+    #[prost(uint64, tag = "6")]
+    largest_at: u64,
+    #[prost(sint64, tag = "7")]
+    newest: i64,
+    #[prost(uint64, tag = "8")]
+    end: u64,
+    #[prost(sint64, repeated, tag = "9")]
+    entries_most: Vec<i64>,
+    #[prost(sint64, repeated, tag = "10")]
+    entries_newest: Vec<i64>,
+    #[prost(uint64, repeated, tag = "11")]
+    entries_from: Vec<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+struct WrittenProducer {
+    #[prost(int64, tag = "1")]
+    id: i64,
+    #[prost(int32, tag = "2")]
+    epoch: i32,
+    #[prost(sint64, tag = "3")]
+    appended_ms: i64,
+    #[prost(uint64, repeated, tag = "4")]
+    bases: Vec<u64>,
+    #[prost(uint32, repeated, tag = "5")]
+    counts: Vec<u32>,
+    #[prost(int32, repeated, tag = "6")]
+    base_sequences: Vec<i32>,
+    #[prost(sint64, repeated, tag = "7")]
+    max_timestamps: Vec<i64>,
+}
+
+/// Why a checkpoint is passed over.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CheckpointError {
+    /// It is no Protocol Buffers message of this kind.
+    #[error(transparent)]
+    Decode(#[from] prost::DecodeError),
+    /// A later version, as a rule.
+    #[error("a checkpoint has version {0}; this release reads version {VERSION}")]
+    Version(u32),
+    /// It contradicts itself.
+    #[error("a checkpoint contradicts itself: {0}")]
+    Unsound(&'static str),
+}
+
+/// Where opening a partition begins.
+#[derive(Debug, Clone)]
+pub struct Resumed {
+    /// What is known so far.
+    pub known: Known,
+    /// The first offset that is not.
+    pub offset: Offset,
+    /// What lies below has gone through keyed compaction.
+    pub cleaned_until: Offset,
+}
+
+impl Resumed {
+    /// From a checkpoint and its offset; from nothing if there is none that can be read.
+    #[must_use]
+    pub fn from(stream: StreamId, checkpoint: Option<(Offset, Bytes)>) -> Self {
+        let nothing = || Self { known: Known::default(), offset: Offset::ZERO, cleaned_until: Offset::ZERO };
+        let Some((offset, bytes)) = checkpoint else { return nothing() };
+        match decode(&bytes) {
+            Ok((known, cleaned_until)) => Self { known, offset, cleaned_until },
+            Err(error) => {
+                tracing::warn!(%stream, %error, "a checkpoint can't be used: replaying all there is");
+                nothing()
+            }
+        }
+    }
+}
+
+/// The bytes of a checkpoint.
+#[must_use]
+pub fn encode(known: &Known, cleaned_until: Offset) -> Vec<u8> {
+    let Known { producers, times, epochs, appended_ms } = known;
+    let times = times.seen.map(|seen| WrittenTimes {
+        spacing: times.spacing,
+        since: times.since,
+        spacing_ms: times.spacing_ms,
+        since_ms: times.since_ms,
+        largest: seen.largest.0,
+        largest_at: seen.largest.1.0,
+        newest: seen.newest,
+        end: seen.end.0,
+        entries_most: times.entries.iter().map(|entry| entry.most).collect(),
+        entries_newest: times.entries.iter().map(|entry| entry.newest).collect(),
+        entries_from: times.entries.iter().map(|entry| entry.from.0).collect(),
+    });
+    let producers = producers.iter().map(|(id, producer)| WrittenProducer {
+        id,
+        epoch: i32::from(producer.epoch),
+        appended_ms: producer.appended_ms,
+        bases: producer.batches.iter().map(|batch| batch.base.0).collect(),
+        counts: producer.batches.iter().map(|batch| batch.count).collect(),
+        base_sequences: producer.batches.iter().map(|batch| batch.base_sequence).collect(),
+        max_timestamps: producer.batches.iter().map(|batch| batch.max_timestamp).collect(),
+    });
+    let written = Written {
+        version: VERSION,
+        appended_ms: *appended_ms,
+        cleaned_until: cleaned_until.0,
+        epochs: epochs.0.iter().map(|(epoch, _)| *epoch).collect(),
+        epoch_starts: epochs.0.iter().map(|(_, start)| start.0).collect(),
+        times,
+        producers: producers.collect(),
+    };
+    written.encode_to_vec()
+}
+
+/// Reads what [`encode`] wrote: what is known, and what has gone through keyed compaction.
+///
+/// # Errors
+/// See [`CheckpointError`].
+pub fn decode(bytes: &[u8]) -> Result<(Known, Offset), CheckpointError> {
+    let written = Written::decode(bytes)?;
+    if written.version != VERSION {
+        return Err(CheckpointError::Version(written.version));
+    }
+    let mut known = Known { appended_ms: written.appended_ms, ..Known::default() };
+    if written.epochs.len() != written.epoch_starts.len() {
+        return Err(CheckpointError::Unsound("its leader epochs' columns have different lengths"));
+    }
+    let starts = written.epoch_starts.into_iter().map(Offset);
+    known.epochs = LeaderEpochs(written.epochs.into_iter().zip(starts).collect());
+    if !known.epochs.0.is_sorted_by(|a, b| a.0 < b.0 && a.1 < b.1) {
+        return Err(CheckpointError::Unsound("its leader epochs don't ascend"));
+    }
+    if let Some(times) = written.times {
+        restore_times(&mut known.times, times)?;
+    }
+    if written.producers.len() > PARTITION_PRODUCERS {
+        return Err(CheckpointError::Unsound("it has too many producers"));
+    }
+    for producer in written.producers {
+        restore_producer(&mut known.producers, &producer)?;
+    }
+    Ok((known, Offset(written.cleaned_until)))
+}
+
+fn restore_times(times: &mut TimeIndex, written: WrittenTimes) -> Result<(), CheckpointError> {
+    let count = written.entries_from.len();
+    if count > TIME_INDEX_ENTRIES
+        || [written.entries_most.len(), written.entries_newest.len()] != [count, count]
+        || written.spacing == 0
+        || written.spacing_ms < 1
+    {
+        return Err(CheckpointError::Unsound("its time index has columns of different lengths"));
+    }
+    let columns = written.entries_most.into_iter().zip(written.entries_newest).zip(written.entries_from);
+    times.entries =
+        columns.map(|((most, newest), from)| Entry { most, newest, from: Offset(from) }).collect();
+    times.spacing = written.spacing;
+    times.since = written.since;
+    times.spacing_ms = written.spacing_ms;
+    times.since_ms = written.since_ms;
+    times.seen = Some(Seen {
+        largest: (written.largest, Offset(written.largest_at)),
+        newest: written.newest,
+        end: Offset(written.end),
+    });
+    Ok(())
+}
+
+fn restore_producer(producers: &mut Producers, written: &WrittenProducer) -> Result<(), CheckpointError> {
+    let WrittenProducer { id, epoch, appended_ms, bases, counts, base_sequences, max_timestamps } = written;
+    let batches = bases.len();
+    if !(1..=BATCHES).contains(&batches)
+        || [counts.len(), base_sequences.len(), max_timestamps.len()] != [batches; 3]
+    {
+        return Err(CheckpointError::Unsound("a producer has columns of different lengths"));
+    }
+    let epoch = i16::try_from(*epoch).map_err(|_| CheckpointError::Unsound("a producer's epoch"))?;
+    let batches = (0..batches).map(|at| {
+        let (count, base_sequence) = (counts[at], base_sequences[at]);
+        if count == 0 || base_sequence < 0 {
+            return Err(CheckpointError::Unsound("a producer's batch"));
+        }
+        let last_sequence = Claim { producer_id: *id, epoch, base_sequence, count }.last_sequence();
+        let (base, max_timestamp) = (Offset(bases[at]), max_timestamps[at]);
+        Ok(Remembered { base, count, base_sequence, last_sequence, max_timestamp })
+    });
+    let batches = batches.collect::<Result<_, _>>()?;
+    producers.restore(*id, Producer { epoch, batches, appended_ms: *appended_ms });
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::note::Note;
+    use super::*;
+    use crate::batch::header::Attributes;
+    use levee_store::BatchInfo;
+    use proptest::prelude::*;
+
+    fn replay(known: &mut Known, batches: &[(u32, i64, i16, i64, i64)], mut base: u64) -> u64 {
+        for (at, &(count, producer_id, producer_epoch, max_timestamp, appended_ms)) in
+            batches.iter().enumerate()
+        {
+            let note = Note {
+                attributes: Attributes(0),
+                leader_epoch: i32::try_from(at / 7).unwrap(),
+                producer_id,
+                producer_epoch,
+                base_sequence: i32::try_from(at).unwrap(),
+                base_timestamp: 0,
+                max_timestamp,
+                appended_ms,
+            };
+            known.replay(BatchInfo { base: Offset(base), count, bytes: 100, note: &note.encode() }).unwrap();
+            base += u64::from(count);
+        }
+        base
+    }
+
+    proptest! {
+        /// Written and read back at any place, it goes on as if nothing had happened.
+        #[test]
+        fn a_replay_that_resumes_ends_where_one_without_checkpoints_ends(
+            batches in prop::collection::vec((1_u32..9, -1_i64..5, 0_i16..3, -1_i64..90_000_000, 0_i64..90_000_000), 0..300),
+            cut in 0_usize..300,
+        ) {
+            let (before, after) = batches.split_at(cut.min(batches.len()));
+            let (mut whole, mut resumed) = (Known::default(), Known::default());
+            let at = replay(&mut whole, before, 0);
+            replay(&mut resumed, before, 0);
+            let (mut resumed, cleaned) = decode(&encode(&resumed, Offset(17))).unwrap();
+            prop_assert_eq!(cleaned, Offset(17));
+            replay(&mut whole, after, at);
+            replay(&mut resumed, after, at);
+            prop_assert_eq!(resumed.producers, whole.producers);
+            prop_assert_eq!(resumed.times, whole.times);
+            prop_assert_eq!(resumed.epochs, whole.epochs);
+            prop_assert_eq!(resumed.appended_ms, whole.appended_ms);
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), to: u8) {
+            let _ = decode(&bytes);
+            let mut known = Known::default();
+            replay(&mut known, &[(3, 1, 0, 5, 6), (2, 2, 0, 7, 8)], 0);
+            let mut damaged = encode(&known, Offset(3));
+            let at = at.index(damaged.len());
+            damaged[at] = to;
+            let _ = decode(&damaged);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_passed_over() {
+        let later = Written { version: 2, ..Written::default() }.encode_to_vec();
+        assert_eq!(decode(&later).unwrap_err(), CheckpointError::Version(2));
+        let resumed = Resumed::from(StreamId(1), Some((Offset(9), later.into())));
+        assert_eq!((resumed.offset, resumed.known.producers.len()), (Offset::ZERO, 0));
+        let unsound = Written { version: 1, epochs: vec![1], ..Written::default() }.encode_to_vec();
+        assert!(matches!(decode(&unsound), Err(CheckpointError::Unsound(_))));
+    }
+}

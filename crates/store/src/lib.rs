@@ -32,7 +32,7 @@ mod upload;
 mod wal;
 mod watch;
 
-pub use cache::Cut;
+pub use cache::{Cut, TokenBucket};
 pub use compact::PlanOptions;
 pub use metrics::Metrics;
 pub use read_options::{ReadOptions, StoreOptions};

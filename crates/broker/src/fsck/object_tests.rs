@@ -1,0 +1,1 @@
+//! Pure checks of one object, fault by fault.

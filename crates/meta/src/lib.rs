@@ -33,6 +33,6 @@ pub use command::{Command, Envelope, NewExtent, NewObject, Register, Registratio
 pub use controller::ControllerOptions;
 pub use error::MetaError;
 pub use ids::{ObjectId, ObjectName, ProcessId, TopicId, data_prefix, wal_prefix};
-pub use observer::{MetadataDamage, ObserveError, Observer};
+pub use observer::{History, MetadataDamage, ObserveError, Observer};
 pub use snapshots::journal_prefix;
 pub use state::State;

@@ -6,6 +6,10 @@
 //! (a broker stops there, and why is in `snapshots`); a journal entry that can't be used is reported, and the state is
 //! the one before it: then it is not known what the cluster's metadata is now, and [`Observer::complete`] says so.
 
+mod history;
+
+pub use history::History;
+
 use crate::codec::{self, CodecError, Snapshot};
 use crate::snapshots::{Snapshots, journal_prefix, position};
 use crate::state::State;
@@ -55,8 +59,8 @@ pub struct Observer {
     state: State,
     next: LogPosition,
     fences: BTreeMap<Epoch, Slot>,
-    /// Entries applied since the snapshot.
-    entries: u64,
+    /// Snapshots and entries taken.
+    objects: u64,
     /// Snapshots that can't be used: they don't count as the trim point either.
     unusable: Vec<LogPosition>,
     damage: Vec<MetadataDamage>,
@@ -96,7 +100,7 @@ impl Observer {
             state: State::default(),
             next: LogPosition::default(),
             fences: BTreeMap::new(),
-            entries: 0,
+            objects: 0,
             unusable: Vec::new(),
             damage,
             complete: true,
@@ -130,10 +134,10 @@ impl Observer {
         &self.fences
     }
 
-    /// Journal entries that were applied since the snapshot.
+    /// Snapshots and journal entries that were taken.
     #[must_use]
-    pub fn entries(&self) -> u64 {
-        self.entries
+    pub fn objects(&self) -> u64 {
+        self.objects
     }
 
     /// Whether the journal was read to its end. When it was not, nobody can tell what is listed now.
@@ -185,7 +189,7 @@ impl Observer {
                         for envelope in &envelopes {
                             self.state.apply(envelope);
                         }
-                        self.entries += 1;
+                        self.objects += 1;
                         self.next = at.next();
                     }
                     Err(error) => return self.fail(self.ctx.key(at), error.to_string()),
@@ -213,7 +217,8 @@ impl Observer {
             };
             match read_snapshot(&bytes, at, self.ctx.cluster) {
                 Ok(snapshot) if at >= self.next => {
-                    (self.next, self.fences, self.entries) = (at, snapshot.fences, 0);
+                    (self.next, self.fences) = (at, snapshot.fences);
+                    self.objects += 1;
                     self.state = snapshot.state;
                     return Ok(());
                 }

@@ -106,11 +106,11 @@ pub async fn check(
         damaged: false,
         counts: Counts::default(),
     };
-    let listed = checker.list().await?;
+    let mut listed = checker.list().await?;
     checker.counts.listed_objects = listed.objects;
     checker.counts.listed_bytes = listed.bytes;
     checker.counts.in_the_making = listed.in_the_making;
-    checker.metadata(&listed.journal).await?;
+    let journal = std::mem::take(&mut listed.journal);
     let mut orphans = Vec::new();
     if checker.observer.complete() {
         checker.references();
@@ -119,6 +119,7 @@ pub async fn check(
         checker.fences().await?;
         orphans = checker.unreferenced(listed).await?;
     }
+    checker.metadata(&journal).await?;
     let Checker { observer, mut findings, left_out, damaged, mut counts, .. } = checker;
     findings.sort_by(|a, b| {
         (a.severity, a.problem, &a.key, &a.detail).cmp(&(b.severity, b.problem, &b.key, &b.detail))

@@ -54,6 +54,10 @@ impl Checker<'_> {
         let batch = expected(self.observer.state(), among, suspects.len());
         let examined = self.examine(&batch).await?;
         self.observer.catch_up().await?;
+        if !self.observer.complete() {
+            // What is referred to now is not known.
+            return Ok(());
+        }
         // Whose offsets these are now, should a part have been replaced.
         let now = expected(self.observer.state(), among, suspects.len());
         for (id, one) in examined.into_iter().filter(|(_, one)| suspect(one)) {
@@ -103,19 +107,23 @@ impl Checker<'_> {
             }
         }
         // One may have been garbage when it was listed, and gone and forgotten when the metadata was read.
+        let reader = self.reader;
+        let look = listed.orphans.into_iter().map(|(name, bytes)| async move {
+            let there = reader.get(&name.key(), 0..LOG_HEADER_BYTES as u64).await.map(|_| ());
+            (name, bytes, there)
+        });
+        let mut looked = stream::iter(look).buffered(self.options.concurrency);
         let mut orphans = Vec::new();
-        for (name, bytes) in listed.orphans {
-            match self.reader.get(&name.key(), 0..LOG_HEADER_BYTES as u64).await {
+        while let Some((name, bytes, there)) = looked.next().await {
+            match there {
                 Err(error) if error.kind == ErrorKind::NotFound => continue,
-                Ok(_) => {}
-                Err(error) if error.kind == ErrorKind::OutOfRange => {}
-                Err(error) => return Err(error.into()),
+                Err(error) if !error.kind.is_answer() => return Err(error.into()),
+                _ => {}
             }
             let detail = why_orphan(self.observer.state(), &name);
             let key = Some(name.key().to_string());
-            self.found(
-                Finding::new(Severity::Waste, Problem::Orphan, key, None, detail, vec![]).with_bytes(bytes),
-            );
+            let finding = Finding::new(Severity::Waste, Problem::Orphan, key, None, detail, vec![]);
+            self.found(finding.with_bytes(bytes));
             orphans.push((name, bytes));
         }
         Ok(orphans)

@@ -8,8 +8,8 @@
 //! A live broker trims meanwhile: then the metadata is read on, and the rest judged from the new trim point.
 
 use super::examine::Tail;
-use super::finding::{Finding, Problem};
-use super::object::Fault;
+use super::finding::{Finding, Problem, Severity};
+use super::object::{Fault, Harm};
 use super::{CheckError, Checker, Part, records};
 use futures::{StreamExt, stream};
 use levee_base::limits::{LOG_HEADER_BYTES, WAL_IN_FLIGHT_MAX};
@@ -54,7 +54,7 @@ impl Ends {
 
 /// Whether a slot that is empty while `last` is there held an acknowledged entry.
 pub(super) fn was_acknowledged(empty: Slot, last: Slot) -> bool {
-    last.0 >= empty.0.saturating_add(WAL_IN_FLIGHT_MAX as u64)
+    last.0.checked_sub(empty.0).is_some_and(|ahead| ahead >= WAL_IN_FLIGHT_MAX as u64)
 }
 
 impl Checker<'_> {
@@ -138,22 +138,27 @@ impl Checker<'_> {
                     blocks += examined.blocks;
                     batches += examined.batches;
                 }
-                let breaks = examined.index.as_ref().map(|index| ends.go_on(index)).unwrap_or_default();
+                let breaks = match &examined.index {
+                    Some(index) => ends.go_on(index),
+                    // Where its streams go on is not known: the next object says so.
+                    None => {
+                        ends = Ends::default();
+                        Vec::new()
+                    }
+                };
                 if !new {
                     continue;
                 }
                 let state = self.observer.state();
-                for Fault { problem, part, detail, .. } in examined.faults {
-                    let finding = Finding::damage(problem, &key, part, detail).with_bytes(total_bytes);
-                    findings.push(finding.with_remedy(REMEDY));
+                for fault in examined.faults {
+                    findings.push(of_tail(state, epoch, &key, total_bytes, fault));
                 }
-                if writer.is_some()
-                    && *first.get_or_insert(writer.unwrap_or_default()) != writer.unwrap_or_default()
+                if let Some(writer) = writer
+                    && *first.get_or_insert(writer) != writer
                 {
                     let detail = "its writer is another than that of the slots before";
-                    findings.push(
-                        Finding::damage(Problem::Corrupt, &key, Part::Header, detail).with_remedy(REMEDY),
-                    );
+                    let finding = Finding::damage(Problem::Corrupt, &key, Part::Header, detail);
+                    findings.push(finding.with_remedy(REMEDY));
                 }
                 for Break { stream, expected, found } in breaks {
                     let detail =
@@ -228,6 +233,23 @@ enum Walked {
 
 const REMEDY: &str = "Restore the object under its key, an earlier version or a backup, before its broker is started or \
     replaced: recovery stops at it. As long as its broker runs, it has the records in memory and registers them by itself";
+
+/// A fault of an object that is not registered. Recovery reads headers and indexes, and stops at one that is damaged; a
+/// damaged block keeps the records in it from being read, if they are still anybody's.
+fn of_tail(state: &State, epoch: BrokerEpoch, key: &Key, total_bytes: u64, fault: Fault) -> Finding {
+    let Fault { problem, part, detail, harm } = fault;
+    let Harm::Offsets(stream, range) = harm else {
+        return Finding::damage(problem, key, part, detail).with_bytes(total_bytes).with_remedy(REMEDY);
+    };
+    let kept = state
+        .stream(stream)
+        .filter(|known| known.leader == Some(epoch))
+        .and_then(|known| records(state, stream, range.start.max(known.start)..range.end));
+    let severity = if kept.is_some() { Severity::Damage } else { Severity::Note };
+    let affected = kept.into_iter().collect();
+    Finding::new(severity, problem, Some(key.to_string()), Some(part), detail, affected)
+        .with_bytes(total_bytes)
+}
 
 fn lost(name: &ObjectName, last: Slot) -> Finding {
     let detail = format!(

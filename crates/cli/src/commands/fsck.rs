@@ -59,13 +59,18 @@ async fn fsck(args: &FsckArgs) -> Outcome {
     if !json {
         print(&report, &opened)?;
     }
-    let repaired =
-        if args.repair { Some(repair_asked(args, &report, json, clock, &random).await?) } else { None };
+    let (repaired, failed) = if args.repair {
+        let (repaired, failed) = repair_asked(args, &report, json, clock, &random).await?;
+        (Some(repaired), failed)
+    } else {
+        (None, false)
+    };
     if json {
         let document = document(&report, &opened, repaired.as_ref())?;
         output::line(&serde_json::to_string_pretty(&document)?)?;
     }
     Ok(match report.verdict {
+        _ if failed => ExitCode::from(CANT_TELL),
         Verdict::Clean => ExitCode::SUCCESS,
         Verdict::Damaged => ExitCode::FAILURE,
     })
@@ -200,20 +205,20 @@ fn document(report: &Report, opened: &Opened, repaired: Option<&Repaired>) -> Re
     Ok(document)
 }
 
-/// Prints what would be deleted, asks, and deletes it.
+/// Prints what would be deleted, asks, and deletes it. Says whether it could not be tried.
 async fn repair_asked(
     args: &FsckArgs,
     report: &Report,
     json: bool,
     clock: Clock,
     random: &Random,
-) -> Result<Repaired, Box<dyn Error>> {
+) -> Result<(Repaired, bool), Box<dyn Error>> {
     // With JSON, standard output is the document's.
     let say =
         |text: &str| if json { io::stderr().lock().write_all(text.as_bytes()) } else { output::text(text) };
     if report.orphans.is_empty() {
         say("\nrepair: there are no orphans, so there is nothing to do\n")?;
-        return Ok(Repaired::default());
+        return Ok((Repaired::default(), false));
     }
     let bytes = report.orphans.iter().map(|(_, bytes)| bytes).sum();
     let list: String =
@@ -223,18 +228,35 @@ async fn repair_asked(
         report.orphans.len(),
         size(bytes)
     ))?;
-    if !args.yes && !confirmed()? {
-        say("nothing was deleted\n")?;
-        let left = report.orphans.iter().map(|(name, _)| (*name, "it was not confirmed".to_owned()));
-        return Ok(Repaired { deleted: vec![], left: left.collect() });
+    let left = |why: String| {
+        let left = report.orphans.iter().map(|(name, _)| (*name, why.clone()));
+        Repaired { deleted: vec![], left: left.collect() }
+    };
+    if !args.yes {
+        match confirmed() {
+            Ok(true) => {}
+            Ok(false) => {
+                say("nothing was deleted\n")?;
+                return Ok((left("it was not confirmed".to_owned()), false));
+            }
+            Err(error) => {
+                say(&format!("nothing was deleted: {error}\n"))?;
+                return Ok((left(error.to_string()), true));
+            }
+        }
     }
-    let store = stores::open(&args.url, clock, random)?.store;
-    let repaired = repair(store, &report.orphans, clock, random).await?;
+    let repaired = match stores::open(&args.url, clock, random) {
+        Ok(opened) => repair(opened.store, &report.orphans, clock, random).await?,
+        Err(error) => {
+            say(&format!("nothing was deleted: {error}\n"))?;
+            return Ok((left(error.to_string()), true));
+        }
+    };
     for (name, why) in &repaired.left {
         say(&format!("left {}: {why}\n", name.key()))?;
     }
     say(&format!("deleted {} orphans, left {}\n", repaired.deleted.len(), repaired.left.len()))?;
-    Ok(repaired)
+    Ok((repaired, false))
 }
 
 fn confirmed() -> Result<bool, Box<dyn Error>> {

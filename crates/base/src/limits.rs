@@ -341,6 +341,8 @@ pub const FSCK_READ_BYTES: u64 = 8 * MIB as u64;
 pub const FSCK_HELD_BYTES: usize = 64 * MIB;
 /// Bytes that it reads in a second at most, as long as nobody says otherwise.
 pub const FSCK_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
+/// What is told of one object at most, before the rest of it is summed up.
+pub const FSCK_FAULTS: usize = 64;
 /// Findings that it lists; further ones are counted.
 pub const FSCK_FINDINGS: usize = 10_000;
 /// How often it asks again for what the store does not give.

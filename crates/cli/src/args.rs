@@ -34,6 +34,10 @@ pub enum Command {
     /// Checks object stores.
     Store(StoreArgs),
     /// Checks all that is in a store: checksums, offsets, references; and finds what nothing refers to. Needs no broker.
+    ///
+    /// Reads everything: every checksum, whether each partition's offsets go on without a hole, and whether what the
+    /// metadata refers to is there. It holds nothing and writes nothing, so it can run beside a broker. Exits with 0 when
+    /// nothing is damaged (waste is no damage), 1 when something is, 2 when it can't tell. See docs/fsck.md.
     Fsck(FsckArgs),
     /// Shows what is in a store: objects, write-ahead logs, the metadata journal. Needs no broker.
     Inspect(InspectArgs),
@@ -183,17 +187,13 @@ pub enum InspectCommand {
     },
 }
 
-/// Reads all that is in a store and checks it: every checksum, that each partition's offsets go on without a hole, and
-/// that what the metadata refers to is there. Reports objects that nothing refers to. It holds nothing and writes
-/// nothing, so it can run beside a broker. Exits with 0 when nothing is damaged (waste is no damage), 1 when something
-/// is, 2 when it can't tell.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   levee fsck ./levee-data
   levee fsck s3://my-bucket/levee --quick                    headers, indexes and references only
   levee fsck s3://my-bucket/levee --bytes-per-second 20000000 --output json
-  levee fsck s3://my-bucket/levee --repair                   asks before it deletes orphans, and nothing else")]
+  levee fsck s3://my-bucket/levee --repair                   asks, then deletes orphans only")]
 pub struct FsckArgs {
     /// The store: s3://, gs://, az://, file:// or a path.
     #[arg(value_name = "URL")]

@@ -7,7 +7,7 @@ use super::object::{
 use super::reader::Reader;
 use super::{Part, Problem};
 use bytes::Bytes;
-use levee_base::limits::{FSCK_READ_BYTES, OBJECT_HEAD_BYTES, OBJECT_HEADER_BYTES};
+use levee_base::limits::{FSCK_FAULTS, FSCK_READ_BYTES, OBJECT_HEAD_BYTES, OBJECT_HEADER_BYTES};
 use levee_base::{ClusterId, WriterId};
 use levee_meta::ObjectName;
 use levee_object::log::{Kind, LogHeader};
@@ -203,7 +203,17 @@ fn blocks(
 ) {
     for block in &index.blocks[members] {
         examined.blocks += 1;
+        let before = examined.faults.len();
         examined.batches += check_block(index, block, &bytes(block.range()), &mut examined.faults);
+        let found = examined.faults.len();
+        if found > FSCK_FAULTS {
+            // Of a large object that is wrong throughout the list would be as long as the object.
+            examined.faults.truncate(before.max(FSCK_FAULTS));
+            if before <= FSCK_FAULTS {
+                let detail = "there are more faults in its blocks than are listed";
+                examined.faults.push(Fault::corrupt(Part::Block, detail));
+            }
+        }
     }
 }
 
@@ -213,4 +223,37 @@ fn slice(bytes: &Bytes, start: u64, range: &Range<u64>) -> Bytes {
         usize::try_from(position.saturating_sub(start)).unwrap_or(usize::MAX).min(bytes.len())
     };
     bytes.slice(at(range.start)..at(range.end).max(at(range.start)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use levee_base::{Epoch, Offset, StreamId};
+    use levee_store::format::{BatchEntry, IndexBuilder};
+
+    #[test]
+    fn an_object_that_is_wrong_throughout_is_summed_up() {
+        let mut builder = IndexBuilder::default();
+        let count = 3 * FSCK_FAULTS;
+        for at in 0..count as u64 {
+            builder.begin_block(StreamId(1), 0, Offset(at), 4096 + 8 * at);
+            builder.add_batch(BatchEntry { count: 1, bytes: 8, note: b"" }, 0);
+        }
+        let mut encoded = Vec::new();
+        builder.encode(Epoch(1), 0, |part| encoded.extend_from_slice(part));
+        let index = Index::decode(&encoded.into(), 4096 + 8 * count as u64).unwrap();
+        let mut examined = Examined::default();
+        blocks(&index, 0..count, |_| Bytes::from_static(b"whatever"), &mut examined);
+        assert_eq!((examined.blocks, examined.faults.len()), (count as u64, FSCK_FAULTS + 1));
+        assert_eq!(examined.faults.last().unwrap().harm, super::super::object::Harm::All);
+    }
+
+    #[test]
+    fn a_slice_ends_where_the_bytes_do() {
+        let bytes = Bytes::from_static(b"0123456789");
+        assert_eq!(&slice(&bytes, 100, &(102..105))[..], b"234");
+        assert_eq!(&slice(&bytes, 100, &(108..115))[..], b"89");
+        assert_eq!(&slice(&bytes, 100, &(115..120))[..], b"");
+        assert_eq!(&slice(&bytes, 100, &(90..101))[..], b"0");
+    }
 }

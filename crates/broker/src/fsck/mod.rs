@@ -3,7 +3,7 @@
 //!
 //! Order: the store is listed first and the metadata is read afterwards, so an object that is there and not known is
 //! judged by the sweeper's rule, without clocks (`listing`). What the metadata refers to is then read and checked
-//! (`objects`, `examine`), the logs of live brokers as far as they were listed (`tails`), and the metadata's own objects
+//! (`objects`, `examine`), the logs of live brokers as far as they were listed (`tails`), the `fences` of ended ones, and the metadata's own objects
 //! (`metadata`). What a check says of bytes is pure: `object`, `batches`, `streams`.
 //!
 //! A live broker goes on meanwhile. An object that is missed, or looks damaged, counts only if metadata that is read
@@ -15,6 +15,7 @@
 
 mod batches;
 mod examine;
+mod fences;
 mod finding;
 mod listing;
 mod metadata;

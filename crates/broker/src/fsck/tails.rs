@@ -1,5 +1,5 @@
 //! The write-ahead logs beyond what is registered: each object of an open log from its trim point to the last one that
-//! was listed, and the fences of those that were closed.
+//! was listed.
 //!
 //! A log is exactly the slots before its first empty one. Its writer has at most so many creates in flight, and sends
 //! none that is farther ahead: so a slot that is empty, with another so far above it that is there, held an
@@ -12,11 +12,10 @@ use super::finding::{Finding, Problem, Severity};
 use super::object::{Fault, Harm};
 use super::{CheckError, Checker, Part, records};
 use futures::{StreamExt, stream};
-use levee_base::limits::{LOG_HEADER_BYTES, WAL_IN_FLIGHT_MAX};
+use levee_base::limits::WAL_IN_FLIGHT_MAX;
 use levee_base::{BrokerEpoch, HashMap, NodeId, Offset, Slot, StreamId, WriterId};
-use levee_meta::{ObjectName, State, journal_prefix};
-use levee_object::log::{Kind, LogHeader};
-use levee_object::{ErrorKind, Key};
+use levee_meta::{ObjectName, State};
+use levee_object::Key;
 use levee_store::format::{BlockKind, Index};
 
 /// Where the streams of a log go on.
@@ -177,51 +176,6 @@ impl Checker<'_> {
         }
         Ok(walked)
     }
-
-    /// Checks that each log and journal epoch that was ended still has its fence.
-    pub(super) async fn fences(&mut self) -> Result<(), CheckError> {
-        let state = self.observer.state();
-        let of_logs = state.wals().filter_map(|(epoch, wal)| {
-            let slot = wal.fence?;
-            Some((ObjectName::Wal { node: wal.node, epoch, slot }.key(), epoch.0, slot.0))
-        });
-        let of_journal = self.observer.fences().iter().map(|(epoch, slot)| {
-            (journal_prefix().join_number(epoch.0).join_number(slot.0), epoch.0, slot.0)
-        });
-        let all: Vec<(Key, u64, u64)> = of_logs.chain(of_journal).collect();
-        self.progress.begin("checking fences", all.len() as u64);
-        let (reader, cluster) = (self.reader, self.observer.cluster());
-        let mut read = stream::iter(all)
-            .map(|(key, epoch, slot)| async move {
-                let head = reader.get(&key, 0..LOG_HEADER_BYTES as u64).await.map(|read| read.bytes);
-                (key, epoch, slot, head)
-            })
-            .buffered(self.options.concurrency);
-        while let Some((key, epoch, slot, head)) = read.next().await {
-            self.progress.add(1);
-            self.counts.fences += 1;
-            let (problem, detail) = match head.as_deref().map(LogHeader::decode) {
-                Ok(Ok(header)) => {
-                    let own = (header.epoch.0, header.slot.0, header.cluster) == (epoch, slot, cluster);
-                    if header.kind == Kind::Fence && own {
-                        continue;
-                    }
-                    (Problem::Corrupt, "it is another object than the fence that was there".to_owned())
-                }
-                Ok(Err(error)) => (Problem::Corrupt, error.to_string()),
-                Err(error) if error.kind == ErrorKind::NotFound => {
-                    (Problem::Missing, "it is not there".to_owned())
-                }
-                Err(error) if error.kind == ErrorKind::OutOfRange => {
-                    (Problem::Corrupt, "it is empty".to_owned())
-                }
-                Err(error) => return Err(error.clone().into()),
-            };
-            let detail = format!("{detail}: a writer of epoch {epoch} that was paused could go on");
-            self.found(Finding::damage(problem, key, Part::Fence, detail));
-        }
-        Ok(())
-    }
 }
 
 enum Walked {
@@ -262,6 +216,33 @@ fn lost(name: &ObjectName, last: Slot) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use levee_base::Epoch;
+    use levee_store::format::{BatchEntry, IndexBuilder};
+
+    /// An object's index: blocks of streams, each with its leader epoch and its offsets.
+    fn index(blocks: &[(u64, u32, u64, u64)]) -> Index {
+        let mut builder = IndexBuilder::default();
+        for &(stream, leader_epoch, from, to) in blocks {
+            builder.begin_block(StreamId(stream), leader_epoch, Offset(from), 4096);
+            builder.add_batch(BatchEntry::gap((to - from) as u32), 0);
+        }
+        let mut encoded = Vec::new();
+        builder.encode(Epoch(1), 0, |part| encoded.extend_from_slice(part));
+        Index::decode(&encoded.into(), 4096).unwrap()
+    }
+
+    #[test]
+    fn a_stream_goes_on_where_it_is_registered_and_from_object_to_object() {
+        let mut ends = Ends([((StreamId(1), 0), Offset(10))].into_iter().collect());
+        let broken = |expected, found| {
+            [Break { stream: StreamId(1), expected: Offset(expected), found: Offset(found) }]
+        };
+        assert_eq!(ends.go_on(&index(&[(1, 0, 10, 12), (2, 5, 7, 8), (1, 0, 12, 20)])), []);
+        assert_eq!(ends.go_on(&index(&[(1, 0, 21, 22)])), broken(20, 21));
+        assert_eq!(ends.go_on(&index(&[(1, 0, 22, 23), (2, 5, 8, 9)])), [], "it is said once");
+        assert_eq!(ends.go_on(&index(&[(1, 1, 30, 31)])), [], "another leader's are another's");
+        assert_eq!(ends.go_on(&index(&[(1, 0, 22, 23)])), broken(23, 22));
+    }
 
     #[test]
     fn only_a_slot_that_no_writer_leaves_open_is_lost() {

@@ -64,7 +64,7 @@ fn one_changed_byte_is_found_where_it_is_and_nothing_else() {
         let object = Object::read(folder, &key);
         let whole = |found: &Finding| {
             assert_eq!((found.key.as_deref(), found.problem), (Some(&*key), Problem::Corrupt), "{found:?}");
-            assert!(!found.affected.is_empty() && found.remedy.contains("kafka-delete-records"), "{found:?}");
+            assert!(!found.affected.is_empty() && !found.give_up.is_empty(), "{found:?}");
         };
         let index_at = (object.header.index.start + object.header.index.end) / 2;
         for (at, part) in
@@ -136,7 +136,7 @@ fn an_object_that_is_gone_is_missed_with_its_offsets() {
     assert_eq!(lost, held);
     assert!(found.affected.iter().all(|one| one.topic == "flights"));
     let end = found.affected.last().unwrap().to;
-    assert!(found.remedy.contains(&format!("\"offset\":{end}")), "{}", found.remedy);
+    assert!(found.give_up.iter().any(|one| one.command.contains(&format!("\"offset\":{end}"))), "{found:#?}");
 }
 
 #[test]

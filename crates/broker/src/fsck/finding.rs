@@ -65,6 +65,17 @@ pub struct Affected {
     pub from: u64,
     /// The offset after the last.
     pub to: u64,
+    /// The first offset that the partition keeps.
+    pub start: u64,
+}
+
+/// How to go on without records that can't be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GiveUp {
+    /// A command for a shell. BROKER stands for the address of a running one.
+    pub command: String,
+    /// What it deletes, in words.
+    pub loses: String,
 }
 
 /// One thing that was found.
@@ -86,6 +97,8 @@ pub struct Finding {
     pub affected: Vec<Affected>,
     /// What a person can do.
     pub remedy: String,
+    /// And if that is not possible.
+    pub give_up: Vec<GiveUp>,
 }
 
 impl Finding {
@@ -105,7 +118,8 @@ impl Finding {
         affected: Vec<Affected>,
     ) -> Self {
         let remedy = remedy(severity, problem, part, &affected);
-        Self { severity, problem, key, part, bytes: None, detail, affected, remedy }
+        let give_up = if severity == Severity::Damage { give_up(&affected) } else { Vec::new() };
+        Self { severity, problem, key, part, bytes: None, detail, affected, remedy, give_up }
     }
 
     pub(super) fn with_bytes(mut self, bytes: u64) -> Self {
@@ -138,31 +152,34 @@ fn remedy(severity: Severity, problem: Problem, part: Option<Part>, affected: &[
         }
         _ if part == Some(Part::Metadata) || part == Some(Part::Fence) => format!("{restore}, before a broker is started"),
         _ if affected.is_empty() => format!("{restore}, before a broker is started"),
-        _ => format!("{restore}. Or give up what can't be read:{}", give_up(affected)),
+        _ => restore.to_owned(),
     }
 }
 
 /// The commands that move partitions' starts beyond what is lost, and what goes with it.
-fn give_up(affected: &[Affected]) -> String {
-    let mut ends: Vec<(&str, u32, u64)> = Vec::new();
-    for one in affected {
-        match ends.iter_mut().find(|(topic, partition, _)| *topic == one.topic && *partition == one.partition)
-        {
-            Some((_, _, to)) => *to = one.to.max(*to),
-            None => ends.push((&one.topic, one.partition, one.to)),
+fn give_up(affected: &[Affected]) -> Vec<GiveUp> {
+    let mut ends: Vec<Affected> = Vec::new();
+    for one in affected.iter().filter(|one| one.from < one.to) {
+        let same = |known: &&mut Affected| known.topic == one.topic && known.partition == one.partition;
+        match ends.iter_mut().find(same) {
+            Some(known) => known.to = one.to.max(known.to),
+            None => ends.push(one.clone()),
         }
     }
-    let commands = ends.iter().map(|(topic, partition, to)| {
+    let give_up = |one: Affected| {
+        let Affected { topic, partition, to, start, .. } = one;
         let json = format!(
             r#"{{"version":1,"partitions":[{{"topic":"{topic}","partition":{partition},"offset":{to}}}]}}"#
         );
-        format!(
-            " echo '{json}' > beyond.json && kafka-delete-records.sh --bootstrap-server BROKER --offset-json-file \
-             beyond.json deletes every record of {topic}-{partition} below offset {to}, the readable ones too;"
-        )
-    });
-    let commands: String = commands.collect();
-    commands.trim_end_matches(';').to_owned()
+        GiveUp {
+            command: format!(
+                "echo '{json}' > beyond.json && kafka-delete-records.sh --bootstrap-server BROKER \
+                 --offset-json-file beyond.json"
+            ),
+            loses: format!("offsets {start} to {to} of {topic}-{partition}, those that can be read too"),
+        }
+    };
+    ends.into_iter().map(give_up).collect()
 }
 
 #[cfg(test)]
@@ -170,8 +187,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_remedy_names_the_command_and_what_goes_with_it() {
-        let lost = |from, to| Affected { topic: "flights".to_owned(), partition: 3, from, to };
+    fn giving_up_names_the_command_and_what_goes_with_it() {
+        let lost = |from, to| Affected { topic: "flights".to_owned(), partition: 3, from, to, start: 5 };
         let finding = Finding::new(
             Severity::Damage,
             Problem::Missing,
@@ -180,28 +197,21 @@ mod tests {
             String::new(),
             vec![lost(10, 20), lost(40, 70)],
         );
-        assert!(
-            finding.remedy.contains(r#"{"topic":"flights","partition":3,"offset":70}"#),
-            "{}",
-            finding.remedy
-        );
-        assert!(
-            finding.remedy.contains("flights-3 below offset 70, the readable ones too"),
-            "{}",
-            finding.remedy
-        );
-        assert!(
-            !finding.remedy.contains("\"offset\":20"),
-            "one command for each partition: {}",
-            finding.remedy
-        );
+        assert_eq!(finding.give_up.len(), 1, "one command for each partition");
+        let GiveUp { command, loses } = &finding.give_up[0];
+        assert!(command.contains(r#"{"topic":"flights","partition":3,"offset":70}"#), "{command}");
+        assert_eq!(loses, "offsets 5 to 70 of flights-3, those that can be read too");
     }
 
     #[test]
     fn only_what_harms_records_is_to_be_given_up() {
         let metadata = Finding::damage(Problem::Corrupt, "journal/1/2", Part::Metadata, "its checksum");
-        assert!(metadata.remedy.starts_with("Restore") && !metadata.remedy.contains("give up"));
+        assert!(metadata.remedy.starts_with("Restore") && metadata.give_up.is_empty());
         let orphan = Finding::new(Severity::Waste, Problem::Orphan, None, None, String::new(), vec![]);
         assert!(orphan.remedy.contains("--repair"));
+        let checkpoint = Affected { topic: "t".to_owned(), partition: 0, from: 7, to: 7, start: 0 };
+        let finding =
+            Finding::new(Severity::Damage, Problem::Corrupt, None, None, String::new(), vec![checkpoint]);
+        assert_eq!(finding.give_up, [], "no record is lost with a checkpoint");
     }
 }

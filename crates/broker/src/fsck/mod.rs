@@ -27,7 +27,7 @@ mod report;
 mod streams;
 mod tails;
 
-pub use finding::{Affected, Finding, Part, Problem, Severity};
+pub use finding::{Affected, Finding, GiveUp, Part, Problem, Severity};
 pub use repair::{Repaired, repair};
 pub use report::{Counts, Mode, Progress, Report, Verdict};
 
@@ -162,9 +162,10 @@ impl Checker<'_> {
         let harmless = affected.is_empty() && problem != Problem::Miscounted;
         let severity = if harmless { Severity::Note } else { Severity::Damage };
         let key = Some(expected.key.to_string());
+        // Of an object that is gone no part is meant.
+        let part = (problem != Problem::Missing || part == Part::Checkpoint).then_some(part);
         self.found(
-            Finding::new(severity, problem, key, Some(part), detail, affected)
-                .with_bytes(expected.total_bytes),
+            Finding::new(severity, problem, key, part, detail, affected).with_bytes(expected.total_bytes),
         );
     }
 }
@@ -211,5 +212,6 @@ fn records(state: &State, stream: StreamId, range: Range<Offset>) -> Option<Affe
 fn named(state: &State, stream: StreamId, range: Range<Offset>) -> Option<Affected> {
     let known = state.stream(stream)?;
     let topic = state.topic(known.topic)?.name.clone();
-    Some(Affected { topic, partition: known.partition, from: range.start.0, to: range.end.0 })
+    let (partition, start) = (known.partition, known.start.0);
+    Some(Affected { topic, partition, from: range.start.0, to: range.end.0, start })
 }

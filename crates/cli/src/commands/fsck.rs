@@ -5,7 +5,7 @@ use crate::args::{FsckArgs, OutputFormat};
 use crate::output;
 use levee_base::{Clock, Random};
 use levee_broker::fsck::{
-    Affected, Finding, Options, Progress, Repaired, Report, Severity, Verdict, check, repair,
+    Affected, Finding, GiveUp, Options, Progress, Repaired, Report, Severity, Verdict, check, repair,
 };
 use levee_object::stores::{self, Opened};
 use serde_json::{Map, Value, json};
@@ -137,10 +137,8 @@ fn print(report: &Report, opened: &Opened) -> Result<(), Box<dyn Error>> {
     );
     let count = |severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
     let (damage, waste, notes) = (count(Severity::Damage), count(Severity::Waste), count(Severity::Note));
-    text += &match report.verdict {
-        Verdict::Clean => format!("clean: nothing is damaged; {waste} wasted, {notes} to note\n"),
-        Verdict::Damaged => format!("DAMAGED: {damage} findings; {waste} wasted, {notes} to note\n"),
-    };
+    let verdict = if report.verdict == Verdict::Clean { "clean" } else { "DAMAGED" };
+    text += &format!("{verdict}: {damage} damage, {waste} waste, {notes} notes\n");
     output::text(&text)?;
     Ok(())
 }
@@ -168,15 +166,17 @@ fn rows(finding: &Finding) -> Vec<Vec<String>> {
     finding.affected.iter().map(of).collect()
 }
 
-/// Each remedy once, with the objects that it is for when it is about damage.
+/// Each remedy once, with the objects that it is for; then what can be given up instead.
 fn remedies(findings: &[Finding]) -> String {
     let mut remedies: Vec<(&str, Vec<&str>)> = Vec::new();
+    let mut give_up: Vec<&GiveUp> = Vec::new();
     for finding in findings {
         let key = finding.key.as_deref().unwrap_or("the metadata");
         match remedies.iter_mut().find(|(remedy, _)| *remedy == finding.remedy) {
             Some((_, keys)) => keys.push(key),
             None => remedies.push((&finding.remedy, vec![key])),
         }
+        give_up.extend(finding.give_up.iter().filter(|one| !give_up.contains(one)).collect::<Vec<_>>());
     }
     let mut text = "What to do:\n".to_owned();
     for (remedy, mut keys) in remedies {
@@ -185,6 +185,12 @@ fn remedies(findings: &[Finding]) -> String {
         keys.truncate(3);
         let more = if more > 0 { format!(" and {more} more") } else { String::new() };
         text += &format!("  {}{more}\n      {remedy}\n", keys.join(", "));
+    }
+    if !give_up.is_empty() {
+        text += "  Or give up what can't be read:\n";
+        for GiveUp { command, loses } in give_up {
+            text += &format!("      {command}\n          deletes {loses}\n");
+        }
     }
     text + "\n"
 }

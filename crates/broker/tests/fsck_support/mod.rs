@@ -7,13 +7,17 @@ use levee_broker::fsck::{Finding, Options, Progress, Report, Severity, check};
 use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, WalConfig};
 use levee_client::Connection;
 use levee_client::kafka_protocol::messages::create_topics_request::CreatableTopic;
+use levee_client::kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use levee_client::kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use levee_client::kafka_protocol::messages::{CreateTopicsRequest, ProduceRequest, TopicName};
+use levee_client::kafka_protocol::messages::{
+    CreateTopicsRequest, DeleteTopicsRequest, ProduceRequest, TopicName,
+};
 use levee_client::kafka_protocol::protocol::StrBytes;
-use levee_object::stores;
+use levee_object::{Store, stores};
 use levee_store::format::{Index, ObjectHeader};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::sync::watch;
@@ -35,8 +39,47 @@ pub enum End {
 /// A folder after a broker that trims its log at so many objects.
 pub fn filled(end: End, untrimmed_objects: usize) -> TempDir {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    with_broker(folder.path(), untrimmed_objects, async |node| {
+        produce(&node.address.to_string()).await;
+        match end {
+            End::InOrder => assert_eq!(node.shutdown().await, Shutdown::InOrder),
+            // Dropping it would ask it to sign off.
+            End::Killed => std::mem::forget(node),
+        }
+    });
+    folder
+}
+
+/// A copy of a folder, in which the topic is deleted and so is all that it had.
+pub fn emptied(folder: &Path) -> TempDir {
+    let copy = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    for key in keys(folder, "") {
+        let to = copy.path().join(&key);
+        fs::create_dir_all(to.parent().unwrap()).unwrap();
+        fs::copy(folder.join(&key), to).unwrap();
+    }
+    with_broker(copy.path(), 8, async |node| {
+        let clock = Clock::system();
+        let mut client = Connection::open(&node.address.to_string(), "test", clock).await.unwrap();
+        let name = TopicName(StrBytes::from_static_str("flights"));
+        let topics = vec![DeleteTopicState::default().with_name(Some(name.clone()))];
+        let delete = DeleteTopicsRequest::default()
+            .with_topics(topics)
+            .with_topic_names(vec![name])
+            .with_timeout_ms(30_000);
+        let deleted = client.call(delete).await.unwrap();
+        assert_eq!(deleted.responses[0].error_code, 0);
+        while !keys(copy.path(), "data").is_empty() {
+            clock.sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(node.shutdown().await, Shutdown::InOrder);
+    });
+    copy
+}
+
+fn with_broker(folder: &Path, untrimmed_objects: usize, main: impl AsyncFnOnce(Node)) {
     let options = NodeOptions {
-        store: folder.path().to_str().unwrap().to_owned(),
+        store: folder.to_str().unwrap().to_owned(),
         listen: "127.0.0.1:0".to_owned(),
         advertise: None,
         http: None,
@@ -55,18 +98,10 @@ pub fn filled(end: End, untrimmed_objects: usize) -> TempDir {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
-        let clock = Clock::system();
         let stop = watch::Sender::new(false);
-        let node = Node::start(options, clock, Random::from_entropy(), stop).await.unwrap();
-        produce(&node.address.to_string()).await;
-        match end {
-            End::InOrder => assert_eq!(node.shutdown().await, Shutdown::InOrder),
-            // Dropping it would ask it to sign off.
-            End::Killed => std::mem::forget(node),
-        }
+        main(Node::start(options, Clock::system(), Random::from_entropy(), stop).await.unwrap()).await;
     });
     runtime.shutdown_timeout(Duration::from_secs(10));
-    folder
 }
 
 async fn produce(broker: &str) {
@@ -142,10 +177,18 @@ fn varint(out: &mut Vec<u8>, value: i64) {
 }
 
 pub fn check_folder(folder: &Path, quick: bool) -> Report {
+    check_store(opened(folder), quick)
+}
+
+/// A folder, to be read.
+pub fn opened(folder: &Path) -> Arc<dyn Store> {
+    stores::open_to_read(folder.to_str().unwrap(), Clock::system(), &Random::from_entropy()).unwrap().store
+}
+
+pub fn check_store(store: Arc<dyn Store>, quick: bool) -> Report {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
         let (clock, random) = (Clock::system(), Random::from_entropy());
-        let store = stores::open_to_read(folder.to_str().unwrap(), clock, &random).unwrap().store;
         let options = Options { quick, bytes_per_second: 0, ..Options::default() };
         check(store, options, clock, &random, &Progress::default()).await.unwrap()
     })

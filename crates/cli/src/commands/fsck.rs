@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How often progress is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(200);
+/// Commands that are shown to people at most.
+const COMMANDS_SHOWN: usize = 20;
 /// Nothing can be said about the store.
 const CANT_TELL: u8 = 2;
 
@@ -188,8 +190,11 @@ fn remedies(findings: &[Finding]) -> String {
     }
     if !give_up.is_empty() {
         text += "  Or give up what can't be read:\n";
-        for GiveUp { command, loses } in give_up {
+        for GiveUp { command, loses } in give_up.iter().take(COMMANDS_SHOWN) {
             text += &format!("      {command}\n          deletes {loses}\n");
+        }
+        if give_up.len() > COMMANDS_SHOWN {
+            text += &format!("      and {} more: see --output json\n", give_up.len() - COMMANDS_SHOWN);
         }
     }
     text + "\n"

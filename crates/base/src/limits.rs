@@ -349,7 +349,30 @@ pub const TOPICS_OPENING: usize = 4;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
 
+/// Names of a listing that `levee fsck` keeps before it asks the metadata about them.
+pub const FSCK_NAMES: usize = 100_000;
+/// Objects whose extents it has looked up at once.
+pub const FSCK_OBJECTS: usize = 4_096;
+/// Objects that it reads at once.
+pub const FSCK_CONCURRENCY: usize = 16;
+/// Bytes that one of its requests asks for, but for a block that is longer.
+pub const FSCK_READ_BYTES: u64 = 8 * MIB as u64;
+/// Bytes of objects that it holds at once; the indexes of the objects being read come on top.
+pub const FSCK_HELD_BYTES: usize = 64 * MIB;
+/// Bytes that it reads in a second at most, as long as nobody says otherwise.
+pub const FSCK_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
+/// What is told of one object at most, before the rest of it is summed up.
+pub const FSCK_FAULTS: usize = 64;
+/// Findings that it lists; further ones are counted.
+pub const FSCK_FINDINGS: usize = 10_000;
+/// How often it asks again for what the store does not give.
+pub const FSCK_TRIES: u32 = 3;
+/// How long it waits in between.
+pub const FSCK_AGAIN: Duration = Duration::from_secs(1);
+
 const _: () = assert!(LOG_HEADER_BYTES < OBJECT_HEADER_BYTES);
+const _: () = assert!(FSCK_READ_BYTES as usize <= FSCK_HELD_BYTES);
+const _: () = assert!(OBJECT_HEAD_BYTES as u64 <= FSCK_READ_BYTES);
 const _: () = assert!(LOG_RECOVERY_WINDOW * OBJECT_HEAD_BYTES <= 16 * MIB);
 const _: () = assert!(LOG_READ_WINDOW_FIRST <= LOG_READ_WINDOW);
 const _: () = assert!(LOG_HEDGE_SAMPLES_MIN <= LOG_HEDGE_SAMPLES);

@@ -7,6 +7,7 @@
 //! it is alive, `registrar` what it tells the metadata of its objects, `collector` and `sweeper` which objects are
 //! deleted. `led_topics` is what it leads, `keeper` what is kept of that (by the rules of `retention`), `topic_config`
 //! what topics' configurations mean, `current` the one that is served from, and `node` puts everything together.
+//! `fsck` checks all that is in a store, without any of these.
 
 pub mod batch;
 mod checkpointer;
@@ -17,6 +18,7 @@ pub mod current;
 pub mod errors;
 pub mod exposition;
 pub mod fetch_session;
+pub mod fsck;
 pub mod handlers;
 pub mod holder;
 pub mod http;

@@ -18,7 +18,8 @@ Examples:
   levee serve                                  a broker on 127.0.0.1:9092, its data in ./levee-data
   levee serve --store s3://my-bucket/levee     the same on a bucket
   levee topic create flights --partitions 12
-  levee store check s3://my-bucket/levee       will this store do?")]
+  levee store check s3://my-bucket/levee       will this store do?
+  levee fsck s3://my-bucket/levee              is all that was written still there, and whole?")]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -32,6 +33,12 @@ pub enum Command {
     Topic(TopicArgs),
     /// Checks object stores.
     Store(StoreArgs),
+    /// Checks all that is in a store: checksums, offsets, references; and finds what nothing refers to. Needs no broker.
+    ///
+    /// Reads everything: every checksum, whether each partition's offsets go on without a hole, and whether what the
+    /// metadata refers to is there. It holds nothing and writes nothing, so it can run beside a broker. Exits with 0 when
+    /// nothing is damaged (waste is no damage), 1 when something is, 2 when it can't tell. See docs/fsck.md.
+    Fsck(FsckArgs),
     /// Shows what is in a store: objects, write-ahead logs, the metadata journal. Needs no broker.
     Inspect(InspectArgs),
     /// Prints a completion script for a shell.
@@ -178,6 +185,38 @@ pub enum InspectCommand {
         /// The object's key.
         key: String,
     },
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  levee fsck ./levee-data
+  levee fsck s3://my-bucket/levee --quick                    headers, indexes and references only
+  levee fsck s3://my-bucket/levee --bytes-per-second 20000000 --output json
+  levee fsck s3://my-bucket/levee --repair                   asks, then deletes orphans only")]
+pub struct FsckArgs {
+    /// The store: s3://, gs://, az://, file:// or a path.
+    #[arg(value_name = "URL")]
+    pub url: String,
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Doesn't read blocks: only headers, indexes and references, in at most two requests an object.
+    #[arg(long)]
+    pub quick: bool,
+    /// Deletes orphans: prints which, and asks. Each is looked up in the metadata again before it is deleted. A folder
+    /// must not be in use by a broker; a running broker deletes orphans by itself once an hour.
+    #[arg(long)]
+    pub repair: bool,
+    /// Doesn't ask before it repairs.
+    #[arg(long, requires = "repair")]
+    pub yes: bool,
+    /// Reads at most so many bytes a second; 0 is no limit.
+    #[arg(long, value_name = "N", default_value_t = levee_base::limits::FSCK_BYTES_PER_SECOND)]
+    pub bytes_per_second: u64,
+    /// Reads so many objects at once.
+    #[arg(long, value_name = "N", default_value_t = levee_base::limits::FSCK_CONCURRENCY as u16,
+        value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub concurrency: u16,
 }
 
 #[derive(Debug, Args)]

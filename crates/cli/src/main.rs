@@ -16,24 +16,14 @@ fn main() -> ExitCode {
         Command::Serve(args) => commands::serve::run(*args),
         Command::Topic(args) => commands::topic::run(args),
         Command::Store(args) => commands::store::run(args),
+        Command::Fsck(args) => commands::fsck::run(args),
         Command::Inspect(args) => commands::inspect::run(args),
         Command::Completions(args) => commands::completions::run(&args),
     };
     match result {
         Ok(code) => code,
         Err(error) => {
-            let mut said = error.to_string();
-            eprintln!("levee: {said}");
-            let mut source = error.source();
-            while let Some(cause) = source {
-                // Many errors have their cause in their own words already.
-                let words = cause.to_string();
-                if !said.contains(&words) {
-                    eprintln!("  because: {words}");
-                    said = words;
-                }
-                source = cause.source();
-            }
+            output::complain(&*error);
             ExitCode::FAILURE
         }
     }

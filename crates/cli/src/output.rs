@@ -42,8 +42,24 @@ pub fn line(line: &str) -> io::Result<()> {
     text(&format!("{line}\n"))
 }
 
+/// Says on standard error why a command failed, and what caused that.
+pub fn complain(error: &dyn Error) {
+    let mut said = error.to_string();
+    eprintln!("levee: {said}");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        // Many errors have their cause in their own words already.
+        let words = cause.to_string();
+        if !said.contains(&words) {
+            eprintln!("  because: {words}");
+            said = words;
+        }
+        source = cause.source();
+    }
+}
+
 /// Columns as wide as their widest cell, numbers to the right.
-fn table(header: &[&str], rows: &[Vec<String>]) -> String {
+pub fn table(header: &[&str], rows: &[Vec<String>]) -> String {
     let cell = |row: &[String], i: usize| row.get(i).map_or(0, |c| c.chars().count());
     let widths: Vec<usize> = (0..header.len())
         .map(|i| rows.iter().map(|row| cell(row, i)).max().unwrap_or(0).max(header[i].chars().count()))

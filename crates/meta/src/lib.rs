@@ -2,7 +2,8 @@
 //!
 //! `command` and `answer` say what can be asked, `state` what it does, `codec` how it is written down. `tail`
 //! reads the journal, `snapshots` and `collect` keep it short, `controller` writes it, and `client` is what a
-//! node holds of all this. `inspect` shows it to people, without a broker. Knows topics, brokers, streams and
+//! node holds of all this. `inspect` shows it to people and `observer` reads it
+//! for tools, both without a broker. Knows topics, brokers, streams and
 //! objects; knows neither records nor Kafka's protocol.
 
 pub mod answer;
@@ -14,6 +15,7 @@ mod controller;
 pub mod error;
 pub mod ids;
 pub mod inspect;
+pub mod observer;
 mod snapshots;
 pub mod state;
 mod tail;
@@ -31,5 +33,6 @@ pub use command::{Command, Envelope, NewExtent, NewObject, Register, Registratio
 pub use controller::ControllerOptions;
 pub use error::MetaError;
 pub use ids::{ObjectId, ObjectName, ProcessId, TopicId, data_prefix, wal_prefix};
+pub use observer::{History, MetadataDamage, ObserveError, Observer};
 pub use snapshots::journal_prefix;
 pub use state::State;

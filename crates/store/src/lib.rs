@@ -34,7 +34,7 @@ mod upload;
 mod wal;
 mod watch;
 
-pub use cache::Cut;
+pub use cache::{Cut, TokenBucket};
 pub use checkpoint::{NewCheckpoint, Replay};
 pub use compact::{CompactError, Filter, PlanOptions, StoredBatch, Verdict};
 pub use metrics::Metrics;

@@ -2,6 +2,7 @@
 //! print.
 
 pub mod completions;
+pub mod fsck;
 pub mod inspect;
 pub mod serve;
 pub mod store;

@@ -16,6 +16,7 @@ mod tests;
 
 pub use answers::{decode_answer, encode_answer};
 pub use commands::{decode_envelope, encode_envelope};
+pub(crate) use snapshot::HEAD_BYTES as SNAPSHOT_HEAD_BYTES;
 pub use snapshot::{Snapshot, SnapshotHead, decode_snapshot, decode_snapshot_head, encode_snapshot};
 
 use crate::command::Envelope;

@@ -6,8 +6,9 @@
 use levee_base::clock::Instant;
 use std::time::Duration;
 
+/// See the module's text.
 #[derive(Debug)]
-pub(super) struct TokenBucket {
+pub struct TokenBucket {
     per_second: u64,
     burst: Duration,
     /// When all that was let through is paid for.
@@ -16,12 +17,13 @@ pub(super) struct TokenBucket {
 
 impl TokenBucket {
     /// Full.
-    pub(super) fn new(per_second: u64, burst: Duration, now: Instant) -> Self {
+    #[must_use]
+    pub fn new(per_second: u64, burst: Duration, now: Instant) -> Self {
         Self { per_second: per_second.max(1), burst, paid: now.checked_sub(burst).unwrap_or(now) }
     }
 
     /// Takes `amount`, and says how long to wait before it is used.
-    pub(super) fn take(&mut self, amount: u64, now: Instant) -> Duration {
+    pub fn take(&mut self, amount: u64, now: Instant) -> Duration {
         let start = now.checked_sub(self.burst).map_or(self.paid, |full| self.paid.max(full));
         let nanos = u128::from(amount) * 1_000_000_000 / u128::from(self.per_second);
         self.paid = start + Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX >> 1));

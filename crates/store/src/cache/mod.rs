@@ -14,6 +14,7 @@ pub(crate) mod lanes;
 pub(crate) mod layout;
 pub(crate) mod spans;
 
+pub use bucket::TokenBucket;
 pub(crate) use flights::{Flight, Flights};
 pub(crate) use indexes::IndexCache;
 pub(crate) use lanes::{Lane, Lanes};

@@ -4,6 +4,7 @@
 
 use levee_base::{Clock, NodeId, Random};
 use levee_broker::fsck::{Finding, Options, Progress, Report, Severity, check};
+use levee_broker::led_topics::Intervals;
 use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, WalConfig};
 use levee_client::Connection;
 use levee_client::kafka_protocol::messages::create_topics_request::CreatableTopic;
@@ -88,7 +89,7 @@ fn with_broker(folder: &Path, untrimmed_objects: usize, main: impl AsyncFnOnce(N
         node: NodeId(1),
         auto_create_topics: true,
         num_partitions: 1,
-        retention_check_interval: Duration::from_secs(300),
+        intervals: Intervals::default(),
         wal: WalConfig {
             pace: Some(Duration::from_micros(1)),
             untrimmed_objects: Some(untrimmed_objects),

@@ -26,9 +26,11 @@ def produce(bootstrap, mib, partitions):
     topics = [NewTopic(TOPIC, partitions), NewTopic(SHORT, 1, config=short)]
     for created in admin.create_topics(topics).values():
         created.result(30)
+    # librdkafka sends each partition's batch by itself, and an idempotent producer five at a time at most: a thousand
+    # partitions would wait for each other.
     producer = Producer({
-        "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 20,
-        "queue.buffering.max.messages": 50_000, "compression.type": "none",
+        "bootstrap.servers": bootstrap, "acks": "all", "max.in.flight": 1000, "retries": 0, "linger.ms": 100,
+        "queue.buffering.max.messages": 200_000, "compression.type": "none",
     })
     failures = []
 

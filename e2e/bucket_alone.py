@@ -5,6 +5,7 @@ bucket_alone.py check BOOTSTRAP MIB PARTITIONS
 """
 
 import hashlib
+import multiprocessing
 import sys
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
@@ -13,6 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 RECORD_BYTES = 1024
 TOPIC, SHORT = "kept", "short"
 SHORT_BYTES = 4 << 20
+PRODUCERS = 24
 
 
 def value(partition, offset):
@@ -20,17 +22,19 @@ def value(partition, offset):
     return block * (RECORD_BYTES // len(block))
 
 
-def produce(bootstrap, mib, partitions):
+def create(bootstrap, partitions):
     admin = AdminClient({"bootstrap.servers": bootstrap})
     short = {"retention.bytes": str(SHORT_BYTES), "segment.bytes": str(1 << 20)}
     topics = [NewTopic(TOPIC, partitions), NewTopic(SHORT, 1, config=short)]
     for created in admin.create_topics(topics).values():
         created.result(30)
-    # librdkafka sends each partition's batch by itself, and an idempotent producer five at a time at most: a thousand
-    # partitions would wait for each other.
+
+
+def produce_some(bootstrap, count, partitions, short):
+    """Writes `count` records to each of `partitions`, and for each of them `short` to the topic that is kept short."""
     producer = Producer({
-        "bootstrap.servers": bootstrap, "acks": "all", "max.in.flight": 1000, "retries": 0, "linger.ms": 100,
-        "queue.buffering.max.messages": 200_000, "compression.type": "none",
+        "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 100,
+        "queue.buffering.max.messages": 50_000, "compression.type": "none",
     })
     failures = []
 
@@ -45,14 +49,30 @@ def produce(bootstrap, mib, partitions):
             except BufferError:
                 producer.poll(0.1)
 
-    for offset in range(mib * 1024 // partitions):
-        for partition in range(partitions):
+    for offset in range(count):
+        for partition in partitions:
             send(TOPIC, partition, value(partition, offset))
-        for _ in range(max(1, partitions // 4)):
+        for _ in range(short):
             send(SHORT, 0, value(-1, offset))
         producer.poll(0)
-    left = producer.flush(120)
+    left = producer.flush(300)
     assert not failures and left == 0, f"{left} records are not acknowledged, {failures[:3]}"
+
+
+def produce(bootstrap, mib, partitions):
+    """librdkafka sends each partition's batch by itself, and an idempotent producer five at a time: with many partitions
+    it takes several to keep a broker busy that acknowledges ten times a second."""
+    create(bootstrap, partitions)
+    count, workers = mib * 1024 // partitions, min(PRODUCERS, partitions)
+    some = [range(first, partitions, workers) for first in range(workers)]
+    started = [
+        multiprocessing.Process(target=produce_some, args=(bootstrap, count, own, max(1, len(own) // 4)))
+        for own in some]
+    for worker in started:
+        worker.start()
+    for worker in started:
+        worker.join()
+    assert all(worker.exitcode == 0 for worker in started), "a producer failed"
 
 
 def check(bootstrap, mib, partitions):

@@ -59,10 +59,10 @@ pub const COPIES_BYTES: usize = 256 * MIB;
 pub const COMPACT_OBJECT_BYTES: usize = 64 * MIB;
 /// The longest index of an object that compaction makes: many small batches make smaller objects.
 pub const COMPACT_INDEX_BYTES: usize = 4 * MIB;
-/// Short extents of a stream in a row from which on they are joined.
-pub const COMPACT_PIECES: usize = 32;
+/// Pieces of a stream, shorter than [`PROMOTED_BYTES`], from which on neighbours are joined.
+pub const COMPACT_PIECES: usize = 64;
 /// Small objects of about the same size from which on they are merged.
-pub const COMPACT_FAN_IN: usize = 16;
+pub const COMPACT_FAN_IN: usize = 64;
 /// Objects with less than this count as of the same size.
 pub const COMPACT_SMALLEST_TIER_BYTES: u64 = 16 * KIB as u64;
 /// Bytes that compaction moves in a second at most.

@@ -48,5 +48,5 @@ pub use store::StreamStore;
 pub use types::{
     AppendError, BatchInfo, NewBatch, ReadError, Run, Stopped, StoreStatus, StreamEnds, WalOptions,
 };
-pub use upload::data_prefix;
+pub use upload::{data_prefix, keeps_long_runs};
 pub use watch::WatchGuard;

@@ -2,29 +2,40 @@
 //!
 //! A stream is a sequence of *full* extents, of half the target size or more, and of short ones, which come from the
 //! write-ahead log, from uploads, and from recoveries. Full extents are left alone but for objects that are mostly
-//! dead. Three rules, in this order:
+//! dead. A *piece* is a short extent that is too short to be read well where it lies. Four rules, in this order:
 //!
-//! 1. *Long runs.* Neighbouring short extents of a stream that make a full one together are written as such. One
+//! 1. *Many pieces.* A stream with too many pieces between two full extents gets some neighbours joined, many such
+//!    streams in one object. Which: those that grow most by it, whose bytes together are the largest multiple of the
+//!    longest's. So a byte is written once for each manifold growth of what it lies in; were all joined each time, the
+//!    oldest bytes would be written with every few new ones, and retention would never get rid of them. This bounds the
+//!    extents of a stream that is not busy.
+//! 2. *Long runs.* Neighbouring short extents of a stream that make a full one together are written as such. One
 //!    rewrite brings a byte of a busy stream into an object of its own: that is all its write amplification.
-//! 2. *Many pieces.* A stream with too many short extents in a row gets them joined, many such streams in one object.
-//!    This bounds the extents of a stream that is not busy.
-//! 3. *Many objects.* Small objects, and those of which more than half is dead, are merged, all that we lead of them,
-//!    as soon as there are some of about the same live size. Sizes grow by the fan-in from one tier to the next, so a
-//!    byte is rewritten once a tier. This bounds the objects of a cluster, and the room that dead bytes take.
+//! 3. *Many objects.* Small objects are merged, all that we lead of them, as soon as there are many of about the same
+//!    live size: the fan-in, or a part of all objects where that is more. Sizes grow by the fan-in from one tier to the
+//!    next, so a byte is rewritten once a tier. This bounds the objects of a cluster.
+//! 4. *Dead objects.* When the dead bytes of mostly dead objects have become a part of all bytes, those objects are
+//!    merged that most is dead of. That moves less than it frees. This bounds the room that dead bytes take, and lets
+//!    long runs, which empty objects soon, go first.
+//!
+//! What costs least for what it bounds comes first: the pieces of many streams fit into one job, so that they stay few
+//! even while a busy stream outruns compaction.
 //!
 //! Each rule takes away what it looks for, and what it makes is looked for by none but a later tier: so where nothing
-//! changes, nothing is left to do.
+//! changes, nothing is left to do. `docs/compaction.md` says what months of load cost and leave.
 //!
 //! Takes time in proportion to the extents.
+
+mod objects;
 
 use crate::registrar::{Extent, ObjectRef};
 use levee_base::limits::{
     COMPACT_FAN_IN, COMPACT_INDEX_BYTES, COMPACT_OBJECT_BYTES, COMPACT_PIECES, COMPACT_SMALLEST_TIER_BYTES,
+    PROMOTED_BYTES,
 };
-use levee_base::{HashMap, Offset, StreamId};
+use levee_base::{Offset, StreamId};
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// How to plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,9 +45,11 @@ pub struct PlanOptions {
     pub object_bytes: u64,
     /// The longest index of an object that compaction makes.
     pub index_bytes: u64,
-    /// Short extents in a row from which on they are joined.
+    /// A shorter extent is a piece.
+    pub piece_bytes: u64,
+    /// Pieces between two full extents from which on neighbours are joined.
     pub pieces: usize,
-    /// Objects of one tier from which on they are merged.
+    /// Small objects of one tier from which on they are merged.
     pub fan_in: usize,
     /// The bound of the smallest tier.
     pub smallest_tier_bytes: u64,
@@ -47,6 +60,7 @@ impl PlanOptions {
     pub const SUITABLE: Self = Self {
         object_bytes: COMPACT_OBJECT_BYTES as u64,
         index_bytes: COMPACT_INDEX_BYTES as u64,
+        piece_bytes: PROMOTED_BYTES as u64,
         pieces: COMPACT_PIECES,
         fan_in: COMPACT_FAN_IN,
         smallest_tier_bytes: COMPACT_SMALLEST_TIER_BYTES,
@@ -78,8 +92,10 @@ pub enum Reason {
     LongRuns,
     /// Streams have too many short extents.
     ManyPieces,
-    /// There are too many small or mostly dead objects.
+    /// There are too many small objects.
     ManyObjects,
+    /// Too many bytes are dead that lie in mostly dead objects.
+    DeadObjects,
 }
 
 /// What is to be written anew, by one commit.
@@ -102,9 +118,9 @@ impl Job {
 /// The next job, if there is one. `streams` are those that are led here, with their extents in order.
 #[must_use]
 pub fn plan(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
-    long_runs(streams, options)
-        .or_else(|| many_pieces(streams, options))
-        .or_else(|| many_objects(streams, options))
+    many_pieces(streams, options)
+        .or_else(|| long_runs(streams, options))
+        .or_else(|| objects::plan(streams, options))
 }
 
 /// Whether writing an extent anew would not make a longer one: it is long, or it is most of an object whose index is as
@@ -118,98 +134,100 @@ fn has_long_index(object: &ObjectRef, options: &PlanOptions) -> bool {
     object.index.end - object.index.start >= options.index_bytes / 2
 }
 
-/// The runs of neighbouring short extents of a stream.
-fn short_runs<'a>(extents: &'a [Extent], options: &'a PlanOptions) -> impl Iterator<Item = &'a [Extent]> {
-    extents.split(|extent| is_full(extent, options)).filter(|run| run.len() > 1)
+/// The runs of neighbouring short extents of a stream, with their bytes.
+fn short_runs<'a>(
+    extents: &'a [Extent],
+    options: &'a PlanOptions,
+) -> impl Iterator<Item = (&'a [Extent], u64)> {
+    let runs = extents.split(|extent| is_full(extent, options)).filter(|run| run.len() > 1);
+    runs.map(|run| (run, bytes_of(run)))
+}
+
+fn bytes_of(extents: &[Extent]) -> u64 {
+    extents.iter().map(|extent| extent.bytes).sum()
+}
+
+fn is_long(bytes: u64, options: &PlanOptions) -> bool {
+    bytes >= options.object_bytes / 2
 }
 
 fn long_runs(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
     let mut longest: Option<(u64, StreamId, &[Extent])> = None;
     for (&stream, extents) in streams {
-        for run in short_runs(extents, options) {
-            let bytes = run.iter().map(|extent| extent.bytes).sum();
-            if bytes >= options.object_bytes / 2 && longest.is_none_or(|(most, ..)| bytes > most) {
+        for (run, bytes) in short_runs(extents, options) {
+            if is_long(bytes, options) && longest.is_none_or(|(most, ..)| bytes > most) {
                 longest = Some((bytes, stream, run));
             }
         }
     }
     let (_, stream, run) = longest?;
-    let mut bytes = 0;
-    let taken = run.iter().take_while(|extent| {
-        let goes_on = bytes < options.object_bytes;
-        bytes += extent.bytes;
-        goes_on
-    });
+    let taken = up_to(options.object_bytes, run, |extent| extent.bytes);
     let parts = vec![Part { stream, extents: taken.cloned().collect() }];
     Some(Job { reason: Reason::LongRuns, parts })
 }
 
+/// The first of some, until there are so many bytes.
+fn up_to<'a, T>(most: u64, from: &'a [T], bytes_of: impl Fn(&T) -> u64) -> impl Iterator<Item = &'a T> {
+    let mut bytes = 0;
+    from.iter().take_while(move |one| {
+        let goes_on = bytes < most;
+        bytes += bytes_of(one);
+        goes_on
+    })
+}
+
 fn many_pieces(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
-    let (mut parts, mut bytes) = (Vec::new(), 0);
+    let mut found: Vec<(usize, StreamId, &[Extent])> = Vec::new();
     for (&stream, extents) in streams {
-        for run in short_runs(extents, options).filter(|run| run.len() >= options.pieces) {
-            if bytes >= options.object_bytes {
-                break;
+        for (run, bytes) in short_runs(extents, options) {
+            let is_piece = |extent: &&Extent| extent.bytes < options.piece_bytes;
+            let pieces = run.iter().filter(is_piece).count();
+            if pieces >= options.pieces && !is_long(bytes, options) {
+                found.push((pieces, stream, widest(run)));
             }
-            bytes += run.iter().map(|extent| extent.bytes).sum::<u64>();
-            parts.push(Part { stream, extents: run.to_vec() });
         }
     }
+    found.sort_by_key(|(pieces, ..)| std::cmp::Reverse(*pieces));
+    let taken = up_to(options.object_bytes, &found, |(.., window)| bytes_of(window));
+    let part = |(_, stream, window): &(usize, StreamId, &[Extent])| Part {
+        stream: *stream,
+        extents: window.to_vec(),
+    };
+    let mut parts: Vec<Part> = taken.map(part).collect();
+    parts.sort_by_key(|part| (part.stream, part.range().start));
     (!parts.is_empty()).then_some(Job { reason: Reason::ManyPieces, parts })
 }
 
-/// What is led here of an object.
-struct Held<'a> {
-    object: &'a Arc<ObjectRef>,
-    live_bytes: u64,
-}
-
-fn many_objects(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
-    let mut held: HashMap<&str, Held<'_>> = HashMap::default();
-    for extent in streams.values().flatten() {
-        let object = &extent.object;
-        let known = held.entry(object.key.as_str()).or_insert(Held { object, live_bytes: 0 });
-        known.live_bytes += extent.bytes;
-    }
-    let small = options.object_bytes / 16;
-    let mut tiers: BTreeMap<u32, Vec<Held<'_>>> = BTreeMap::new();
-    for one in held.into_values() {
-        // An index and a header are no dead bytes.
-        let dead = 2 * one.live_bytes < one.object.index.start;
-        if dead || one.live_bytes < small && !has_long_index(one.object, options) {
-            tiers.entry(tier(one.live_bytes, options)).or_default().push(one);
+/// The neighbours that grow most by being joined: those whose bytes are the largest multiple of the longest's. At least
+/// three, as a part that is cut in two by the end of an object must come out shorter.
+fn widest(run: &[Extent]) -> &[Extent] {
+    let bytes = |at: usize| run[at].bytes.max(1);
+    let mut before = vec![0];
+    before.extend(run.iter().scan(0, |sum, extent| {
+        *sum += extent.bytes.max(1);
+        Some(*sum)
+    }));
+    let (mut best, mut growth) = (0..run.len(), 0.0);
+    // Where the stretches begin whose longest may still be passed, each longest shorter than the one before.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for end in 0..=run.len() {
+        let mut start = end;
+        while let Some(&(from, longest)) = open.last()
+            && (end == run.len() || bytes(longest) < bytes(end))
+        {
+            open.pop();
+            start = from;
+            let grown = (before[end] - before[from]) as f64 / bytes(longest) as f64;
+            if end - from >= 3 && grown >= growth {
+                (best, growth) = (from..end, grown);
+            }
+        }
+        // What is as long goes on with the one before.
+        if end < run.len() && open.last().is_none_or(|&(_, longest)| bytes(longest) > bytes(end)) {
+            open.push((start, end));
         }
     }
-    let mut tier = tiers.into_values().find(|objects| objects.len() >= options.fan_in)?;
-    // The oldest first, as far as names tell.
-    tier.sort_unstable_by(|a, b| a.object.key.cmp(&b.object.key));
-    let mut bytes = 0;
-    let taken: levee_base::HashSet<&str> = tier
-        .iter()
-        .take_while(|one| {
-            let goes_on = bytes < options.object_bytes;
-            bytes += one.live_bytes;
-            goes_on
-        })
-        .map(|one| one.object.key.as_str())
-        .collect();
-    let mut parts: Vec<Part> = Vec::new();
-    for (&stream, extents) in streams {
-        let runs = extents.split(|extent| !taken.contains(extent.object.key.as_str()));
-        let runs = runs.filter(|run| !run.is_empty());
-        parts.extend(runs.map(|run| Part { stream, extents: run.to_vec() }));
-    }
-    Some(Job { reason: Reason::ManyObjects, parts })
-}
-
-/// The tier of an object: 0 up to the smallest tier's bound, one more for each time that the fan-in fits in.
-fn tier(bytes: u64, options: &PlanOptions) -> u32 {
-    let (mut bound, mut tier) = (options.smallest_tier_bytes, 0);
-    while bytes >= bound {
-        bound = bound.saturating_mul(options.fan_in.max(2) as u64);
-        tier += 1;
-    }
-    tier
+    &run[best]
 }
 
 #[cfg(test)]

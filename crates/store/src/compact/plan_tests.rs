@@ -4,6 +4,7 @@ use super::*;
 use levee_object::Key;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 const KIB: u64 = 1_024;
 const MIB: u64 = 1_024 * KIB;
@@ -107,6 +108,14 @@ impl World {
         keys.len()
     }
 
+    /// Of batches, dead ones too.
+    fn live_objects_bytes(&self) -> u64 {
+        let objects = self.streams.values().flatten().map(|extent| &extent.object);
+        let bytes: BTreeMap<&str, u64> =
+            objects.map(|object| (object.key.as_str(), object.index.start - 4_096)).collect();
+        bytes.values().sum()
+    }
+
     fn most_extents(&self) -> usize {
         self.streams.values().map(Vec::len).max().unwrap_or(0)
     }
@@ -128,7 +137,8 @@ proptest! {
         cut in prop::collection::vec((0u64..12, 0u64..100), 0..6),
     ) {
         let options = PlanOptions {
-            object_bytes: 64 * KIB, index_bytes: MIB, pieces: 4, fan_in: 3, smallest_tier_bytes: KIB,
+            object_bytes: 64 * KIB, index_bytes: MIB, piece_bytes: 4 * KIB, pieces: 4, fan_in: 3,
+            smallest_tier_bytes: KIB,
         };
         let mut world = World::default();
         for object in objects {
@@ -146,11 +156,50 @@ proptest! {
         prop_assert_eq!(world.live_bytes(), bytes, "nothing is lost");
         prop_assert_eq!(world.settle(&options), 0, "at rest there is nothing to do");
         for extents in world.streams.values() {
-            for run in short_runs(extents, &options) {
-                prop_assert!(run.len() < options.pieces);
+            for (run, bytes) in short_runs(extents, &options) {
+                let piece = |extent: &&Extent| extent.bytes < options.piece_bytes;
+                prop_assert!(run.iter().filter(piece).count() < options.pieces);
+                prop_assert!(!is_long(bytes, &options));
             }
         }
     }
+}
+
+fn extents(sizes: &[u64]) -> Vec<Extent> {
+    let mut world = World::default();
+    sizes.iter().for_each(|bytes| world.register(&[(1, *bytes)]));
+    world.streams.remove(&StreamId(1)).unwrap()
+}
+
+/// How many times its longest extent a run is, of all that a join may take.
+fn growth(run: &[Extent]) -> f64 {
+    bytes_of(run) as f64 / run.iter().map(|extent| extent.bytes).max().unwrap() as f64
+}
+
+proptest! {
+    #[test]
+    fn the_neighbours_that_are_joined_are_those_that_grow_most(
+        sizes in prop::collection::vec(prop_oneof![1u64..9, 1u64..1_000], 3..24),
+    ) {
+        let run = extents(&sizes);
+        let windows = (3..=run.len()).flat_map(|length| run.windows(length));
+        let most = windows.map(growth).fold(0.0, f64::max);
+        let joined = widest(&run);
+        prop_assert!(joined.len() >= 3);
+        prop_assert_eq!(growth(joined), most);
+    }
+}
+
+#[test]
+fn what_was_joined_is_not_joined_again_with_each_new_piece() {
+    let mut world = World::default();
+    for _ in 0..20_000 {
+        world.register(&[(1, KIB)]);
+        world.settle(&PlanOptions { fan_in: usize::MAX, ..PlanOptions::SUITABLE });
+    }
+    // 64 and 64 times 64 is as far as 20,000 pieces go.
+    assert!(world.written_once_more() < 3.0, "{}", world.written_once_more());
+    assert!(world.most_extents() <= PlanOptions::SUITABLE.pieces, "{} extents", world.most_extents());
 }
 
 #[test]
@@ -196,11 +245,28 @@ fn a_recovery_of_thousands_of_tiny_objects_is_merged() {
 #[test]
 fn objects_that_are_mostly_dead_give_their_room_back() {
     let mut world = World::default();
-    // Each holds a little of a stream that is kept, and much of one that retention cuts.
-    for _ in 0..64 {
-        world.register(&[(1, 300 * KIB), (2, 4 * MIB)]);
+    // Each holds a third that is kept, and much of a stream that retention cuts.
+    for stream in 0..64 {
+        world.register(&[(stream, 20 * MIB), (100, 40 * MIB)]);
     }
-    world.streams.get_mut(&StreamId(2)).unwrap().clear();
+    world.streams.get_mut(&StreamId(100)).unwrap().clear();
     world.settle(&PlanOptions::SUITABLE);
-    assert!(world.live_objects() <= 16, "{} objects", world.live_objects());
+    let bytes: u64 = world.live_objects_bytes();
+    assert!(bytes <= world.live_bytes() * 3 / 2, "{} MiB", bytes / MIB);
+    let moved = world.moved;
+    assert!(moved <= 64 * 40 * MIB, "what is moved is no more than what is freed");
+}
+
+#[test]
+fn a_little_that_is_dead_costs_nothing() {
+    let mut world = World::default();
+    for stream in 0..64 {
+        world.register(&[(stream, 60 * MIB)]);
+    }
+    for stream in 100..104 {
+        world.register(&[(stream, 5 * MIB), (200, 10 * MIB)]);
+    }
+    world.streams.get_mut(&StreamId(200)).unwrap().clear();
+    world.settle(&PlanOptions::SUITABLE);
+    assert_eq!(world.jobs, 0);
 }

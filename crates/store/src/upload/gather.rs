@@ -48,6 +48,12 @@ pub(crate) struct Gathered {
     pub(crate) pieces: usize,
 }
 
+/// Whether an object of the log, of so many bytes in all and in long runs, keeps these: whether they are most of it.
+#[must_use]
+pub fn keeps_long_runs(long_bytes: u64, total_bytes: u64) -> bool {
+    2 * long_bytes >= total_bytes
+}
+
 impl Gathered {
     /// Nothing yet. From `long_bytes` on a run is long.
     pub(crate) fn new(long_bytes: usize) -> Self {
@@ -69,8 +75,11 @@ impl Gathered {
         let long = |run: &NewExtent| run.bytes >= self.long_bytes;
         let long_bytes: u64 = runs.iter().filter(|run| long(run)).map(|run| run.bytes).sum();
         let total_bytes = bytes.len() as u64;
-        let extents: Vec<NewExtent> =
-            if 2 * long_bytes >= total_bytes { runs.into_iter().filter(long).collect() } else { Vec::new() };
+        let extents: Vec<NewExtent> = if keeps_long_runs(long_bytes, total_bytes) {
+            runs.into_iter().filter(long).collect()
+        } else {
+            Vec::new()
+        };
         let mut promoted: HashMap<(StreamId, u32), Vec<Range<Offset>>> = HashMap::default();
         for run in &extents {
             promoted.entry((run.stream, run.leader_epoch)).or_default().push(run.range.clone());

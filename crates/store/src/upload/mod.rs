@@ -19,6 +19,7 @@ mod gather;
 mod make;
 
 pub(crate) use create::{Created, create};
+pub use gather::keeps_long_runs;
 pub(crate) use gather::{Gathered, Source};
 pub use make::data_prefix;
 pub(crate) use make::make;

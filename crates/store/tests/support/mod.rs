@@ -270,6 +270,7 @@ pub fn small_options() -> WalOptions {
         compaction: PlanOptions {
             object_bytes: 256 * 1024,
             index_bytes: 32 * 1024,
+            piece_bytes: 8 * 1024,
             pieces: 6,
             fan_in: 4,
             smallest_tier_bytes: 4 * 1024,

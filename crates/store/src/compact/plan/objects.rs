@@ -1,0 +1,117 @@
+//! The rules that look at objects: which are small, and which are mostly dead.
+
+use super::{Job, Part, PlanOptions, Reason, has_long_index, up_to};
+use crate::registrar::{Extent, ObjectRef};
+use levee_base::limits::OBJECT_HEADER_BYTES;
+use levee_base::{HashMap, HashSet, StreamId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The part of all objects that may be small, in each tier.
+const SMALL_OBJECTS_OF_ALL: usize = 16;
+/// The part of all bytes that may be dead in mostly dead objects.
+const DEAD_BYTES_OF_ALL: u64 = 8;
+
+/// What is led here of an object.
+struct Held<'a> {
+    object: &'a Arc<ObjectRef>,
+    live_bytes: u64,
+}
+
+impl Held<'_> {
+    fn dead_bytes(&self) -> u64 {
+        payload(self.object).saturating_sub(self.live_bytes)
+    }
+}
+
+/// Bytes of batches: an index and a header are no dead bytes.
+fn payload(object: &ObjectRef) -> u64 {
+    object.index.start.saturating_sub(OBJECT_HEADER_BYTES as u64)
+}
+
+/// What is led here of objects that may be worth merging, and how much there is in all.
+struct Holdings<'a> {
+    held: HashMap<&'a str, Held<'a>>,
+    objects: usize,
+    bytes: u64,
+}
+
+/// The next job for the sake of objects.
+pub(super) fn plan(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
+    let mut all = Holdings { held: HashMap::default(), objects: 0, bytes: 0 };
+    for extent in streams.values().flatten() {
+        let object = &extent.object;
+        // Most bytes are in long objects of one extent, which need no looking up.
+        if extent.bytes >= small(options) && extent.bytes == payload(object) {
+            (all.objects, all.bytes) = (all.objects + 1, all.bytes + extent.bytes);
+            continue;
+        }
+        let known = all.held.entry(object.key.as_str()).or_insert_with(|| {
+            (all.objects, all.bytes) = (all.objects + 1, all.bytes + payload(object));
+            Held { object, live_bytes: 0 }
+        });
+        known.live_bytes += extent.bytes;
+    }
+    many_objects(&all, options)
+        .map(|objects| (Reason::ManyObjects, objects))
+        .or_else(|| dead_objects(&all, options).map(|objects| (Reason::DeadObjects, objects)))
+        .map(|(reason, objects)| Job { reason, parts: all_of(&objects, streams, options) })
+}
+
+/// Objects with less are small.
+fn small(options: &PlanOptions) -> u64 {
+    options.object_bytes / 16
+}
+
+fn many_objects<'a>(all: &'a Holdings<'a>, options: &PlanOptions) -> Option<Vec<&'a Held<'a>>> {
+    let mut tiers: BTreeMap<u32, Vec<&Held<'_>>> = BTreeMap::new();
+    for one in all.held.values() {
+        if one.live_bytes < small(options) && !has_long_index(one.object, options) {
+            tiers.entry(tier(one.live_bytes, options)).or_default().push(one);
+        }
+    }
+    let many = options.fan_in.max(all.objects / SMALL_OBJECTS_OF_ALL);
+    let mut tier = tiers.into_values().find(|objects| objects.len() >= many)?;
+    // The oldest first, as far as names tell.
+    tier.sort_unstable_by(|a, b| a.object.key.cmp(&b.object.key));
+    Some(tier)
+}
+
+fn dead_objects<'a>(all: &'a Holdings<'a>, options: &PlanOptions) -> Option<Vec<&'a Held<'a>>> {
+    let mut mostly: Vec<&Held<'_>> =
+        all.held.values().filter(|one| one.dead_bytes() > one.live_bytes).collect();
+    let dead: u64 = mostly.iter().map(|one| one.dead_bytes()).sum();
+    if dead < options.object_bytes.max(all.bytes / DEAD_BYTES_OF_ALL) {
+        return None;
+    }
+    let share = |one: &Held<'_>| one.live_bytes as f64 / payload(one.object) as f64;
+    mostly.sort_by(|a, b| share(a).total_cmp(&share(b)).then_with(|| a.object.key.cmp(&b.object.key)));
+    Some(mostly)
+}
+
+/// All that is led here of the first of these objects, up to an object's size.
+fn all_of(
+    objects: &[&Held<'_>],
+    streams: &BTreeMap<StreamId, Vec<Extent>>,
+    options: &PlanOptions,
+) -> Vec<Part> {
+    let taken = up_to(options.object_bytes, objects, |one| one.live_bytes);
+    let taken: HashSet<&str> = taken.map(|one| one.object.key.as_str()).collect();
+    let mut parts: Vec<Part> = Vec::new();
+    for (&stream, extents) in streams {
+        let runs = extents.split(|extent| !taken.contains(extent.object.key.as_str()));
+        let runs = runs.filter(|run| !run.is_empty());
+        parts.extend(runs.map(|run| Part { stream, extents: run.to_vec() }));
+    }
+    parts
+}
+
+/// The tier of an object: 0 up to the smallest tier's bound, one more for each time that the fan-in fits in.
+fn tier(bytes: u64, options: &PlanOptions) -> u32 {
+    let (mut bound, mut tier) = (options.smallest_tier_bytes, 0);
+    while bytes >= bound {
+        bound = bound.saturating_mul(options.fan_in.max(2) as u64);
+        tier += 1;
+    }
+    tier
+}

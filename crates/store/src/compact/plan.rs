@@ -167,7 +167,7 @@ fn long_runs(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -
 }
 
 /// The first of some, until there are so many bytes.
-fn up_to<'a, T>(most: u64, from: &'a [T], bytes_of: impl Fn(&T) -> u64) -> impl Iterator<Item = &'a T> {
+fn up_to<T>(most: u64, from: &[T], bytes_of: impl Fn(&T) -> u64) -> impl Iterator<Item = &T> {
     let mut bytes = 0;
     from.iter().take_while(move |one| {
         let goes_on = bytes < most;

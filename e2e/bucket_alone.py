@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 RECORD_BYTES = 1024
 TOPIC, SHORT = "kept", "short"
 SHORT_BYTES = 4 << 20
-PRODUCERS = 24
+PARTITIONS_A_PRODUCER, QUEUE = 50, 50_000
 
 
 def value(partition, offset):
@@ -30,11 +30,11 @@ def create(bootstrap, partitions):
         created.result(30)
 
 
-def produce_some(bootstrap, count, partitions, short):
+def produce_some(bootstrap, count, partitions, short, queue):
     """Writes `count` records to each of `partitions`, and for each of them `short` to the topic that is kept short."""
     producer = Producer({
-        "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 100,
-        "queue.buffering.max.messages": 50_000, "compression.type": "none",
+        "bootstrap.servers": bootstrap, "enable.idempotence": True, "linger.ms": 20,
+        "queue.buffering.max.messages": queue, "compression.type": "none",
     })
     failures = []
 
@@ -63,10 +63,10 @@ def produce(bootstrap, mib, partitions):
     """librdkafka sends each partition's batch by itself, and an idempotent producer five at a time: with many partitions
     it takes several to keep a broker busy that acknowledges ten times a second."""
     create(bootstrap, partitions)
-    count, workers = mib * 1024 // partitions, min(PRODUCERS, partitions)
+    count, workers = mib * 1024 // partitions, max(1, partitions // PARTITIONS_A_PRODUCER)
     some = [range(first, partitions, workers) for first in range(workers)]
     started = [
-        multiprocessing.Process(target=produce_some, args=(bootstrap, count, own, max(1, len(own) // 4)))
+        multiprocessing.Process(target=produce_some, args=(bootstrap, count, own, max(1, len(own) // 4), QUEUE // workers))
         for own in some]
     for worker in started:
         worker.start()

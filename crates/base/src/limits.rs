@@ -62,7 +62,7 @@ pub const COMPACT_INDEX_BYTES: usize = 4 * MIB;
 /// Pieces of a stream, shorter than [`PROMOTED_BYTES`], from which on neighbours are joined.
 pub const COMPACT_PIECES: usize = 64;
 /// Small objects of about the same size from which on they are merged.
-pub const COMPACT_FAN_IN: usize = 64;
+pub const COMPACT_FAN_IN: usize = 128;
 /// Objects with less than this count as of the same size.
 pub const COMPACT_SMALLEST_TIER_BYTES: u64 = 16 * KIB as u64;
 /// Bytes that compaction moves in a second at most.

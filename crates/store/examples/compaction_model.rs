@@ -1,8 +1,12 @@
-//! Prints what compaction costs and what it leaves in a model of months of load, a line for each mix.
+//! Prints what compaction costs and what it leaves in a model of months of load, a line for each mix; and how long
+//! planning takes where there is much to look at.
 //!
-//! `cargo run --release -p levee-store --example compaction_model -- [--only WORD] [--share PART] [--request-ms N]`:
-//! the mixes with the word in their names; a part of their time; how long a request to the store takes. No I/O.
+//! `cargo run --release -p levee-store --example compaction_model -- [--only WORD] [--share PART] [--request-ms N]
+//! [--pieces N] [--fan-in N]`: the mixes with the word in their names; a part of their time; how long a request to the
+//! store takes; the planner's options. No I/O.
 
+#[path = "../tests/compaction/cut.rs"]
+mod cut;
 #[path = "../tests/compaction/load.rs"]
 mod load;
 #[path = "../tests/compaction/mixes.rs"]
@@ -12,10 +16,15 @@ mod report;
 #[path = "../tests/compaction/world.rs"]
 mod world;
 
-use levee_base::Clock;
-use levee_store::PlanOptions;
-use report::{Report, run};
+use levee_base::{Clock, Offset, StreamId};
+use levee_object::Key;
+use levee_store::compact::plan::plan;
+use levee_store::{Extent, ObjectRef, PlanOptions};
+use report::{HEAD, KIB, Mix, run};
+use std::collections::BTreeMap;
 use std::error::Error;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (mut only, mut share, mut request_ms) = (String::new(), 1.0, 0.0);
@@ -26,48 +35,58 @@ fn main() -> Result<(), Box<dyn Error>> {
         match name.as_str() {
             "--only" => only = value,
             "--share" => share = value.parse()?,
+            "--request-ms" => request_ms = value.parse()?,
             "--pieces" => options.pieces = value.parse()?,
             "--fan-in" => options.fan_in = value.parse()?,
-            "--request-ms" => request_ms = value.parse()?,
             _ => return Err(format!("{name} is not known").into()),
         }
     }
-    let clock = Clock::system();
-    println!(
-        "| mix | days | GiB in | compacted, put | objects, most | extents a partition, most, p99 | space, most | objects a GiB | GET (together), PUT a GiB | commits a day | busy, longest | by reason | took |"
-    );
-    println!("|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
-    for mix in mixes::all().iter().filter(|mix| mix.name.contains(&only)) {
-        let began = clock.now();
-        let report = run(mix, share, &options, request_ms / 1_000.0);
-        print(mix.name, &report, clock.now().duration_since(began).as_secs_f64());
+    println!("{HEAD}");
+    let mixes: Vec<_> = mixes::all().into_iter().filter(|mix| mix.name.contains(&only)).collect();
+    let (next, rows) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let (at, Some(mix)) = take(&next, &mixes) {
+                    let row = run(mix, share, &options, request_ms / 1_000.0).row(mix.name);
+                    rows.lock().unwrap_or_else(PoisonError::into_inner).insert(at, row);
+                }
+            });
+        }
+    });
+    for row in rows.into_inner().unwrap_or_else(PoisonError::into_inner).values() {
+        println!("{row}");
     }
+    planning(&options);
     Ok(())
 }
 
-fn print(name: &str, report: &Report, took: f64) {
-    let done = &report.done;
+fn take<'a>(next: &AtomicUsize, mixes: &'a [Mix]) -> (usize, Option<&'a Mix>) {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    (at, mixes.get(at))
+}
+
+/// 10,000 streams of 50 extents in shared objects of 64 MiB, where nothing is to be done.
+fn planning(options: &PlanOptions) {
+    // After a commit each stream gets its extents anew, with references of its own.
+    let extent = |nth: u64| {
+        let key = Key::new("data/1").expect("it is a key").join_number(nth);
+        let index = 4_096 + 10_000 * 6 * KIB..4_096 + 10_000 * 6 * KIB + 600_000;
+        let object = Arc::new(ObjectRef { key, total_bytes: index.end, index });
+        Extent { range: Offset(nth)..Offset(nth + 1), bytes: 6 * KIB, object }
+    };
+    let streams: BTreeMap<StreamId, Vec<Extent>> =
+        (0..10_000).map(|stream| (StreamId(stream), (0..50).map(extent).collect())).collect();
+    let clock = Clock::system();
+    let began = clock.now();
+    let copy = streams.clone();
+    let copied = clock.now();
+    let job = plan(&copy, options);
+    let planned = clock.now();
     println!(
-        "| {name} | {:.1} | {:.1} | {:.2}, {:.1} | {:.0} → {:.0}, {:.0} | {:.0}, {:.0} | {:.2} → {:.2}, {:.2} | {:.0} | {:.0} ({:.0}), {:.0} | {:.0} | {:.1}%, {:.0} s | {:?} | {took:.1} s |",
-        report.days,
-        report.came.bytes as f64 / report::GIB as f64,
-        report.compacted(),
-        report.put(),
-        report.mean(2..3, |sample| sample.objects),
-        report.mean(3..4, |sample| sample.objects),
-        report.most(|sample| sample.objects),
-        report.most(|sample| sample.most_extents),
-        report.most(|sample| sample.p99_extents),
-        report.mean(2..3, Report::space),
-        report.mean(3..4, Report::space),
-        report.most(Report::space),
-        report.objects_for_gib(),
-        report.a_gib(done.gets),
-        report.a_gib(done.gets_together),
-        report.a_gib(done.puts),
-        done.jobs as f64 / report.days,
-        report.busy_percent(),
-        done.longest_busy_seconds,
-        done.by_reason.map(|bytes| (bytes as f64 / report.came.bytes as f64 * 100.0) as u64),
+        "\n10,000 streams of 50 extents: copied in {:?}, planned in {:?}; {}",
+        copied.duration_since(began),
+        planned.duration_since(copied),
+        job.map_or("nothing to do".to_owned(), |job| format!("{:?}", job.reason)),
     );
 }

@@ -31,7 +31,7 @@ mod objects;
 use crate::registrar::{Extent, ObjectRef};
 use levee_base::limits::{
     COMPACT_FAN_IN, COMPACT_INDEX_BYTES, COMPACT_OBJECT_BYTES, COMPACT_PIECES, COMPACT_SMALLEST_TIER_BYTES,
-    PROMOTED_BYTES,
+    OBJECT_HEADER_BYTES, PROMOTED_BYTES,
 };
 use levee_base::{Offset, StreamId};
 use std::collections::BTreeMap;
@@ -126,12 +126,17 @@ pub fn plan(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) ->
 /// Whether writing an extent anew would not make a longer one: it is long, or it is most of an object whose index is as
 /// long as may be, which many small batches make.
 fn is_full(extent: &Extent, options: &PlanOptions) -> bool {
-    let most = 2 * extent.bytes >= extent.object.index.start;
+    let most = 2 * extent.bytes >= payload(&extent.object);
     extent.bytes >= options.object_bytes / 2 || most && has_long_index(&extent.object, options)
 }
 
 fn has_long_index(object: &ObjectRef, options: &PlanOptions) -> bool {
     object.index.end - object.index.start >= options.index_bytes / 2
+}
+
+/// Bytes of batches: an index and a header are no dead bytes.
+fn payload(object: &ObjectRef) -> u64 {
+    object.index.start.saturating_sub(OBJECT_HEADER_BYTES as u64)
 }
 
 /// The runs of neighbouring short extents of a stream, with their bytes.

@@ -51,7 +51,7 @@ pub fn all() -> Vec<Mix> {
     vec![
         Mix {
             name: "one partition, 4 MiB/s",
-            days: 10.0,
+            days: 5.0,
             keep: |_| days(0.5),
             load: |_| vec![Group::new(0..1, 4.0 * MIB as f64, 16 * KIB)],
             ..mix.clone()
@@ -61,30 +61,30 @@ pub fn all() -> Vec<Mix> {
             days: 60.0,
             streams: IDLE,
             load: |_| vec![idle(0, IDLE)],
-            look_seconds: 2.0 * HOUR,
+            look_seconds: 4.0 * HOUR,
             ..mix.clone()
         },
         Mix {
             name: "both: 2 MiB/s and 10,000 idle",
-            days: 4.0,
+            days: 0.5,
             streams: IDLE + 1,
-            keep: |stream| days(if stream == 0 { 0.25 } else { 7.0 }),
+            keep: |stream| days(if stream == 0 { 0.1 } else { 7.0 }),
             load: |_| vec![Group::new(0..1, 2.0 * MIB as f64, 16 * KIB), idle(1, IDLE)],
-            look_seconds: 600.0,
+            look_seconds: 60.0,
             ..mix.clone()
         },
         Mix {
             name: "Zipf over 10,000, 1 MiB/s",
-            days: 3.0,
+            days: 1.0,
             streams: IDLE,
-            keep: |_| days(0.5),
+            keep: |_| days(0.25),
             load: |_| zipf(IDLE, MIB as f64, 4 * KIB),
             look_seconds: 300.0,
             ..mix.clone()
         },
         Mix {
             name: "100 partitions, 100 KiB/s each",
-            days: 1.0,
+            days: 0.5,
             streams: 100,
             keep: |_| days(0.125),
             load: |_| vec![Group::new(0..100, 10.0 * MIB as f64, 16 * KIB)],
@@ -92,9 +92,9 @@ pub fn all() -> Vec<Mix> {
         },
         Mix {
             name: "12 partitions, 2 MiB/s each",
-            days: 0.5,
+            days: 0.25,
             streams: 12,
-            keep: |_| days(0.125),
+            keep: |_| days(0.0625),
             load: |_| vec![Group::new(0..12, 24.0 * MIB as f64, 64 * KIB)],
             ..mix.clone()
         },
@@ -109,7 +109,7 @@ pub fn all() -> Vec<Mix> {
                 _ => days(7.0),
             },
             load: |_| zipf(1_000, 32.0 * KIB as f64, KIB),
-            look_seconds: HOUR / 4.0,
+            look_seconds: HOUR,
             ..mix.clone()
         },
         Mix {
@@ -118,7 +118,7 @@ pub fn all() -> Vec<Mix> {
             streams: 1_000,
             keep: |_| days(30.0),
             load: |_| zipf(1_000, 32.0 * KIB as f64, KIB),
-            look_seconds: HOUR / 4.0,
+            look_seconds: HOUR,
             delete_seconds: Some(DAY / 2.0),
             ..mix.clone()
         },
@@ -151,7 +151,7 @@ pub fn all() -> Vec<Mix> {
             streams: 1_000,
             keep: |_| days(2.0),
             load: |_| zipf(1_000, 64.0 * KIB as f64, 100),
-            look_seconds: HOUR / 4.0,
+            look_seconds: HOUR,
             ..mix.clone()
         },
         Mix {
@@ -159,15 +159,15 @@ pub fn all() -> Vec<Mix> {
             days: 30.0,
             streams: 1_000,
             load: |_| zipf(1_000, 16.0 * KIB as f64, KIB),
-            look_seconds: HOUR / 4.0,
+            look_seconds: HOUR,
             crash_seconds: Some(HOUR),
             ..mix.clone()
         },
         Mix {
             name: "overload: 200 MiB/s and 1,000 idle",
-            days: 0.25,
+            days: 0.05,
             streams: 1_001,
-            keep: |_| days(0.02),
+            keep: |_| days(0.01),
             load: |_| vec![Group::new(0..1, 200.0 * MIB as f64, 64 * KIB), idle(1, 1_000)],
             ..mix
         },

@@ -119,7 +119,7 @@ impl Report {
     }
 
     /// Bytes that are put in all for each that came.
-    pub fn put(&self) -> f64 {
+    fn put(&self) -> f64 {
         (self.came.log + self.came.uploads + self.done.put) as f64 / self.came.bytes as f64
     }
 
@@ -128,7 +128,7 @@ impl Report {
     }
 
     /// The mean of the last so many parts of the run out of four, from the `from`th on.
-    pub fn mean(&self, quarters: std::ops::Range<usize>, of: impl Fn(&Sample) -> f64) -> f64 {
+    fn mean(&self, quarters: std::ops::Range<usize>, of: impl Fn(&Sample) -> f64) -> f64 {
         let (from, to) = (quarters.start * self.samples.len() / 4, quarters.end * self.samples.len() / 4);
         self.samples[from..to].iter().map(of).sum::<f64>() / (to - from).max(1) as f64
     }
@@ -139,15 +139,55 @@ impl Report {
     }
 
     /// Objects that are read for a GiB of a partition, whatever byte one begins at.
-    pub fn objects_for_gib(&self) -> f64 {
+    fn objects_for_gib(&self) -> f64 {
         self.mean(2..4, |sample| sample.extents / (sample.live_bytes.max(1.0) / GIB as f64))
     }
 
-    pub fn a_gib(&self, of: u64) -> f64 {
+    fn a_gib(&self, of: u64) -> f64 {
         of as f64 / (self.came.bytes as f64 / GIB as f64)
     }
 
-    pub fn busy_percent(&self) -> f64 {
+    fn busy_percent(&self) -> f64 {
         100.0 * self.done.busy_seconds / (self.days * DAY)
     }
+
+    /// Bytes moved for a hundred that came, by the planner's reasons: pieces, runs, many and dead objects.
+    fn by_reason(&self) -> [u64; 4] {
+        self.done.by_reason.map(|bytes| (bytes as f64 / self.came.bytes as f64 * 100.0) as u64)
+    }
+
+    /// As a row of the table.
+    pub fn row(&self, name: &str) -> String {
+        let done = &self.done;
+        format!(
+            "| {name} | {:.1} | {:.0} | {:.2} | {:.1} | {:.0}, {:.0} → {:.0} | {:.0}, {:.0} | {:.2}, {:.2} | {:.0} | {:.0} \
+             ({:.0}), {:.0} | {:.0} | {:.0} | {:.1} %, {:.0} s | {:?} |",
+            self.days,
+            self.came.bytes as f64 / GIB as f64,
+            self.compacted(),
+            self.put(),
+            self.most(|sample| sample.objects),
+            self.mean(2..3, |sample| sample.objects),
+            self.mean(3..4, |sample| sample.objects),
+            self.most(|sample| sample.most_extents),
+            self.most(|sample| sample.p99_extents),
+            self.most(Self::space),
+            self.mean(3..4, Self::space),
+            self.objects_for_gib(),
+            self.a_gib(done.gets),
+            self.a_gib(done.gets_together),
+            self.a_gib(done.puts),
+            done.jobs as f64 / self.days,
+            self.came.trims as f64 / self.days,
+            self.busy_percent(),
+            done.longest_busy_seconds,
+            self.by_reason(),
+        )
+    }
 }
+
+pub const HEAD: &str = "\
+| mix | days | GiB in | bytes put by compaction, for one in | in all | objects: most, 3rd → 4th quarter | extents a \
+partition: most, p99 | bucket by live bytes: most, at last | objects read for a GiB of a partition | GET (if together), \
+PUT a GiB | commits a day: compaction | trims | busy, at a stretch | % by rule |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";

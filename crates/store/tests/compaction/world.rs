@@ -2,7 +2,8 @@
 //! recoveries, retention, deletion, and the planner's jobs, which are applied as `compact/run.rs` does them. Every job
 //! is checked against the world first. An offset is a batch here.
 
-use levee_base::limits::{BLOCK_BYTES, COMPACT_BYTES_PER_SECOND, COMPACT_READ_BYTES, OBJECT_HEADER_BYTES};
+use super::cut::{INDEX_BYTES, Writer, index_bytes};
+use levee_base::limits::{COMPACT_BYTES_PER_SECOND, COMPACT_READ_BYTES, OBJECT_HEADER_BYTES};
 use levee_base::{HashMap, Offset, StreamId};
 use levee_object::Key;
 use levee_store::compact::plan::{Job, PlanOptions, Reason, plan};
@@ -11,10 +12,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-const INDEX_BYTES: u64 = 36;
-const BLOCK_ENTRY_BYTES: u64 = 56;
-/// With the note of 48 bytes that the broker writes.
-const BATCH_ENTRY_BYTES: u64 = 9 + 48;
 /// How exactly it is known which records are too old: one part in so many of what is kept.
 const MARKS: u64 = 64;
 
@@ -210,7 +207,7 @@ impl World {
     }
 
     /// Does a job. Says how long it takes.
-    fn apply(&mut self, job: &Job, options: &PlanOptions) -> f64 {
+    pub fn apply(&mut self, job: &Job, options: &PlanOptions) -> f64 {
         let gets = self.count(job);
         let mut writer = Writer::new(options);
         let mut parts = Vec::new();
@@ -263,8 +260,8 @@ impl World {
         done.jobs += 1;
         done.moved += job.bytes();
         done.by_reason[match job.reason {
-            Reason::LongRuns => 0,
-            Reason::ManyPieces => 1,
+            Reason::ManyPieces => 0,
+            Reason::LongRuns => 1,
             Reason::ManyObjects => 2,
             Reason::DeadObjects => 3,
         }] += job.bytes();
@@ -294,55 +291,5 @@ impl World {
             }
         }
         assert_eq!(references, self.objects, "references are exact");
-    }
-}
-
-fn index_bytes(bytes: u64, batches: u64) -> u64 {
-    bytes.div_ceil(BLOCK_BYTES as u64) * BLOCK_ENTRY_BYTES + batches * BATCH_ENTRY_BYTES
-}
-
-/// Cuts what it is given into objects as the runner does.
-struct Writer<'a> {
-    options: &'a PlanOptions,
-    /// Payload and index of each object.
-    made: Vec<(u64, u64)>,
-}
-
-/// The object that it is in, its offsets and bytes.
-type Made = (usize, Range<Offset>, u64);
-
-impl<'a> Writer<'a> {
-    fn new(options: &'a PlanOptions) -> Self {
-        Self { options, made: vec![(0, 0)] }
-    }
-
-    fn copy(&mut self, extent: &Extent, pieces: &mut Vec<Made>) {
-        let (mut from, end) = (extent.range.start.0, extent.range.end.0);
-        let (batches, mut left) = (end - from, extent.bytes);
-        let batch = (extent.bytes / batches).max(1);
-        while from < end {
-            let (payload, index) = self.made.last().copied().unwrap_or_default();
-            let held = OBJECT_HEADER_BYTES as u64 + INDEX_BYTES + payload + index;
-            let by_bytes = self.options.object_bytes.saturating_sub(held) / (batch + BATCH_ENTRY_BYTES);
-            let by_index =
-                (self.options.index_bytes + BATCH_ENTRY_BYTES).saturating_sub(index) / BATCH_ENTRY_BYTES;
-            let fit = by_bytes.min(by_index).max(u64::from(payload == 0)).min(end - from);
-            if fit == 0 {
-                self.made.push((0, 0));
-                continue;
-            }
-            let bytes = if from + fit == end { left } else { (batch * fit).min(left) };
-            left -= bytes;
-            let at = self.made.len() - 1;
-            self.made[at] = (payload + bytes, index + index_bytes(bytes, fit));
-            match pieces.last_mut() {
-                Some((made, range, before)) if *made == at => {
-                    range.end = Offset(from + fit);
-                    *before += bytes;
-                }
-                _ => pieces.push((at, Offset(from)..Offset(from + fit), bytes)),
-            }
-            from += fit;
-        }
     }
 }

@@ -1,8 +1,7 @@
 //! The rules that look at objects: which are small, and which are mostly dead.
 
-use super::{Job, Part, PlanOptions, Reason, has_long_index, up_to};
+use super::{Job, Part, PlanOptions, Reason, has_long_index, payload, up_to};
 use crate::registrar::{Extent, ObjectRef};
-use levee_base::limits::OBJECT_HEADER_BYTES;
 use levee_base::{HashMap, HashSet, StreamId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,11 +21,6 @@ impl Held<'_> {
     fn dead_bytes(&self) -> u64 {
         payload(self.object).saturating_sub(self.live_bytes)
     }
-}
-
-/// Bytes of batches: an index and a header are no dead bytes.
-fn payload(object: &ObjectRef) -> u64 {
-    object.index.start.saturating_sub(OBJECT_HEADER_BYTES as u64)
 }
 
 /// What is led here of objects that may be worth merging, and how much there is in all.

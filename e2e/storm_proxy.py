@@ -190,8 +190,10 @@ class Client(Side):
             if sum(map(len, pieces)) < length:
                 weather.counts[method, "cut"] += 1
                 return False
+            weather.counts[method, "held"] += 1
             await weather.over.wait()
-            weather.counts[method, "late" if self.ended else "held"] += 1
+            if self.ended:
+                weather.counts[method, "late"] += 1
             answers.expect("pass")
             return await server.send(b"".join([head, *pieces]))
         if fate == "503":
@@ -205,6 +207,9 @@ class Client(Side):
         async for piece in self.body(length):
             length -= len(piece)
             sent = sent and await server.send(piece)
+        if length > 0:
+            # The client has gone in the middle: there is nothing to wait for.
+            server.close()
         return sent and length == 0
 
 
@@ -267,7 +272,8 @@ class Control(asyncio.Protocol):
         for (method, what), count in sorted(self.weather.counts.items()):
             counts[what][method] = count
         body = json.dumps(counts).encode()
-        self.transport.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body))
+        head = b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % (status, len(body))
+        self.transport.write(head + body)
         self.transport.close()
 
 

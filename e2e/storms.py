@@ -9,7 +9,6 @@ if something is not as it must be. Ledgers are for ledger_check.py, one for each
 """
 
 import base64
-import bisect
 import collections
 import json
 import math
@@ -29,7 +28,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 TOPICS, PARTITIONS = ("storm-0", "storm-1", "storm-2"), 4
 SHORT, KEYED, KEYS = "short", "keyed", 500
 PRODUCERS = ("i1", "i2", "i3")
-VALUE_BYTES = 1024
+VALUE_BYTES = 400
 BURST = 200
 WARM_UP = 4  # seconds of the first phase that are not what is usual
 BACK_WITHIN = 10  # seconds
@@ -40,8 +39,8 @@ PLANS = {
         ("calm", 20, "pass"), ("lost, a fifth", 30, "lost?share=0.2"), ("calm", 20, "pass"),
     ],
     "short": [
-        ("calm", 8, "pass"), ("stall", 8, "stall"), ("calm", 11, "pass"), ("503, half", 8, "503?share=0.5"),
-        ("calm", 11, "pass"), ("lost, a fifth", 8, "lost?share=0.2"), ("calm", 11, "pass"),
+        ("calm", 8, "pass"), ("stall", 6, "stall"), ("calm", 10, "pass"), ("503, half", 6, "503?share=0.5"),
+        ("calm", 10, "pass"), ("lost, a fifth", 5, "lost?share=0.2"), ("calm", 10, "pass"),
     ],
 }
 STATES = ("broker_rss", "wal_untrimmed", "buffer", "wal_in_flight")
@@ -189,7 +188,9 @@ def side(folder, bootstrap):
 def side_check(folder, bootstrap):
     """The short topic has lost its beginning, and of each key of the other the last record is there."""
     number = int((folder / "side.total").read_text())
-    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none", "auto.offset.reset": "error"})
+    consumer = Consumer({
+        "bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False, "auto.offset.reset": "error",
+    })
     low, high = consumer.get_watermark_offsets(TopicPartition(SHORT, 0), timeout=30)
     assert high == number and low > 0, f"the short topic has the offsets {low} to {high} of {number}"
     _, end = consumer.get_watermark_offsets(TopicPartition(KEYED, 0), timeout=30)
@@ -207,7 +208,8 @@ def side_check(folder, bootstrap):
         due = (number - 1 - key) // KEYS * KEYS + key
         assert last[b"%d" % key] == f"{due}".ljust(500, ".").encode(), f"key {key}: not its last value"
     consumer.close()
-    print(f"side: the short topic begins at {low} of {high}; {read} of {number} records of {KEYS} keys are left, the last among them")
+    print(f"the short topic begins at {low} of {high}; of {number} records of {KEYS} keys {read} are left, "
+          "the last of each among them")
 
 
 class Run:
@@ -216,6 +218,7 @@ class Run:
         self.http, self.control, self.pid, self.rss_max = http, int(control), int(pid), int(rss_mib) << 20
         self.samples = {}  # by second
         self.load, self.faults = {}, []
+        self.phases = []  # name, beginning, end, what became of requests
 
     def proxy(self, command):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.control}/{command}", timeout=10) as answer:
@@ -255,9 +258,8 @@ class Run:
             time.sleep(max(0.0, min(end, math.floor(now) + 1.0) - time.time()))
 
     def go(self):
-        """Through the phases: each with its first and last second, and what became of requests in it."""
         self.start()
-        phases, counts = [], self.proxy("pass")
+        counts = self.proxy("pass")
         for name, seconds, command in self.plan:
             began = time.time()
             self.proxy(command)
@@ -265,20 +267,19 @@ class Run:
             after = self.proxy("counts")
             became = {what: sum(by.values()) - sum(counts.get(what, {}).values()) for what, by in after.items()}
             counts = after
-            phases.append((name, began, time.time(), {what: n for what, n in became.items() if n}))
+            self.phases.append((name, began, time.time(), {what: n for what, n in became.items() if n}))
             print(f"{name}: {seconds} s", file=sys.stderr)
         (self.folder / "stop").touch()
         for name, process in self.load.items():
             code = process.wait(180)
             assert code == 0, f"{name} ended with {code}"
-        self.until(time.time() + 1)
-        return phases
 
     def read_seconds(self):
         """By second: records, the buckets of their latencies, the longest."""
         acknowledged = collections.defaultdict(lambda: [0, collections.Counter(), 0.0])
         for name in PRODUCERS:
-            for line in open(self.folder / f"{name}.seconds"):
+            path = self.folder / f"{name}.seconds"
+            for line in path.read_text().splitlines() if path.exists() else []:
                 second, longest, buckets = json.loads(line)
                 all_of = acknowledged[second]
                 all_of[0] += sum(buckets.values())
@@ -286,40 +287,39 @@ class Run:
                 all_of[2] = max(all_of[2], longest)
         return acknowledged
 
-    def report(self, phases):
-        acknowledged = self.read_seconds()
-        rate = lambda second: acknowledged[second][0] if second in acknowledged else 0
-        p99 = lambda counts: unbucket(quantile(counts, 0.99))
+    def write_seconds(self):
+        acknowledged, phases = self.read_seconds(), self.phases
         with open(self.folder / "seconds.tsv", "w") as out:
             print("second", "phase", "acknowledged", "p99_ms", *STATES, sep="\t", file=out)
             for name, began, ended, _ in phases:
                 for second in range(int(began), int(ended)):
-                    counts = acknowledged[second][1] if second in acknowledged else {}
+                    count, buckets, _ = acknowledged[second]
                     state = self.samples.get(second, {})
-                    print(second - int(phases[0][1]), name, rate(second), round(1000 * p99(counts)),
+                    print(second - int(phases[0][1]), name, count, round(1000 * quantile(buckets, 0.99)),
                           *(state.get(field, "") for field in STATES), sep="\t", file=out)
-        usual = None
+
+    def report(self):
+        acknowledged, phases, usual = self.read_seconds(), self.phases, None
         rows = [("phase", "s", "records/s min", "median", "max", "p99", "longest", "RSS", "untrimmed", "back after",
                  "requests")]
         for at, (name, began, ended, became) in enumerate(phases):
-            # Whole seconds: the first and the last belong to two phases.
+            # A second in which one phase ends and another begins counts for no rate, and for the other's latencies.
             inside = range(int(began) + 1, int(ended))
-            rates = [rate(second) for second in inside]
+            rates = [acknowledged[second][0] for second in inside]
             if usual is None:
                 usual = statistics.median(rates[WARM_UP:])
             together, longest = collections.Counter(), 0.0
-            for second in inside:
-                if second in acknowledged:
-                    together.update(acknowledged[second][1])
-                    longest = max(longest, acknowledged[second][2])
+            for second in range(int(began), int(ended)):
+                together.update(acknowledged[second][1])
+                longest = max(longest, acknowledged[second][2])
             states = [self.samples[second] for second in inside if second in self.samples]
-            mib = lambda field: f"{max(state[field] for state in states) >> 20} MiB"
+            mib = {field: f"{max(state[field] for state in states) >> 20} MiB" for field in STATES}
             back = ""
             if at and phases[at - 1][0] != "calm":
                 back = self.back(name, began, rates, inside, usual)
             rows.append((name, round(ended - began), min(rates), round(statistics.median(rates)), max(rates),
-                         f"{p99(together):.2f} s", f"{longest:.1f} s", mib("broker_rss"), mib("wal_untrimmed"), back,
-                         ", ".join(f"{n} {what}" for what, n in sorted(became.items()))))
+                         f"{quantile(together, 0.99):.2f} s", f"{longest:.1f} s", mib["broker_rss"],
+                         mib["wal_untrimmed"], back, ", ".join(f"{n} {what}" for what, n in sorted(became.items()))))
         print("| " + " | ".join(rows[0]) + " |")
         print("|" + "---|" * len(rows[0]))
         for row in rows[1:]:
@@ -332,31 +332,32 @@ class Run:
               f"RSS {highest >> 20} MiB at most, {self.rss_max >> 20} allowed")
 
     def back(self, name, began, rates, inside, usual):
-        """When the rate is half of the usual again, counted from the end of the fault."""
-        again = next((second for second, n in zip(inside, rates) if n >= usual / 2), None)
-        took = math.inf if again is None else again - began
+        """When the rate is half of the usual again, counted from the end of the fault; it must stay so."""
+        again = next((at for at, n in enumerate(rates) if n >= usual / 2), None)
+        stays = again is not None and statistics.median(rates[again:]) >= usual / 2
+        took = inside[again] - began if stays else math.inf
         if took > BACK_WITHIN:
-            self.faults.append(f"the rate is back to half of {usual:.0f}/s after {took:.0f} s, {BACK_WITHIN} are allowed")
+            self.faults.append(f"half of {usual:.0f}/s is reached again after {took:.0f} s, {BACK_WITHIN} are allowed")
         return f"{took:.0f} s" if took < math.inf else "never"
 
 
-def quantile(counts, share):
-    total = sum(counts.values())
-    if not total:
-        return 0
-    indexes = sorted(counts)
-    sums, below = [], 0
-    for index in indexes:
-        below += counts[index]
-        sums.append(below)
-    return indexes[bisect.bisect_left(sums, share * total)]
+def quantile(buckets, share):
+    """In seconds; 0 of nothing."""
+    due = share * sum(buckets.values())
+    for index in sorted(buckets):
+        due -= buckets[index]
+        if due <= 0:
+            return unbucket(index)
+    return 0
 
 
 def run(*arguments):
     this = Run(*arguments)
     try:
-        this.report(this.go())
+        this.go()
+        this.report()
     finally:
+        this.write_seconds()
         for process in this.load.values():
             if process.poll() is None:
                 process.kill()

@@ -199,8 +199,9 @@ pub const LOG_LOOK_EVERY: Duration = Duration::from_secs(1);
 pub const LOG_READ_WINDOW_FIRST: usize = 4;
 /// The first wait before a request to the store is tried again; it doubles from there,
 pub const LOG_BACKOFF_MIN: Duration = Duration::from_millis(20);
-/// up to this.
-pub const LOG_BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// up to this. A log stands still while one of its slots waits, also for a store that only refuses a part of what it is
+/// asked for; and a try a second is fewer requests than a log sends at any other time.
+pub const LOG_BACKOFF_MAX: Duration = Duration::from_secs(1);
 /// Creates that the hedging delay is computed from.
 pub const LOG_HEDGE_SAMPLES: usize = 128;
 /// Creates that must have been seen before anything is hedged.

@@ -13,8 +13,9 @@ use crate::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::limits::JOURNAL_SHUTDOWN_WAIT;
-use levee_base::{BrokerEpoch, Clock, LogPosition, NodeId, Random, StreamId};
+use levee_base::{BrokerEpoch, Clock, Epoch, LogPosition, NodeId, Random, Slot, StreamId};
 use levee_object::log::{Kind, LogHeader};
+use levee_object::stores::faulty::{FaultPlan, Faulty};
 use levee_object::stores::memory::MemoryStore;
 use levee_object::{Error, ErrorKind, Key, Page, Purpose, Result, Store};
 use std::collections::{BTreeMap, BTreeSet};
@@ -366,6 +367,25 @@ async fn a_snapshot_whose_name_is_taken_is_ours_only_if_its_bytes_are() {
     snapshots.create(at, Bytes::from_static(b"ours")).await.expect("an earlier try has come through");
     let taken = snapshots.create(at, Bytes::from_static(b"another's")).await.unwrap_err();
     assert_eq!(taken.kind, ErrorKind::AlreadyExists);
+}
+
+/// The answer to the first create is lost, and what the store says to all others never arrives.
+#[tokio::test(start_paused = true)]
+async fn a_snapshot_whose_creation_was_never_answered_is_found_by_reading_it() {
+    let world = World::new(13);
+    let plan = FaultPlan { error_after: 0.7, refusal_lost: true, ..FaultPlan::none() };
+    let (ctx, _gate) = world.link(0.0);
+    let (clock, random) = (ctx.clock, ctx.random);
+    let store = Arc::new(Faulty::new(ctx.store, plan, clock, random.fork()));
+    let snapshots = Snapshots { store, clock, random, purpose: Purpose::Snapshot };
+    for slot in 0..20 {
+        let at = LogPosition { epoch: Epoch(1), slot: Slot(slot) };
+        let created = snapshots.create(at, Bytes::from_static(b"ours"));
+        clock.timeout(Duration::from_secs(60), created).await.expect("it ends").unwrap();
+        let other = snapshots.create(at, Bytes::from_static(b"another's"));
+        let taken = clock.timeout(Duration::from_secs(60), other).await.expect("it ends").unwrap_err();
+        assert_eq!(taken.kind, ErrorKind::AlreadyExists);
+    }
 }
 
 #[test]

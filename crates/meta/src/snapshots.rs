@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::{Clock, ClusterId, Epoch, LogPosition, Random, Slot};
 use levee_object::log::{TrimPoint, patiently};
-use levee_object::{ErrorKind, Key, Purpose, Result as StoreResult, Store};
+use levee_object::{Error, ErrorKind, Key, Purpose, Result as StoreResult, Store};
 use std::sync::Arc;
 
 /// Keys of one page of a listing.
@@ -91,13 +91,26 @@ impl Snapshots {
     }
 
     /// Creates one. When the name is taken, an earlier try of ours should have come through, as nobody else writes in
-    /// our epoch; reading it settles that. What rests on it, collection, deletes for good.
+    /// our epoch; reading it settles that. What rests on it, collection, deletes for good. A try that failed is read
+    /// as well: a server that refuses a taken name before it has read the body cuts the connection, so that its answer
+    /// may never come.
     ///
     /// # Errors
     /// `AlreadyExists` when there is another one under its name.
     pub(crate) async fn create(&self, at: LogPosition, bytes: Bytes) -> StoreResult<()> {
         let key = Self::key(at);
-        let create = || self.store.create(&key, bytes.clone(), self.purpose);
+        let create = || async {
+            match self.store.create(&key, bytes.clone(), self.purpose).await {
+                Err(error) if !error.kind.is_answer() => {
+                    match self.store.get(&key, None, Purpose::Doubt).await {
+                        Ok(there) if there == bytes => Ok(()),
+                        Ok(_) => Err(Error::already_exists(&key)),
+                        Err(_) => Err(error),
+                    }
+                }
+                answer => answer,
+            }
+        };
         match self.patiently("writing a metadata snapshot", &key, create).await {
             Err(taken) if taken.kind == ErrorKind::AlreadyExists => {
                 let get = || self.store.get(&key, None, Purpose::Doubt);

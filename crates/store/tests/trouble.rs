@@ -24,6 +24,9 @@ struct Troubled {
     /// So many creates take effect and are answered as if there were no room: an earlier try of each has landed, or
     /// a hedge.
     landed: AtomicU32,
+    /// No create of an object that is gathered is answered, and it takes effect: the first answer is lost, and to all
+    /// further ones the store says that the name is taken before it has read the body, and cuts the connection.
+    cut: AtomicBool,
     /// No create has room.
     full: AtomicBool,
     /// So many reads of an index beyond an object's head fail.
@@ -46,7 +49,11 @@ impl Store for Troubled {
         if self.full.load(Ordering::Relaxed) {
             return Err(full);
         }
-        self.inner.create(key, bytes, purpose).await?;
+        let created = self.inner.create(key, bytes, purpose).await;
+        if self.cut.load(Ordering::Relaxed) && key.as_str().starts_with("data/") {
+            return Err(Error::new(ErrorKind::Unavailable, "create", key, "the connection was lost"));
+        }
+        created?;
         if take(&self.landed) { Err(full) } else { Ok(()) }
     }
 
@@ -104,6 +111,21 @@ async fn a_disk_that_was_full_once_is_asked_again_though_nothing_is_in_flight() 
     objects.full.store(false, Ordering::Relaxed);
     durable(&store, slot).await;
     durable(&store, append(&store, b"there is room").unwrap()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_gathered_is_registered_though_no_create_of_it_is_ever_answered() {
+    let objects = Arc::new(Troubled::default());
+    let ctx = context(objects.clone(), Clock::simulated(0), Random::seeded(5));
+    let meta = Meta::new(&ctx);
+    let (_, store) = open(&ctx, &meta, small_options());
+    store.open_stream(STREAM, 0, Registered::default());
+    objects.cut.store(true, Ordering::Relaxed);
+    let slot = append(&store, b"short").unwrap();
+    durable(&store, slot).await;
+    ctx.clock.sleep(Duration::from_secs(10)).await;
+    assert!(meta.trim_point() > slot, "the trim waits for an answer that never comes");
+    assert_eq!(meta.extents(STREAM).len(), 1);
 }
 
 #[tokio::test(start_paused = true)]

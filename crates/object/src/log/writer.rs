@@ -217,7 +217,7 @@ struct Task {
     report: Report,
     /// The last try of each slot that is out.
     out: BTreeMap<Slot, Out>,
-    /// How often each slot in doubt has been tried.
+    /// How often each slot in doubt has been created again.
     waits: BTreeMap<Slot, u32>,
     requests: FuturesUnordered<BoxFuture<'static, Event>>,
     latencies: Latencies,
@@ -312,23 +312,23 @@ impl Task {
         }
         if let Some(request) = self.machine.answered(slot, answer) {
             self.out.remove(&slot);
-            let delay = if answer == CreateAnswer::Exists {
-                Duration::ZERO
-            } else {
+            if answer == CreateAnswer::Unknown {
                 if self.waits.is_empty() {
                     tracing::warn!(log = %self.ctx.prefix, epoch = self.epoch.0, slot = slot.0, %error,
                         "a create was not confirmed; trying until the store answers");
                 }
-                self.next_wait(slot)
-            };
-            self.send(request, delay, self.options.purpose);
+                self.waits.entry(slot).or_default();
+            }
+            // The slot is read at once: that waits by itself for a store that does not answer.
+            self.send(request, Duration::ZERO, self.options.purpose);
         }
     }
 
-    /// The wait before a slot in doubt is asked for again: none the first time.
+    /// The wait before a slot that nobody holds is created again. All that follow it wait with it, so that it is
+    /// counted by tries of this slot, and short.
     fn next_wait(&mut self, slot: Slot) -> Duration {
         let waits = self.waits.entry(slot).or_default();
-        let delay = if *waits == 0 { Duration::ZERO } else { backoff(*waits - 1, &self.ctx.random) };
+        let delay = backoff(*waits, &self.ctx.random);
         *waits = waits.saturating_add(1);
         delay
     }

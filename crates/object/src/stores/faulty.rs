@@ -80,6 +80,9 @@ pub struct FaultPlan {
     pub twice: f64,
     /// See `late` and `twice`.
     pub late_by: Duration,
+    /// A create of a name that is taken is never answered: the store refuses it before it has read the body, and cuts
+    /// the connection.
+    pub refusal_lost: bool,
     /// While one is open, every request is answered `Throttled`, without effect.
     pub storms: Option<Windows>,
     /// While one is open, every request fails without effect.
@@ -101,6 +104,7 @@ impl FaultPlan {
             late: 0.0,
             twice: 0.0,
             late_by: Duration::ZERO,
+            refusal_lost: false,
             storms: None,
             outages: None,
             stalls: None,
@@ -126,6 +130,7 @@ impl FaultPlan {
             late: 0.03,
             twice: 0.05,
             late_by: Duration::from_secs(30),
+            refusal_lost: false,
             storms: windows(17, 1),
             outages: windows(61, 5),
             stalls: windows(47, 4),
@@ -269,6 +274,14 @@ impl Faulty {
             self.create_later(&plan, key, parts.clone(), purpose);
         }
         let result = create(&*self.inner, key, parts, purpose).await;
+        if plan.refusal_lost && matches!(&result, Err(error) if error.kind == ErrorKind::AlreadyExists) {
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "create",
+                key,
+                "injected: the connection was cut",
+            ));
+        }
         self.back(&plan, fate, "create", key.as_str(), result).await
     }
 }

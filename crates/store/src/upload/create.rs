@@ -1,7 +1,9 @@
 //! Creating an object whose name nobody else uses.
 //!
-//! Only 2xx means created. A name that is taken was taken by an earlier try, whose answer was lost: the header says so.
-//! The same bytes are sent until the store answers.
+//! Only 2xx means created. After any other answer, and after none, the name is read: if it is taken, an earlier try took
+//! it, and the header says so. To wait until a create is answered 'taken' is not enough: a server that refuses before it
+//! has read the body cuts the connection, and what it said is lost, each time. The same bytes are sent until there is an
+//! answer.
 
 use crate::backoff::Backoff;
 use crate::store::Shared;
@@ -32,16 +34,14 @@ pub(crate) async fn create(shared: &Shared, key: &Key, bytes: &Bytes, purpose: P
             Err(error) if error.kind == ErrorKind::NoSpace => return Created::NoSpace,
             Err(error) => error,
         };
-        if error.kind == ErrorKind::AlreadyExists {
-            match store.get(key, Some(0..LOG_HEADER_BYTES as u64), Purpose::Doubt).await {
-                Ok(head) if head == bytes.slice(..LOG_HEADER_BYTES) => break,
-                Ok(_) => {
-                    tracing::error!(%key, "another process has written an object of this broker's name");
-                    shared.stop(Stopped::Refused(format!("{key} is another process's object")));
-                    return Created::Stopped;
-                }
-                Err(_) => {}
+        match store.get(key, Some(0..LOG_HEADER_BYTES as u64), Purpose::Doubt).await {
+            Ok(head) if head == bytes.slice(..LOG_HEADER_BYTES) => break,
+            Ok(_) => {
+                tracing::error!(%key, "another process has written an object of this broker's name");
+                shared.stop(Stopped::Refused(format!("{key} is another process's object")));
+                return Created::Stopped;
             }
+            Err(_) => {}
         }
         if backoff.is_first() {
             tracing::warn!(%key, %error, "creating an object failed; trying until the store answers");

@@ -114,6 +114,36 @@ async fn a_store_that_refuses_for_a_while_is_waited_for() {
     assert_eq!(fence, Fence { at: Slot(1), by: id(2) });
 }
 
+/// Of many entries some fail many times in a row, and all that follow wait for them.
+#[tokio::test(start_paused = true)]
+async fn a_store_that_refuses_half_of_all_requests_slows_a_log_and_does_not_stop_it() {
+    let half = Unkindness { throttled: 500, read_fails: 500, ..Unkindness::default() };
+    for seed in 0..20 {
+        let world = World::new(seed, half);
+        let writer = open(&world.context("wal/1"), EPOCH, id(1), 4);
+        let (clock, mut status) = (world.clock, writer.status());
+        let began = clock.now();
+        let longest = tokio::spawn(async move {
+            let mut longest = Duration::ZERO;
+            loop {
+                let before = clock.now();
+                status.changed().await.unwrap();
+                longest = longest.max(clock.now() - before);
+                if status.borrow().durable == Slot(400) {
+                    return longest;
+                }
+            }
+        });
+        for number in 0..400 {
+            writer.append(payload(number)).await.unwrap();
+        }
+        let longest = longest.await.unwrap();
+        let took = clock.now() - began;
+        assert!(took < Duration::from_secs(80), "seed {seed}: {took:?} for 400 entries");
+        assert!(longest < Duration::from_secs(12), "seed {seed}: nothing for {longest:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_lost_answer_is_settled_by_one_read() {
     let world = World::new(3, Unkindness { answer_lost: 1_000, ..Unkindness::default() });

@@ -85,8 +85,8 @@ impl Registrar for Takes {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
-        None
+    fn streams(&self, _: BrokerEpoch, _: &[StreamId]) -> Vec<(StreamId, Registered)> {
+        Vec::new()
     }
 }
 

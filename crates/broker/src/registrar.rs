@@ -101,10 +101,14 @@ impl Registrar for MetadataRegistrar {
         self.commit(epoch, Command::Abandon { numbers }).await.map(drop)
     }
 
-    fn stream(&self, epoch: BrokerEpoch, stream: StreamId) -> Option<Registered> {
+    fn streams(&self, epoch: BrokerEpoch, streams: &[StreamId]) -> Vec<(StreamId, Registered)> {
+        let mut met = Met::default();
         self.0.view(|state| {
-            let known = state.stream(stream).filter(|known| known.leader == Some(epoch))?;
-            Met::default().stream(state, known)
+            let known = streams.iter().filter_map(|stream| {
+                let known = state.stream(*stream).filter(|known| known.leader == Some(epoch))?;
+                Some((*stream, met.stream(state, known)?))
+            });
+            known.collect()
         })
     }
 }

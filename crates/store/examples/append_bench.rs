@@ -46,8 +46,8 @@ impl Registrar for Accepts {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
-        None
+    fn streams(&self, _: BrokerEpoch, _: &[StreamId]) -> Vec<(StreamId, Registered)> {
+        Vec::new()
     }
 }
 

@@ -84,8 +84,8 @@ impl Registrar for Nobody {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
-        None
+    fn streams(&self, _: BrokerEpoch, _: &[StreamId]) -> Vec<(StreamId, Registered)> {
+        Vec::new()
     }
 }
 

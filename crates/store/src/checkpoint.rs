@@ -13,10 +13,10 @@ use crate::compact::CompactError;
 use crate::format::{BlockKind, IndexBuilder, ObjectKind};
 use crate::load::together;
 use crate::open_object::OpenObject;
-use crate::registrar::{Checkpoint, NewObject, ObjectRef, Replacement};
+use crate::registrar::{Checkpoint, NewObject, ObjectRef};
 use crate::store::StreamStore;
 use crate::types::ReadError;
-use crate::upload::{Created, create};
+use crate::upload::NotCreated;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use levee_base::limits::{CHECKPOINT_OBJECT_BYTES, CHECKPOINT_STREAMS, OBJECT_HEADER_BYTES, READ_OBJECTS};
@@ -99,14 +99,15 @@ impl StreamStore {
         object: &ObjectRef,
         wanted: &HashMap<StreamId, Offset>,
     ) -> Result<Vec<(StreamId, Bytes)>, ReadError> {
-        let index = self.shared.index(object, Purpose::Recovery).await?;
+        let layout = self.shared.index(object, Purpose::Recovery).await?;
+        let index = &layout.index;
         let ours = |at: &usize| {
             let block = &index.blocks[*at];
             block.kind == BlockKind::Checkpoint && wanted.get(&block.stream) == Some(&block.offsets.start)
         };
-        let places: Vec<usize> = (0..index.blocks.len()).filter(ours).collect();
-        let mut found = Vec::with_capacity(places.len());
-        for (range, blocks) in together(&index.blocks, &places, CHECKPOINT_OBJECT_BYTES as u64) {
+        let places = (0..index.blocks.len()).filter(ours);
+        let mut found = Vec::with_capacity(wanted.len());
+        for (range, blocks) in together(&index.blocks, places, CHECKPOINT_OBJECT_BYTES as u64) {
             let bytes = self.shared.get(&object.key, range.clone(), Purpose::Recovery).await?;
             for block in blocks.into_iter().map(|at| &index.blocks[at]) {
                 let start = (block.position - range.start) as usize;
@@ -154,30 +155,19 @@ impl StreamStore {
             object.add_checkpoint(*stream, *offset, bytes);
         }
         let sealed = object.cut().0.seal(ObjectKind::Level1, &shared.stamp(number));
-        let key = shared.data.join_number(number);
-        match create(shared, &key, &sealed.bytes, Purpose::Checkpoint).await {
-            Created::Yes => {}
-            Created::NoSpace => {
-                let ask = || shared.registrar.abandon(shared.epoch, vec![number]);
-                shared.committed("giving up checkpoints", ask).await.ok_or(CompactError::Stopped)?;
-                return Err(CompactError::NoRoom);
-            }
-            Created::Stopped => return Err(CompactError::Stopped),
-        }
         let mut new = NewObject::of(number, &sealed, Vec::new());
         new.checkpoints =
             checkpoints.iter().map(|checkpoint| (checkpoint.stream, checkpoint.offset)).collect();
-        let replacement = Replacement { epoch: shared.epoch, objects: vec![new], replaced: Vec::new() };
-        // As after any commit that changes what is registered of a stream.
-        let _one_at_a_time = shared.trims.lock().await;
-        let ask = || shared.registrar.replace(replacement.clone());
-        shared.committed("checkpoints", ask).await.ok_or(CompactError::Stopped)?;
-        shared.indexes.put(&key, Arc::new(sealed.index.apart()));
-        for NewCheckpoint { stream, .. } in checkpoints {
-            if let Some(registered) = shared.registrar.stream(shared.epoch, *stream) {
-                shared.state().resync(*stream, registered);
+        let made = match shared.make(new, sealed, Purpose::Checkpoint).await {
+            Ok(made) => made,
+            Err(NotCreated::NoSpace) => {
+                shared.give_up(&[number]).await?;
+                return Err(CompactError::NoRoom);
             }
-        }
+            Err(NotCreated::Stopped) => return Err(CompactError::Stopped),
+        };
+        let streams: Vec<StreamId> = checkpoints.iter().map(|checkpoint| checkpoint.stream).collect();
+        shared.replace("checkpoints", [made], Vec::new(), &streams).await?;
         shared.metrics.checkpoints.add(checkpoints.len() as u64);
         shared.metrics.checkpoint_bytes.add(bytes as u64);
         Ok(())

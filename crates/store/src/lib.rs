@@ -16,6 +16,7 @@ mod checkpoint;
 pub mod compact;
 pub mod format;
 mod load;
+mod made;
 pub mod metrics;
 mod open_object;
 mod pool;

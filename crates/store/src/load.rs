@@ -4,7 +4,7 @@
 
 use crate::cache::flights::Joined;
 use crate::cache::{Flight, Lane, Layout, Span, SpanKey};
-use crate::format::{Block, FormatError, Index};
+use crate::format::{Block, FormatError};
 use crate::read::{Step, decode_index};
 use crate::registrar::ObjectRef;
 use crate::store::Shared;
@@ -135,12 +135,11 @@ impl Shared {
     }
 
     /// An object's index, for those who read objects and not streams.
-    pub(crate) async fn index(&self, object: &ObjectRef, purpose: Purpose) -> Result<Arc<Index>, ReadError> {
-        let layout = match self.indexes.get(&object.key) {
-            Some(layout) => layout,
-            None => self.load_head(object, purpose).await?.0,
-        };
-        Ok(layout.index.clone())
+    pub(crate) async fn index(&self, object: &ObjectRef, purpose: Purpose) -> Result<Arc<Layout>, ReadError> {
+        match self.indexes.get(&object.key) {
+            Some(layout) => Ok(layout),
+            None => Ok(self.load_head(object, purpose).await?.0),
+        }
     }
 
     async fn load_head(&self, object: &ObjectRef, purpose: Purpose) -> Result<Head, ReadError> {
@@ -199,9 +198,13 @@ const fn lane(purpose: Purpose) -> Option<Lane> {
 }
 
 /// Joins blocks that lie close to each other into one range of `most` bytes, but for a block that is longer.
-pub(crate) fn together(blocks: &[Block], wanted: &[usize], most: u64) -> Vec<(Range<u64>, Vec<usize>)> {
+pub(crate) fn together(
+    blocks: &[Block],
+    wanted: impl IntoIterator<Item = usize>,
+    most: u64,
+) -> Vec<(Range<u64>, Vec<usize>)> {
     let mut joined: Vec<(Range<u64>, Vec<usize>)> = Vec::new();
-    for &at in wanted {
+    for at in wanted {
         let range = blocks[at].range();
         match joined.last_mut() {
             Some((last, members))

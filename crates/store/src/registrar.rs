@@ -218,6 +218,6 @@ pub trait Registrar: Send + Sync + 'static {
     /// See [`RegistrarError`].
     async fn abandon(&self, epoch: BrokerEpoch, numbers: Vec<u64>) -> Result<(), RegistrarError>;
 
-    /// What the metadata says of a stream by now. `None` if it is gone or led by another.
-    fn stream(&self, epoch: BrokerEpoch, stream: StreamId) -> Option<Registered>;
+    /// What the metadata says of streams by now. Those that are gone, or led by another, are left out.
+    fn streams(&self, epoch: BrokerEpoch, streams: &[StreamId]) -> Vec<(StreamId, Registered)>;
 }

@@ -1,6 +1,6 @@
 //! Going through a stream's batches by the indexes alone: how a stream's owner rebuilds what it knows of it.
 
-use crate::format::{Block, BlockKind, Index};
+use crate::format::{Block, Index};
 use crate::state::Indexes;
 use crate::store::StreamStore;
 use crate::types::{BatchInfo, ReadError};
@@ -43,18 +43,14 @@ impl StreamStore {
         let mut indexes = stream::iter(cold)
             .map(|extent| async move {
                 let (layout, _) = self.shared.layout(&extent.object, Purpose::Recovery).await?;
-                Ok::<_, ReadError>((extent, layout.index.clone()))
+                Ok::<_, ReadError>((extent, layout))
             })
             .buffered(READ_OBJECTS);
-        while let Some((extent, index)) = indexes.try_next().await? {
-            for block in &index.blocks {
-                let ours = block.stream == stream
-                    && block.kind == BlockKind::Batches
-                    && extent.range.start <= block.offsets.start
-                    && block.offsets.end <= extent.range.end
-                    && first_in_memory.is_none_or(|tail| block.offsets.start < tail);
-                if ours {
-                    *next = replay_block(stream, &index, block, *next, each)?;
+        while let Some((extent, layout)) = indexes.try_next().await? {
+            for at in layout.blocks(stream, &extent.range, *next) {
+                let block = layout.block(at);
+                if first_in_memory.is_none_or(|tail| block.offsets.start < tail) {
+                    *next = replay_block(stream, &layout.index, block, *next, each)?;
                 }
             }
         }

@@ -321,8 +321,8 @@ impl Registrar for No {
         std::future::pending().await
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
-        None
+    fn streams(&self, _: BrokerEpoch, _: &[StreamId]) -> Vec<(StreamId, Registered)> {
+        Vec::new()
     }
 }
 

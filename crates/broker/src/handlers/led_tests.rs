@@ -74,8 +74,8 @@ impl Registrar for Extents {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, _: StreamId) -> Option<Registered> {
-        None
+    fn streams(&self, _: BrokerEpoch, _: &[StreamId]) -> Vec<(StreamId, Registered)> {
+        Vec::new()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::CompactError;
 use crate::backoff::Backoff;
-use crate::format::{BatchEntry, BlockKind, Index};
+use crate::format::{BatchEntry, Index};
 use crate::load::together;
 use crate::registrar::Extent;
 use crate::store::Shared;
@@ -11,7 +11,7 @@ use bytes::Bytes;
 use levee_base::limits::{COMPACT_PATIENCE, COMPACT_READ_BYTES};
 use levee_base::{Offset, StreamId};
 use levee_object::Purpose;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -23,20 +23,32 @@ pub(super) struct BlockRead {
     bytes: Bytes,
 }
 
-impl BlockRead {
-    pub(super) fn leader_epoch(&self) -> u32 {
-        self.index.blocks[self.at].leader_epoch
-    }
+/// Where a batch or a gap begins, and who led its stream when it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) stream: StreamId,
+    pub(super) leader_epoch: u32,
+    pub(super) base: Offset,
+}
 
-    /// Its batches and gaps, each with its first offset and its bytes.
-    pub(super) fn batches(&self) -> impl Iterator<Item = (Offset, BatchEntry<'_>, &[u8])> {
+impl Place {
+    /// The place after so many offsets.
+    pub(super) fn after(self, count: u32) -> Self {
+        Self { base: Offset(self.base.0 + u64::from(count)), ..self }
+    }
+}
+
+impl BlockRead {
+    /// Its batches and gaps, each with its place and its bytes.
+    pub(super) fn batches(&self) -> impl Iterator<Item = (Place, BatchEntry<'_>, &[u8])> {
         let block = &self.index.blocks[self.at];
-        let (mut base, mut at) = (block.offsets.start, 0);
+        let (stream, leader_epoch, base) = (block.stream, block.leader_epoch, block.offsets.start);
+        let (mut place, mut at) = (Place { stream, leader_epoch, base }, 0);
         self.index.batches(block).map(move |entry| {
-            let (own_base, start) = (base, at);
-            base.0 += u64::from(entry.count);
+            let (own, start) = (place, at);
+            place = place.after(entry.count);
             at += entry.bytes as usize;
-            (own_base, entry, &self.bytes[start..at])
+            (own, entry, &self.bytes[start..at])
         })
     }
 }
@@ -87,17 +99,13 @@ impl<'a> Blocks<'a> {
     }
 
     async fn open(&self, extent: &'a Extent) -> Result<Current<'a>, CompactError> {
-        let index = self.patiently(|| self.shared.index(&extent.object, Purpose::Compact)).await?;
-        let ours = |at: &usize| {
-            let block = &index.blocks[*at];
-            block.stream == self.stream
-                && block.kind == BlockKind::Batches
-                && extent.range.start <= block.offsets.start
-                && block.offsets.end <= extent.range.end
-        };
-        let wanted: Vec<usize> = (0..index.blocks.len()).filter(ours).collect();
-        let reads = together(&index.blocks, &wanted, COMPACT_READ_BYTES).into();
-        Ok(Current { extent, index, reads, next: extent.range.start })
+        let layout = self.patiently(|| self.shared.index(&extent.object, Purpose::Compact)).await?;
+        let (range, index) = (&extent.range, layout.index.clone());
+        let wanted = layout.blocks(self.stream, range, range.start).map(|at| at as usize);
+        // They are joined in the order of their positions.
+        let wanted: BTreeSet<usize> = wanted.collect();
+        let reads = together(&index.blocks, wanted, COMPACT_READ_BYTES).into();
+        Ok(Current { extent, index, reads, next: range.start })
     }
 
     async fn read(

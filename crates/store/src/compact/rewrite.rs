@@ -79,8 +79,8 @@ impl StreamStore {
             let mut blocks = Blocks::new(&self.shared, stream, extents);
             while let Some(read) = self.current(stream, next, blocks.next().await)? {
                 for block in &read {
-                    for (base, entry, bytes) in block.batches() {
-                        let end = Offset(base.0 + u64::from(entry.count));
+                    for (at, entry, bytes) in block.batches() {
+                        let (base, end) = (at.base, at.after(entry.count).base);
                         let shown = end > next && base < range.end && !entry.is_gap();
                         let batch = StoredBatch { base, count: entry.count, bytes, note: entry.note };
                         if shown && each(batch).is_break() {
@@ -166,7 +166,7 @@ impl StreamStore {
             let mut blocks = Blocks::new(&self.shared, stream, std::slice::from_ref(extent));
             while let Some(read) = self.current(stream, next, blocks.next().await)? {
                 for block in &read {
-                    changed |= filtered(stream, next, block, writer, filter).await?;
+                    changed |= filtered(next, block, writer, filter).await?;
                 }
                 tokio::task::yield_now().await;
             }
@@ -201,15 +201,14 @@ struct Stretch {
 
 /// Writes what is left of a block; whether that is not all of it. What is below `next` was filtered before.
 async fn filtered(
-    stream: StreamId,
     next: Offset,
     block: &BlockRead,
     writer: &mut Writer<'_>,
     filter: &mut dyn Filter,
 ) -> Result<bool, CompactError> {
     let mut changed = false;
-    for (base, entry, bytes) in block.batches() {
-        let count = entry.count;
+    for (at, entry, bytes) in block.batches() {
+        let (base, count) = (at.base, entry.count);
         let passed_on = entry.is_gap() || base < next;
         let verdict = match passed_on {
             true => Verdict::Keep,
@@ -221,7 +220,7 @@ async fn filtered(
             Verdict::Drop => New::Gap(count),
             Verdict::Replace { bytes, note } => New::Batch(NewBatch { bytes, count, note }),
         };
-        writer.add(stream, block.leader_epoch(), base, new).await?;
+        writer.add(at, new).await?;
     }
     Ok(changed)
 }

@@ -72,8 +72,8 @@ async fn copy(shared: &Shared, writer: &mut Writer<'_>, job: &Job) -> Result<(),
         let mut blocks = Blocks::new(shared, part.stream, &part.extents);
         while let Some(read) = blocks.next().await? {
             for block in &read {
-                for (base, entry, bytes) in block.batches() {
-                    writer.add(part.stream, block.leader_epoch(), base, as_it_is(&entry, bytes)).await?;
+                for (at, entry, bytes) in block.batches() {
+                    writer.add(at, as_it_is(&entry, bytes)).await?;
                 }
             }
         }

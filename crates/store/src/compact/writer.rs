@@ -1,18 +1,18 @@
 //! Writing batches and gaps into one object after the other, and registering the objects in the place of what was read.
 
 use super::CompactError;
+use super::blocks::Place;
 use super::plan::{Part, PlanOptions};
-use crate::format::{Index, ObjectKind};
+use crate::format::ObjectKind;
+use crate::made::Made;
 use crate::open_object::OpenObject;
-use crate::registrar::{NewExtent, NewObject, Replaced, Replacement};
+use crate::registrar::{NewExtent, NewObject, Replaced};
 use crate::store::Shared;
 use crate::types::NewBatch;
-use crate::upload::{Created, create};
+use levee_base::StreamId;
 use levee_base::limits::OBJECT_HEADER_BYTES;
-use levee_base::{Offset, StreamId};
 use levee_object::Purpose;
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 /// What is written at an offset.
 #[derive(Debug, Clone, Copy)]
@@ -24,16 +24,8 @@ pub(super) enum New<'a> {
 
 #[derive(Debug, Clone, Copy)]
 struct Gap {
-    stream: StreamId,
-    leader_epoch: u32,
-    base: Offset,
+    at: Place,
     count: u32,
-}
-
-/// An object that was created, for the commit.
-struct Made {
-    new: NewObject,
-    index: Arc<Index>,
 }
 
 /// Objects in the making: given up unless they are committed.
@@ -63,48 +55,31 @@ impl<'a> Writer<'a> {
         self.open.as_ref().map_or(0, |open| open.total_bytes() as u64)
     }
 
-    /// Writes what comes next of a stream.
-    pub(super) async fn add(
-        &mut self,
-        stream: StreamId,
-        leader_epoch: u32,
-        base: Offset,
-        new: New<'_>,
-    ) -> Result<(), CompactError> {
+    /// Writes what comes next.
+    pub(super) async fn add(&mut self, at: Place, new: New<'_>) -> Result<(), CompactError> {
         let New::Gap(count) = new else {
             self.write_gap().await?;
-            return self.write(stream, leader_epoch, base, new).await;
+            return self.write(at, new).await;
         };
-        let joined = self.gap.as_mut().is_some_and(|gap| {
-            let end = Offset(gap.base.0 + u64::from(gap.count));
-            let sum = gap.count.checked_add(count);
-            let goes_on = (gap.stream, gap.leader_epoch, end) == (stream, leader_epoch, base);
-            gap.count = sum.filter(|_| goes_on).unwrap_or(gap.count);
-            goes_on && sum.is_some()
-        });
-        if !joined {
+        let before = self.gap.filter(|gap| gap.at.after(gap.count) == at);
+        if let Some((gap, count)) = before.and_then(|gap| Some((gap, gap.count.checked_add(count)?))) {
+            self.gap = Some(Gap { count, ..gap });
+        } else {
             self.write_gap().await?;
-            self.gap = Some(Gap { stream, leader_epoch, base, count });
+            self.gap = Some(Gap { at, count });
         }
         Ok(())
     }
 
     async fn write_gap(&mut self) -> Result<(), CompactError> {
         match self.gap.take() {
-            Some(Gap { stream, leader_epoch, base, count }) => {
-                self.write(stream, leader_epoch, base, New::Gap(count)).await
-            }
+            Some(Gap { at, count }) => self.write(at, New::Gap(count)).await,
             None => Ok(()),
         }
     }
 
-    async fn write(
-        &mut self,
-        stream: StreamId,
-        leader_epoch: u32,
-        base: Offset,
-        new: New<'_>,
-    ) -> Result<(), CompactError> {
+    async fn write(&mut self, at: Place, new: New<'_>) -> Result<(), CompactError> {
+        let Place { stream, leader_epoch, base } = at;
         let bytes = match new {
             New::Batch(batch) => batch.bytes.len(),
             New::Gap(_) => 0,
@@ -142,13 +117,8 @@ impl<'a> Writer<'a> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (shared, number) = (self.shared, open.number());
         let sealed = open.cut().0.seal(ObjectKind::Level2, &shared.stamp(number));
-        match create(shared, &shared.data.join_number(number), &sealed.bytes, Purpose::Compact).await {
-            Created::Yes => {}
-            Created::NoSpace => return Err(CompactError::NoRoom),
-            Created::Stopped => return Err(CompactError::Stopped),
-        }
         let new = NewObject::of(number, &sealed, NewExtent::across_epochs(&sealed.index));
-        self.made.push(Made { new, index: Arc::new(sealed.index.apart()) });
+        self.made.push(shared.make(new, sealed, Purpose::Compact).await?);
         Ok(())
     }
 
@@ -156,36 +126,21 @@ impl<'a> Writer<'a> {
     pub(super) async fn commit(&mut self, parts: &[Part]) -> Result<u32, CompactError> {
         self.write_gap().await?;
         self.seal().await?;
-        let shared = self.shared;
         let replaced = parts.iter().map(|part| Replaced {
             stream: part.stream,
             range: part.range(),
             objects: part.extents.iter().map(|extent| extent.object.key.clone()).collect(),
         });
-        let objects = self.made.iter().map(|made| made.new.clone()).collect();
-        let replacement = Replacement { epoch: shared.epoch, objects, replaced: replaced.collect() };
-        // No trim is committed between the commit and the reading of what the metadata says then.
-        let _one_at_a_time = shared.trims.lock().await;
-        let ask = || shared.registrar.replace(replacement.clone());
-        let left_out = shared.committed("a compaction", ask).await.ok_or(CompactError::Stopped)?;
+        let streams: BTreeSet<StreamId> = parts.iter().map(|part| part.stream).collect();
+        let streams: Vec<StreamId> = streams.into_iter().collect();
+        let made = self.made.drain(..);
+        let left_out = self.shared.replace("a compaction", made, replaced.collect(), &streams).await?;
         self.numbers.clear();
-        for made in self.made.drain(..) {
-            shared.indexes.put(&shared.data.join_number(made.new.number), made.index);
-        }
-        for stream in parts.iter().map(|part| part.stream).collect::<BTreeSet<_>>() {
-            if let Some(registered) = shared.registrar.stream(shared.epoch, stream) {
-                shared.state().resync(stream, registered);
-            }
-        }
         Ok(left_out)
     }
 
     /// Says that what was begun and not committed never will be.
     pub(super) async fn give_up(self) -> Result<(), CompactError> {
-        if self.numbers.is_empty() {
-            return Ok(());
-        }
-        let ask = || self.shared.registrar.abandon(self.shared.epoch, self.numbers.clone());
-        self.shared.committed("giving up objects", ask).await.ok_or(CompactError::Stopped)
+        if self.numbers.is_empty() { Ok(()) } else { self.shared.give_up(&self.numbers).await }
     }
 }

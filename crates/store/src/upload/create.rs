@@ -12,11 +12,9 @@ use bytes::Bytes;
 use levee_base::limits::LOG_HEADER_BYTES;
 use levee_object::{ErrorKind, Key, Purpose};
 
-/// What came of it.
+/// Why it is not there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Created {
-    /// It is there, durable.
-    Yes,
+pub(crate) enum NotCreated {
     /// The disk has no room. It may be there all the same.
     NoSpace,
     /// The store of streams has stopped: before, or because another's object has this name. Then two processes have the
@@ -24,14 +22,19 @@ pub(crate) enum Created {
     Stopped,
 }
 
-/// Creates `key`, which only this process names, with `bytes`.
-pub(crate) async fn create(shared: &Shared, key: &Key, bytes: &Bytes, purpose: Purpose) -> Created {
+/// Creates `key`, which only this process names, with `bytes`. It is durable then.
+pub(crate) async fn create(
+    shared: &Shared,
+    key: &Key,
+    bytes: &Bytes,
+    purpose: Purpose,
+) -> Result<(), NotCreated> {
     let store = &shared.ctx.store;
     let mut backoff = Backoff::new(shared.ctx.clock);
     loop {
         let error = match store.create(key, bytes.clone(), purpose).await {
             Ok(()) => break,
-            Err(error) if error.kind == ErrorKind::NoSpace => return Created::NoSpace,
+            Err(error) if error.kind == ErrorKind::NoSpace => return Err(NotCreated::NoSpace),
             Err(error) => error,
         };
         match store.get(key, Some(0..LOG_HEADER_BYTES as u64), Purpose::Doubt).await {
@@ -39,7 +42,7 @@ pub(crate) async fn create(shared: &Shared, key: &Key, bytes: &Bytes, purpose: P
             Ok(_) => {
                 tracing::error!(%key, "another process has written an object of this broker's name");
                 shared.stop(Stopped::Refused(format!("{key} is another process's object")));
-                return Created::Stopped;
+                return Err(NotCreated::Stopped);
             }
             Err(_) => {}
         }
@@ -47,12 +50,12 @@ pub(crate) async fn create(shared: &Shared, key: &Key, bytes: &Bytes, purpose: P
             tracing::warn!(%key, %error, "creating an object failed; trying until the store answers");
         }
         if shared.is_stopped() {
-            return Created::Stopped;
+            return Err(NotCreated::Stopped);
         }
         backoff.wait().await;
     }
     if !backoff.is_first() {
         tracing::info!(%key, "the object was created at last");
     }
-    Created::Yes
+    Ok(())
 }

@@ -18,7 +18,7 @@ mod create;
 mod gather;
 mod make;
 
-pub(crate) use create::{Created, create};
+pub(crate) use create::{NotCreated, create};
 pub use gather::keeps_long_runs;
 pub(crate) use gather::{Gathered, Source};
 pub use make::data_prefix;

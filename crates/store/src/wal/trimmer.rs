@@ -10,7 +10,7 @@
 use crate::registrar::{NewObject, Trim};
 use crate::state::{NextTrim, Window};
 use crate::store::Shared;
-use crate::upload::{Created, create, make};
+use crate::upload::{NotCreated, make};
 use levee_object::Purpose;
 use std::sync::Arc;
 
@@ -61,19 +61,15 @@ async fn prepare(shared: &Shared, window: Window, gave_up: &mut Vec<u64>) -> Opt
     if !gathered.parts.is_empty() {
         let number = shared.next_number();
         match make(&gathered, &shared.stamp(number), &shared.copies).await {
-            Some((new, sealed)) => {
-                let key = shared.data.join_number(number);
-                match create(shared, &key, &sealed.bytes, Purpose::Upload).await {
-                    Created::Yes => {
-                        shared.metrics.uploads.add(1);
-                        shared.metrics.uploaded_bytes.add(new.total_bytes);
-                        shared.indexes.put(&key, Arc::new(sealed.index.apart()));
-                        uploads.push(new);
-                    }
-                    Created::NoSpace => {}
-                    Created::Stopped => return None,
+            Some((new, sealed)) => match shared.make(new, sealed, Purpose::Upload).await {
+                Ok(made) => {
+                    shared.metrics.uploads.add(1);
+                    shared.metrics.uploaded_bytes.add(made.new.total_bytes);
+                    uploads.push(shared.keep_index(made));
                 }
-            }
+                Err(NotCreated::NoSpace) => {}
+                Err(NotCreated::Stopped) => return None,
+            },
             None => tracing::error!("an upload is larger than the memory for uploads; please report this"),
         }
         if uploads.is_empty() {

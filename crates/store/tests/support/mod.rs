@@ -214,8 +214,8 @@ impl Registrar for Meta {
         Ok(())
     }
 
-    fn stream(&self, _: BrokerEpoch, stream: StreamId) -> Option<Registered> {
-        Some(self.registered(stream))
+    fn streams(&self, _: BrokerEpoch, streams: &[StreamId]) -> Vec<(StreamId, Registered)> {
+        streams.iter().map(|stream| (*stream, self.registered(*stream))).collect()
     }
 }
 

@@ -2,8 +2,9 @@
 //! note of up to 64 bytes that its writer reads back.
 //!
 //! A [`StreamStore`] is one writer's view: it appends to the write-ahead log of its epoch (`wal`), gathers what is
-//! small in it into larger objects (`upload`), writes what is registered anew in fewer and larger ones (`compact`), serves what it wrote from memory (`state`), and what is registered
-//! from objects (`read`, `replay`). [`recover()`] ends an epoch whose writer is gone and says what it left. `format`
+//! small in it into larger objects (`upload`), writes what is registered anew in fewer and larger ones (`compact`), keeps
+//! what owners know of streams (`checkpoint`), serves what it wrote from memory (`state`), and what is registered from
+//! objects (`read`, `replay`). [`recover()`] ends an epoch whose writer is gone and says what it left. `format`
 //! is how objects look; `open_object`, `pool` and `buffer` are how they are made.
 //!
 //! What doesn't belong here: who owns a stream and which objects are registered (metadata, behind

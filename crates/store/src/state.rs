@@ -9,30 +9,29 @@
 //! `trimmed <= durable <= sealed <= cut`, all of them slots. Nothing un-trimmed is ever evicted.
 //!
 //! Every assertion is made before anything is changed, so a caller's mistake leaves the state whole.
+//!
+//! Here is the way to being durable; `registering` is what follows, and `reading` where readers find it all.
+
+mod reading;
+mod registering;
 
 use crate::buffer::Region;
-use crate::cache::Lane;
-use crate::checkpoint::Replay;
 use crate::format::Index;
 use crate::metrics::Metrics;
 use crate::open_object::{CutObject, OpenObject, SealedObject};
 use crate::pool::Pool;
 use crate::read::Cold;
-use crate::registrar::{Extent, NewExtent, NewObject, ObjectRef, Registered, Registration, Trim};
-use crate::runs::Runs;
+use crate::registrar::Extent;
 use crate::stream::{Stream, TailBlock};
-use crate::types::{AppendError, NewBatch, ReadError, Run, Stopped, StreamEnds, WalOptions};
-use crate::upload::{Gathered, Source, data_prefix};
+use crate::types::{AppendError, NewBatch, Run, Stopped, StreamEnds, WalOptions};
+use crate::upload::Gathered;
 use crate::wal::pacer::Waiting;
 use bytes::Bytes;
 use levee_base::clock::Instant;
-use levee_base::limits::{
-    BATCH_NOTE_BYTES, READ_AHEAD_OBJECTS, READ_NEAR_END_BYTES, READ_OBJECTS, TRIM_EXTENTS, TRIM_OBJECTS,
-    UPLOAD_BYTES,
-};
+use levee_base::limits::BATCH_NOTE_BYTES;
 use levee_base::{BrokerEpoch, HashMap, Offset, Slot, StreamId};
 use levee_object::Key;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -363,140 +362,9 @@ impl State {
         grown
     }
 
-    // Trimming.
-
-    /// The oldest durable objects to be trimmed next. Starts at half of either limit and goes on to a quarter, or
-    /// takes all there is once the oldest has waited for long enough.
-    pub(crate) fn next_trim(&mut self, now: Instant) -> NextTrim {
-        let oldest = self.trimmed < self.durable && self.stopped.is_none();
-        let Some(oldest) = oldest.then(|| self.tail_object(self.trimmed).sealed_at) else {
-            return NextTrim::At(None);
-        };
-        let due = oldest + self.options.upload_after;
-        if now >= due {
-            self.trim_below = self.durable;
-        }
-        let objects = self.cut_untrimmed();
-        let (bytes_limit, objects_limit) =
-            (self.options.untrimmed_bytes as u64, self.options.untrimmed_objects as u64);
-        let beyond = |bytes: u64, objects: u64, part: u64| {
-            bytes >= (bytes_limit / part).max(1) || objects >= (objects_limit / part).max(1)
-        };
-        self.trimming |= beyond(self.untrimmed_bytes, objects, 2);
-        let starved = self.starved.is_some();
-        let (mut bytes, mut left, mut to) = (self.untrimmed_bytes, objects, self.trimmed);
-        let mut gathered = Gathered::new(self.options.promoted_bytes);
-        while to < self.durable
-            && (to < self.trim_below || self.trimming && (starved || beyond(bytes, left, 4)))
-            && gathered.sources.len() < TRIM_OBJECTS
-            && gathered.pieces < TRIM_EXTENTS
-            && gathered.copied_bytes + gathered.index_bytes < UPLOAD_BYTES
-        {
-            let TailObject { bytes: whole, index, index_range, .. } = self.tail_object(to);
-            let (whole, index, index_range) = (whole.clone(), index.clone(), index_range.clone());
-            bytes -= whole.len() as u64;
-            left -= 1;
-            gathered.add(Source { slot: to, bytes: whole, index, index_range });
-            to = to.next();
-        }
-        // With nothing durable to trim, the next object that becomes durable brings this back.
-        self.trimming = self.trimming && (starved || beyond(bytes, left, 4));
-        match gathered.sources.is_empty() {
-            true => NextTrim::At(Some(due)),
-            false => NextTrim::Now(Window { to, gathered }),
-        }
-    }
-
     /// A sealed object that is still in memory.
     fn tail_object(&self, slot: Slot) -> &TailObject {
         &self.tail[(slot.0 - self.evicted.0) as usize]
-    }
-
-    /// A trim is committed: its objects are registered, and those of the log may be evicted.
-    pub(crate) fn trimmed(&mut self, trim: Trim) {
-        assert!(trim.to <= self.durable, "the trim point never passes the durable prefix");
-        assert_eq!(trim.objects.first().map(|object| object.slot), Some(self.trimmed), "trims are in order");
-        self.metrics.trims.add(1);
-        let mut extents: Vec<(NewExtent, Arc<ObjectRef>)> = Vec::new();
-        for Registration { slot, total_bytes, index, extents: promoted } in trim.objects {
-            self.untrimmed_bytes -= total_bytes;
-            self.metrics.promoted_bytes.add(promoted.iter().map(|extent| extent.bytes).sum());
-            let key = self.prefix.join_number(slot.0);
-            let object = Arc::new(ObjectRef { key, total_bytes, index });
-            extents.extend(promoted.into_iter().map(|extent| (extent, object.clone())));
-        }
-        for NewObject { number, total_bytes, index, extents: gathered, .. } in trim.uploads {
-            let key = data_prefix(self.epoch).join_number(number);
-            let object = Arc::new(ObjectRef { key, total_bytes, index });
-            extents.extend(gathered.into_iter().map(|extent| (extent, object.clone())));
-        }
-        self.metrics.extents.add(extents.len() as u64);
-        // Whatever object they are in, they continue their streams.
-        extents.sort_by_key(|(extent, _)| (extent.stream, extent.range.start));
-        for (NewExtent { stream, leader_epoch, range, bytes }, object) in extents {
-            if let Some(stream) = self.streams.get_mut(&stream) {
-                stream.register(leader_epoch, Extent { range, bytes, object });
-            }
-        }
-        self.trimmed = trim.to;
-        self.starved = None;
-        self.changes += 1;
-    }
-
-    /// A stream begins later from now on; see [`Stream::advance_start`].
-    pub(crate) fn advance_start(&mut self, stream: StreamId, start: Offset) {
-        if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.advance_start(start);
-            self.changes += 1;
-        }
-    }
-
-    /// The extents of all open streams, unless none has changed since this returned `seen`; and what to say next time.
-    pub(crate) fn registered(&self, seen: Option<u64>) -> Option<(u64, BTreeMap<StreamId, Vec<Extent>>)> {
-        if seen == Some(self.changes) {
-            return None;
-        }
-        let streams = self.streams.iter().map(|(stream, known)| (*stream, known.extents.clone())).collect();
-        Some((self.changes, streams))
-    }
-
-    /// What the metadata says of a stream by now.
-    pub(crate) fn resync(&mut self, stream: StreamId, registered: Registered) {
-        if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.resync(registered);
-            self.changes += 1;
-        }
-    }
-
-    /// How much a replay of each open stream has to go through after its checkpoint.
-    pub(crate) fn replays(&self) -> Vec<Replay> {
-        let replays = self.streams.iter().map(|(stream, known)| {
-            let from = known.checkpoint.as_ref().map_or(Offset::ZERO, |checkpoint| checkpoint.offset);
-            let checkpoint = known.checkpoint.clone();
-            Replay { stream: *stream, extents: known.extents_from(from).len(), checkpoint }
-        });
-        replays.collect()
-    }
-
-    /// A stream was rewritten below `end`; see [`Stream::forget_tail`].
-    pub(crate) fn rewritten(&mut self, stream: StreamId, end: Offset) {
-        if let Some(stream) = self.streams.get_mut(&stream) {
-            stream.forget_tail(end);
-        }
-    }
-
-    /// Neighbouring extents of a stream, from the one that holds `from` on, that begin below `until`: `most` of them,
-    /// or fewer. `None` if it is not open.
-    pub(crate) fn stretch(
-        &self,
-        stream: StreamId,
-        from: Offset,
-        until: Offset,
-        most: usize,
-    ) -> Option<Vec<Extent>> {
-        let extents = self.streams.get(&stream)?.extents_from(from);
-        let below = extents.iter().take(most).take_while(|extent| extent.range.start < until);
-        Some(below.cloned().collect())
     }
 
     // Stopping.
@@ -521,80 +389,6 @@ impl State {
         }
     }
 
-    // Reading.
-
-    pub(crate) fn read(
-        &self,
-        stream: StreamId,
-        from: Offset,
-        max_bytes: usize,
-        at_least_one: bool,
-    ) -> Result<Found, ReadError> {
-        let known = self.readable(stream, from)?;
-        if from == known.durable {
-            return Ok(Found::Tail(Vec::new()));
-        }
-        if from < known.tail_start() {
-            return known.cold(stream, from, max_bytes).map(Found::Cold);
-        }
-        let mut runs = Runs::new(from, max_bytes, at_least_one);
-        for at in known.tail_from(from) {
-            let object = self.tail_object(at.slot);
-            let block = &object.index.blocks[at.block as usize];
-            if !runs.add(&object.index, block, &object.bytes, block.position as usize) {
-                break;
-            }
-        }
-        Ok(Found::Tail(runs.finish()))
-    }
-
-    /// Registered objects from the one that holds `from` on, for about `bytes` beyond it, as far as they are not in
-    /// memory.
-    pub(crate) fn ahead(&self, stream: StreamId, from: Offset, bytes: usize) -> Vec<Extent> {
-        let Some(known) = self.streams.get(&stream).filter(|known| from >= known.start) else {
-            return Vec::new();
-        };
-        let (extents, tail) = (known.extents_from(from), known.tail_start());
-        let mut sum = 0;
-        let wanted = extents.iter().take(READ_AHEAD_OBJECTS).take_while(|extent| {
-            let wanted = sum <= bytes as u64 && extent.range.start < tail;
-            // The first may be passed already.
-            sum += if extent.range.start > from { extent.bytes } else { 0 };
-            wanted
-        });
-        wanted.cloned().collect()
-    }
-
-    /// The indexes of all durable batches of a stream from `from` on.
-    pub(crate) fn indexes(&self, stream: StreamId, from: Offset) -> Result<Indexes, ReadError> {
-        let known = self.readable(stream, from)?;
-        let cold = match from < known.tail_start() {
-            true => {
-                let last = known.extents.partition_point(|extent| extent.range.start < known.tail_start());
-                let first = known.extents.partition_point(|extent| extent.range.end <= from).min(last);
-                known.extents[first..last].to_vec()
-            }
-            false => Vec::new(),
-        };
-        let tail =
-            known.tail_from(from).map(|at| (self.tail_object(at.slot).index.clone(), at.block)).collect();
-        Ok(Indexes { cold, tail })
-    }
-
-    /// Whether an object still holds a part of a stream from `from` on, as far as is known here.
-    pub(crate) fn refers(&self, stream: StreamId, from: Offset, key: &Key) -> bool {
-        let known = self.streams.get(&stream).filter(|known| from >= known.start);
-        known.is_some_and(|known| known.extents_from(from).iter().any(|extent| extent.object.key == *key))
-    }
-
-    fn readable(&self, stream: StreamId, from: Offset) -> Result<&Stream, ReadError> {
-        let known = self.streams.get(&stream).ok_or(ReadError::UnknownStream)?;
-        if from < known.start || from > known.durable {
-            return Err(ReadError::OutOfRange { from, ends: known.ends() });
-        }
-        Ok(known)
-    }
-
     /// Brings the gauges up to date.
     pub(crate) fn publish(&self) {
         let metrics = &self.metrics;
@@ -603,30 +397,6 @@ impl State {
         metrics.in_flight.set(self.in_flight() as u64);
         metrics.tail_objects.set(self.tail.len() as u64);
         metrics.buffer_bytes.set((self.pool.held() * self.pool.buffer_bytes()) as u64);
-    }
-}
-
-impl Stream {
-    /// Registered objects from the one that holds `from` on, as many as `max_bytes` may need: the first, and
-    /// those after it that are all wanted for sure, so that asking for them at once wastes nothing.
-    fn cold(&self, stream: StreamId, from: Offset, max_bytes: usize) -> Result<Cold, ReadError> {
-        let extents = self.extents_from(from);
-        if extents.first().is_none_or(|extent| extent.range.start > from) {
-            return Err(ReadError::Unregistered { stream, offset: from });
-        }
-        let mut bytes = 0;
-        let wanted = extents.iter().take(READ_OBJECTS).take_while(|extent| {
-            let first = bytes == 0;
-            bytes += extent.bytes;
-            first || bytes <= max_bytes as u64
-        });
-        let extents = wanted.cloned().collect();
-        let mut left = 0;
-        let near_end = self.extents_from(from).iter().all(|extent| {
-            left += if extent.range.start < self.tail_start() { extent.bytes } else { 0 };
-            left <= READ_NEAR_END_BYTES
-        });
-        Ok(Cold { extents, lane: if near_end { Lane::Tail } else { Lane::CatchUp } })
     }
 }
 

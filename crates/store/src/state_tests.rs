@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::format::{IndexBuilder, ObjectKind};
+use crate::registrar::{NewExtent, Registered, Registration, Trim};
+use crate::types::ReadError;
 use levee_base::limits::PAGE;
 use levee_base::{Clock, ClusterId, Epoch, WriterId};
 use levee_object::log::Stamp;

@@ -45,12 +45,11 @@ pub async fn sweep_once(metadata: &Metadata, store: &dyn Store) -> Result<usize>
         loop {
             let page = store.list(&prefix, after.as_ref(), PAGE, Purpose::Collect).await?;
             found.extend(page.objects.iter().filter_map(|object| ObjectName::from_key(&object.key)));
-            after = page.objects.last().map(|last| last.key.clone());
-            let more = page.more && after.is_some();
-            if found.len() >= SWEEP_NAMES || !more {
+            after = page.next();
+            if found.len() >= SWEEP_NAMES || after.is_none() {
                 deleted += delete(store, orphans(metadata, std::mem::take(&mut found))).await?;
             }
-            if !more {
+            if after.is_none() {
                 break;
             }
         }

@@ -39,8 +39,8 @@ pub(crate) async fn collect(snapshots: &Snapshots, fences: &BTreeMap<Epoch, Slot
         let garbage = positions().filter(|&(at, _)| trimmer.may_delete(at)).map(|(_, key)| key.clone());
         deleted += delete(snapshots, garbage.collect()).await?;
         let beyond = positions().next_back().is_none_or(|(at, _)| at >= *older);
-        match page.objects.last() {
-            Some(last) if page.more && !beyond => after = Some(last.key.clone()),
+        match page.next() {
+            Some(last) if !beyond => after = Some(last),
             _ => return Ok(deleted),
         }
     }

@@ -198,9 +198,9 @@ pub async fn list_journal(store: &dyn Store, from: LogPosition) -> Result<Vec<Jo
                 found.push(JournalObject { key: object.key.to_string(), epoch, slot, bytes: object.bytes });
             }
         }
-        match page.objects.last() {
-            Some(last) if page.more => after = Some(last.key.clone()),
-            _ => return Ok(found),
+        match page.next() {
+            Some(last) => after = Some(last),
+            None => return Ok(found),
         }
     }
 }

@@ -2,9 +2,8 @@
 //!
 //! `command` and `answer` say what can be asked, `state` what it does, `codec` how it is written down. `tail`
 //! reads the journal, `snapshots` and `collect` keep it short, `controller` writes it, and `client` is what a
-//! node holds of all this. `inspect` shows it to people and `observer` reads it
-//! for tools, both without a broker. Knows topics, brokers, streams and
-//! objects; knows neither records nor Kafka's protocol.
+//! node holds of all this. `inspect` shows it to people and `observer` reads it for tools, both without a broker. Knows
+//! topics, brokers, streams and objects; knows neither records nor Kafka's protocol.
 
 pub mod answer;
 pub mod client;

@@ -76,9 +76,14 @@ struct Usable<'a> {
 #[async_trait]
 impl TrimPoint for Usable<'_> {
     async fn trim_point(&self) -> StoreResult<LogPosition> {
+        Ok(self.newest().await?.unwrap_or_default())
+    }
+}
+
+impl Usable<'_> {
+    async fn newest(&self) -> StoreResult<Option<LogPosition>> {
         let listed = self.snapshots.list().await?;
-        let usable = listed.iter().rev().find(|(at, _)| !self.unusable.contains(at));
-        Ok(usable.map_or(LogPosition::default(), |&(at, _)| at))
+        Ok(listed.into_iter().map(|(at, _)| at).rfind(|at| !self.unusable.contains(at)))
     }
 }
 
@@ -159,8 +164,8 @@ impl Observer {
     pub async fn catch_up(&mut self) -> Result<(), ObserveError> {
         while self.complete {
             let mut read = Vec::new();
-            let trim = Usable { snapshots: &self.snapshots, unusable: &self.unusable };
-            match follow_checked(&self.ctx, self.next, &trim, |at, item| read.push((at, item))).await {
+            match follow_checked(&self.ctx, self.next, &self.usable(), |at, item| read.push((at, item))).await
+            {
                 Ok(Followed::To(_)) => {
                     self.take(read);
                     break;
@@ -174,6 +179,10 @@ impl Observer {
             }
         }
         Ok(())
+    }
+
+    fn usable(&self) -> Usable<'_> {
+        Usable { snapshots: &self.snapshots, unusable: &self.unusable }
     }
 
     fn fail(&mut self, key: Key, detail: String) {
@@ -205,9 +214,7 @@ impl Observer {
     /// Takes the newest snapshot that can be used, unless what was read reaches farther.
     async fn load(&mut self) -> Result<(), ObserveError> {
         for _ in 0..TRIES {
-            let listed = self.snapshots.list().await?;
-            let usable = listed.iter().rev().find(|(at, _)| !self.unusable.contains(at));
-            let Some(&(at, _)) = usable else { return Ok(()) };
+            let Some(at) = self.usable().newest().await? else { return Ok(()) };
             let key = Snapshots::key(at);
             let bytes = match self.ctx.store.get(&key, None, Purpose::Inspect).await {
                 Ok(bytes) => bytes,

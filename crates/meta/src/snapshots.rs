@@ -48,9 +48,9 @@ impl Snapshots {
             let page = self.store.list(&prefix, after.as_ref(), PAGE, self.purpose).await?;
             // What isn't named so was put there by somebody else.
             found.extend(page.objects.iter().filter_map(|o| Some((position(&prefix, &o.key)?, o.bytes))));
-            match page.objects.last() {
-                Some(last) if page.more => after = Some(last.key.clone()),
-                _ => return Ok(found),
+            match page.next() {
+                Some(last) => after = Some(last),
+                None => return Ok(found),
             }
         }
     }
@@ -100,25 +100,20 @@ impl Snapshots {
     pub(crate) async fn create(&self, at: LogPosition, bytes: Bytes) -> StoreResult<()> {
         let key = Self::key(at);
         let create = || async {
-            match self.store.create(&key, bytes.clone(), self.purpose).await {
-                Err(error) if !error.kind.is_answer() => {
-                    match self.store.get(&key, None, Purpose::Doubt).await {
-                        Ok(there) if there == bytes => Ok(()),
-                        Ok(_) => Err(Error::already_exists(&key)),
-                        Err(_) => Err(error),
-                    }
-                }
-                answer => answer,
+            let Err(error) = self.store.create(&key, bytes.clone(), self.purpose).await else {
+                return Ok(());
+            };
+            let taken = error.kind == ErrorKind::AlreadyExists;
+            if error.kind.is_answer() && !taken {
+                return Err(error);
+            }
+            match self.store.get(&key, None, Purpose::Doubt).await {
+                Ok(there) if there == bytes => Ok(()),
+                Ok(_) => Err(Error::already_exists(&key)),
+                Err(doubt) => Err(if taken { doubt } else { error }),
             }
         };
-        match self.patiently("writing a metadata snapshot", &key, create).await {
-            Err(taken) if taken.kind == ErrorKind::AlreadyExists => {
-                let get = || self.store.get(&key, None, Purpose::Doubt);
-                let there = self.patiently("reading a metadata snapshot in doubt", &key, get).await?;
-                if there == bytes { Ok(()) } else { Err(taken) }
-            }
-            other => other,
-        }
+        self.patiently("writing a metadata snapshot", &key, create).await
     }
 
     pub(crate) async fn patiently<T, F: Future<Output = StoreResult<T>>>(

@@ -28,6 +28,14 @@ pub struct Page {
     pub more: bool,
 }
 
+impl Page {
+    /// After which key the next page begins; `None` when this is the last.
+    #[must_use]
+    pub fn next(&self) -> Option<Key> {
+        self.objects.last().filter(|_| self.more).map(|last| last.key.clone())
+    }
+}
+
 /// An object store. See the module's text for what it promises.
 #[async_trait]
 pub trait Store: Debug + Send + Sync {

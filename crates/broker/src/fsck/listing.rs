@@ -112,15 +112,14 @@ impl Checker<'_> {
                 }
             }
             self.progress.add(page.objects.len() as u64);
-            after = page.objects.last().map(|last| last.key.clone());
-            let more = page.more && after.is_some();
-            if names.len() >= FSCK_NAMES || !more {
+            after = page.next();
+            if names.len() >= FSCK_NAMES || after.is_none() {
                 self.observer.catch_up().await?;
                 if self.observer.complete() {
                     self.judge(std::mem::take(&mut names), &mut listed);
                 }
             }
-            if !more {
+            if after.is_none() {
                 return Ok(listed);
             }
         }

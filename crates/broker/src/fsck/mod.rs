@@ -3,8 +3,8 @@
 //!
 //! Order: the store is listed first and the metadata is read afterwards, so an object that is there and not known is
 //! judged by the sweeper's rule, without clocks (`listing`). What the metadata refers to is then read and checked
-//! (`objects`, `examine`), the logs of live brokers as far as they were listed (`tails`), the `fences` of ended ones, and the metadata's own objects
-//! (`metadata`). What a check says of bytes is pure: `object`, `batches`, `streams`.
+//! (`objects`, `examine`), the logs of live brokers as far as they were listed (`tails`), the `fences` of ended ones, and
+//! the metadata's own objects (`metadata`). What a check says of bytes is pure: `object`, `batches`, `streams`.
 //!
 //! A live broker goes on meanwhile. An object that is missed, or looks damaged, counts only if metadata that is read
 //! *after* that still refers to it; it is read again first. What was made since the listing is not looked at.

@@ -97,8 +97,8 @@ async fn wal(store: &dyn Store, format: OutputFormat) -> Outcome {
                 row.last = slot.to_owned();
             }
         }
-        after = page.objects.last().map(|object| object.key.clone());
-        if !page.more {
+        after = page.next();
+        if after.is_none() {
             break;
         }
     }

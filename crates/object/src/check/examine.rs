@@ -50,8 +50,8 @@ impl Bench<'_> {
                     stay.push(listed.key.to_string());
                 }
             }
-            after = page.objects.last().map(|listed| listed.key.clone());
-            if !page.more || after.is_none() {
+            after = page.next();
+            if after.is_none() {
                 return stay;
             }
         }

@@ -2,12 +2,10 @@
 
 use super::*;
 use crate::batch::build::Build;
-use crate::led_topics::tests::led_with;
-use levee_base::limits::UPLOAD_AFTER;
+use crate::led_topics::tests::{led_with, until};
 use levee_meta::TopicId;
 use levee_store::{ObjectRef, PlanOptions, WalOptions};
 use std::ops::Range;
-use std::time::Duration;
 
 /// Where nothing is compacted.
 async fn led() -> Arc<LedTopics> {
@@ -30,7 +28,7 @@ async fn extents(led: &LedTopics, log: &PartitionLog, producer: i64, sequences: 
         let appended = log.append(&mut log.check(&mut build.bytes(), 9).unwrap()).unwrap();
         let slot = appended.slot.unwrap();
         log.status().wait_for(|status| status.durable > slot).await.unwrap();
-        led.clock.sleep(UPLOAD_AFTER + Duration::from_secs(2)).await;
+        until(led, || log.ends().unwrap().registered == log.ends().unwrap().durable).await;
     }
 }
 

@@ -134,17 +134,17 @@ impl LedTopics {
     }
 
     fn plan(&self, log: &PartitionLog, dirt: &Dirt) -> Option<Plan> {
-        let (clean_bytes, registered_end) = self.metadata.view(|state| {
-            let stream = state.stream(log.stream())?;
-            let clean = stream.extents().filter(|extent| extent.range.start < dirt.from);
+        let clean_bytes = self.metadata.view(|state| {
+            let extents = state.stream(log.stream())?.extents();
+            let clean = extents.filter(|extent| extent.range.start < dirt.from);
             let bytes = clean.map(|extent| {
                 let part = extent.range.end.min(dirt.from).0 - extent.range.start.0;
                 let whole = (extent.range.end.0 - extent.range.start.0).max(1);
                 (u128::from(extent.bytes) * u128::from(part) / u128::from(whole)) as u64
             });
-            Some((bytes.sum(), stream.end))
+            Some(bytes.sum())
         })?;
-        let stable_end = log.ends()?.durable.min(registered_end).0.cast_signed();
+        let stable_end = log.ends()?.registered.0.cast_signed();
         dirt.segments.plan(&dirt.policy, clean_bytes, stable_end, self.clock.wall_ms())
     }
 

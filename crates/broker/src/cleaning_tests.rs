@@ -2,9 +2,8 @@
 
 use super::*;
 use crate::batch::build::Build;
-use crate::led_topics::tests::led;
-use levee_base::limits::UPLOAD_AFTER;
-use std::time::Duration;
+use crate::led_topics::tests::{led, until};
+use levee_base::limits::CLEANER_BACKOFF;
 
 async fn create(led: &LedTopics, configs: &[(&str, &str)]) -> Arc<PartitionLog> {
     let configs = configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -51,20 +50,18 @@ async fn old_values_go_once_their_segment_is_rolled_and_registered() {
     append(&log, Build::new().record(now, "a", "4")).await;
     let maintained = led.clone();
     let maintaining = tokio::spawn(async move { maintained.maintain().await });
-    led.clock.sleep(UPLOAD_AFTER * 2).await;
+    until(&led, || log.ends().unwrap().registered == Offset(5)).await;
+    led.clock.sleep(CLEANER_BACKOFF * 2).await;
     assert_eq!(left(&log).await.len(), 4, "the active segment is left alone");
     append(&log, Build::new().record(now + 1_001, "a", "5")).await;
-    led.clock.sleep(Duration::from_secs(60)).await;
+    until(&led, || log.cleaned_until() == Offset(5)).await;
     // The last of a producer stays without records: the sequence number in it must last.
     assert_eq!(left(&log).await, [(0, 1, 1), (3, 3, 0), (4, 4, 1), (5, 5, 1)]);
-    assert_eq!(log.cleaned_until(), Offset(5));
     append(&log, Build::new().record(now + 3_000, "c", "1")).await;
-    led.clock.sleep(UPLOAD_AFTER * 2).await;
+    until(&led, || log.cleaned_until() == Offset(6)).await;
     assert_eq!(left(&log).await, [(0, 1, 1), (3, 3, 0), (5, 5, 1), (6, 6, 1)]);
-    assert_eq!(log.cleaned_until(), Offset(6));
     // The next round of checkpoints says where cleaning has come to.
-    led.clock.sleep(Duration::from_secs(30)).await;
-    assert!(led.metadata.view(|state| state.stream(log.stream()).unwrap().checkpoint.is_some()));
+    until(&led, || led.metadata.view(|state| state.stream(log.stream()).unwrap().checkpoint.is_some())).await;
     // Opened anew it is the same, and the producer goes on.
     maintaining.abort();
     let reopened = PartitionLog::open(
@@ -89,7 +86,8 @@ async fn a_topic_that_is_not_compacted_keeps_its_old_values() {
     }
     let maintained = led.clone();
     let maintaining = tokio::spawn(async move { maintained.maintain().await });
-    led.clock.sleep(UPLOAD_AFTER * 2).await;
+    until(&led, || log.ends().unwrap().registered == Offset(5)).await;
+    led.clock.sleep(CLEANER_BACKOFF * 2).await;
     assert_eq!(left(&log).await.len(), 5);
     maintaining.abort();
 }

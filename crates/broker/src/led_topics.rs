@@ -168,27 +168,22 @@ impl LedTopics {
         let Some((name, configs, partitions)) = self.found(id, &mut Met::default()) else { return };
         let config = LogConfig::from(TopicConfig::of(&configs));
         let before = self.table.by_id(id.0);
-        let is_here = |index: usize| {
-            let before = before.as_ref().and_then(|topic| topic.partitions.get(index));
-            matches!(before, Some(Partition::Here(_)))
+        let here = |index: usize| match before.as_ref().and_then(|topic| topic.partitions.get(index)) {
+            Some(Partition::Here(log)) => Some(log.clone()),
+            _ => None,
         };
-        let missing = partitions.iter().enumerate().filter(|(index, _)| !is_here(*index));
+        let partitions: Vec<_> =
+            partitions.into_iter().enumerate().map(|(index, found)| (here(index), found)).collect();
+        let missing = partitions.iter().filter(|(here, _)| here.is_none());
         let checkpoints = &self.checkpoints(missing.map(|(_, found)| found)).await;
-        let opened = stream::iter(partitions.into_iter().enumerate())
-            .map(|(index, found)| {
-                let before = before.as_ref().and_then(|topic| topic.partitions.get(index));
-                let here = match before {
-                    Some(Partition::Here(log)) => Some(log.clone()),
-                    _ => None,
-                };
-                async move {
-                    match here {
-                        Some(log) => {
-                            log.configure(config);
-                            Partition::Here(log)
-                        }
-                        None => self.open_partition(found, config, checkpoints).await,
+        let opened = stream::iter(partitions)
+            .map(|(here, found)| async move {
+                match here {
+                    Some(log) => {
+                        log.configure(config);
+                        Partition::Here(log)
                     }
+                    None => self.open_partition(found, config, checkpoints).await,
                 }
             })
             .buffered(PARTITIONS_OPENING)

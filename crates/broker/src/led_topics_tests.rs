@@ -56,6 +56,15 @@ pub(crate) async fn settle(led: &LedTopics) {
     led.clock.sleep(FOLLOW_PACE * 2).await;
 }
 
+/// Lets simulated time pass until something has happened, for an hour at most.
+pub(crate) async fn until(led: &LedTopics, happened: impl Fn() -> bool) {
+    let end = led.clock.now() + Duration::from_secs(3_600);
+    while !happened() {
+        assert!(led.clock.now() < end, "it has not happened in an hour");
+        led.clock.sleep(Duration::from_secs(1)).await;
+    }
+}
+
 fn streams(led: &LedTopics, name: &str) -> Vec<StreamId> {
     let topic = led.table.by_name(name).unwrap();
     let stream = |partition: &Partition| match partition {

@@ -7,6 +7,7 @@ bucket_alone.py check BOOTSTRAP MIB PARTITIONS
 import hashlib
 import multiprocessing
 import sys
+import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -15,6 +16,7 @@ RECORD_BYTES = 1024
 TOPIC, SHORT = "kept", "short"
 SHORT_BYTES = 4 << 20
 PARTITIONS_A_PRODUCER, QUEUE = 50, 50_000
+CONSUMERS, QUEUED_KIB = 2, 64 << 10
 
 
 def value(partition, offset):
@@ -65,39 +67,51 @@ def produce(bootstrap, mib, partitions):
     create(bootstrap, partitions)
     count, workers = mib * 1024 // partitions, max(1, partitions // PARTITIONS_A_PRODUCER)
     some = [range(first, partitions, workers) for first in range(workers)]
-    started = [
-        multiprocessing.Process(target=produce_some, args=(bootstrap, count, own, max(1, len(own) // 4), QUEUE // workers))
-        for own in some]
-    for worker in started:
-        worker.start()
-    for worker in started:
-        worker.join()
-    assert all(worker.exitcode == 0 for worker in started), "a producer failed"
+    side_by_side([(produce_some, (bootstrap, count, own, max(1, len(own) // 4), QUEUE // workers)) for own in some])
 
 
-def check(bootstrap, mib, partitions):
-    due = mib * 1024 // partitions
+def check_some(bootstrap, due, partitions):
+    """Reads `due` records of each of `partitions`."""
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": "none", "enable.auto.commit": False,
         "auto.offset.reset": "error", "fetch.max.bytes": 8 << 20, "check.crcs": True,
+        "queued.max.messages.kbytes": QUEUED_KIB,
     })
-    consumer.assign([TopicPartition(TOPIC, partition, OFFSET_BEGINNING) for partition in range(partitions)])
-    ends, idle = [0] * partitions, 0
-    while sum(ends) < due * partitions:
+    consumer.assign([TopicPartition(TOPIC, partition, OFFSET_BEGINNING) for partition in partitions])
+    ends, idle = dict.fromkeys(partitions, 0), 0
+    while sum(ends.values()) < due * len(partitions):
         messages = consumer.consume(10_000, 5)
         idle = 0 if messages else idle + 1
-        assert idle < 12, f"nothing came for a minute: {sum(ends)} of {due * partitions} records were read"
+        assert idle < 12, f"nothing came for a minute: {sum(ends.values())} of {due * len(partitions)} records were read"
         for message in messages:
             assert not message.error(), message.error()
             partition, offset = message.partition(), message.offset()
             assert offset == ends[partition], f"partition {partition}: offset {offset} where {ends[partition]} is due"
             assert message.value() == value(partition, offset), f"partition {partition}, offset {offset}: other bytes"
             ends[partition] += 1
+    consumer.close()
+
+
+def check(bootstrap, mib, partitions):
+    """Several consumers, as one verifies about a hundred MB a second."""
+    due, workers, began = mib * 1024 // partitions, min(partitions, CONSUMERS), time.monotonic()
+    side_by_side([(check_some, (bootstrap, due, range(first, partitions, workers))) for first in range(workers)])
+    took = time.monotonic() - began
+    consumer = Consumer({"bootstrap.servers": bootstrap, "group.id": "none"})
     low, high = consumer.get_watermark_offsets(TopicPartition(SHORT, 0), timeout=30)
     consumer.close()
-    print(f"{sum(ends)} records in {partitions} partitions, each once, in order, and as it was sent; "
+    print(f"{due * partitions} records in {partitions} partitions, each once, in order, and as it was sent, in {took:.0f} s; "
           f"the short topic begins at {low} of {high}")
     assert low > 0, "retention has removed nothing"
+
+
+def side_by_side(calls):
+    workers = [multiprocessing.Process(target=call, args=arguments) for call, arguments in calls]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert all(worker.exitcode == 0 for worker in workers), "one of them failed"
 
 
 if __name__ == "__main__":

@@ -67,8 +67,12 @@ pub const COMPACT_FAN_IN: usize = 128;
 pub const COMPACT_SMALLEST_TIER_BYTES: u64 = 16 * KIB as u64;
 /// Bytes that compaction moves in a second at most.
 pub const COMPACT_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
-/// Bytes that compaction asks for in one request.
+/// Bytes that compaction asks for in one request,
 pub const COMPACT_READ_BYTES: u64 = 4 * MIB as u64;
+/// requests that it makes at once,
+pub const COMPACT_READS: usize = 16;
+/// and bytes of all that it has read and not written yet: with more objects at a time, a request is for less.
+pub const COMPACT_HELD_BYTES: u64 = 64 * MIB as u64;
 /// The least time between two looks for something to compact when there was nothing.
 pub const COMPACT_LOOK_PACE: Duration = Duration::from_secs(1);
 /// Bytes that keyed compaction reads for one object that it makes, and

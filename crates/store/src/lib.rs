@@ -20,6 +20,7 @@ mod load;
 mod made;
 pub mod metrics;
 mod open_object;
+mod outdated;
 mod pool;
 mod read;
 mod read_ahead;

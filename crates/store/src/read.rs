@@ -12,6 +12,7 @@
 use crate::cache::{Lane, Layout, Span};
 use crate::format::{Block, FormatError, Index};
 use crate::load::Loading;
+use crate::outdated::Views;
 use crate::read_ahead::ReaderId;
 use crate::registrar::{Extent, ObjectRef};
 use crate::runs::Runs;
@@ -20,7 +21,7 @@ use crate::store::{Shared, StreamStore};
 use crate::types::{ReadError, Run};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use levee_base::limits::{READ_OBJECTS, READ_VIEWS};
+use levee_base::limits::READ_OBJECTS;
 use levee_base::{Offset, StreamId};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -118,15 +119,13 @@ impl Read<'_> {
             tokio::spawn(shared.clone().fill(stream, reader, cold.lane));
         }
         let mut runs = Runs::new(from, max_bytes, at_least_one).apart();
-        let mut views = 0;
+        let mut views = Views::new(shared);
         loop {
             match self.pass(reader, &cold, &mut runs).await {
                 Ok(()) => {}
                 // What there is until there first; who goes on there learns the rest.
                 Err(_) if !runs.is_empty() => break,
-                Err(error) if views < READ_VIEWS && shared.is_outdated(stream, runs.next(), &error) => {
-                    views += 1;
-                }
+                Err(error) if views.outdated(stream, runs.next(), &error).await => {}
                 Err(error) => {
                     shared.read_ahead().forget(reader);
                     return Err(error);
@@ -216,14 +215,6 @@ impl Read<'_> {
 impl Shared {
     pub(crate) fn read_ahead(&self) -> MutexGuard<'_, crate::read_ahead::ReadAhead<Loading>> {
         self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether an object is missing because compaction, or the stream's start, has moved on since it was looked up.
-    pub(crate) fn is_outdated(&self, stream: StreamId, from: Offset, error: &ReadError) -> bool {
-        match error {
-            ReadError::Missing { key, .. } => !self.state().refers(stream, from, key),
-            _ => false,
-        }
     }
 
     /// The steps from `from` on through `extents`, whose indexes are read several at once.

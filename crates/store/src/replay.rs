@@ -1,6 +1,7 @@
 //! Going through a stream's batches by the indexes alone: how a stream's owner rebuilds what it knows of it.
 
 use crate::format::{Block, Index};
+use crate::outdated::Views;
 use crate::state::Indexes;
 use crate::store::StreamStore;
 use crate::types::{BatchInfo, ReadError};
@@ -21,11 +22,10 @@ impl StreamStore {
         from: Offset,
         each: &mut (dyn FnMut(BatchInfo<'_>) + Send),
     ) -> Result<(), ReadError> {
-        let mut next = from;
+        let (mut next, mut views) = (from, Views::new(&self.shared));
         loop {
             match self.replay_known(stream, &mut next, each).await {
-                // Each time round the stream has other objects than the time before.
-                Err(error) if self.shared.is_outdated(stream, next, &error) => {}
+                Err(error) if views.outdated(stream, next, &error).await => {}
                 result => return result,
             }
         }

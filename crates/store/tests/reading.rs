@@ -31,6 +31,7 @@ struct Rig {
     metered: Arc<Metered>,
     metrics: Arc<Metrics>,
     store: Arc<StreamStore>,
+    meta: Arc<Meta>,
     clock: Clock,
 }
 
@@ -45,8 +46,8 @@ impl Rig {
         let metrics = Arc::new(Metrics::default());
         let options = StoreOptions { wal: WalOptions::folder(), reads };
         let meta = Meta::new(&ctx);
-        let store = StreamStore::open(ctx, BrokerEpoch(2), writer, meta, options, metrics.clone());
-        let rig = Self { metered, metrics, store, clock };
+        let store = StreamStore::open(ctx, BrokerEpoch(2), writer, meta.clone(), options, metrics.clone());
+        let rig = Self { metered, metrics, store, meta, clock };
         rig.open_streams(extents);
         rig
     }
@@ -55,7 +56,8 @@ impl Rig {
         extents.sort_by_key(|(stream, extent)| (*stream, extent.range.start));
         for of_one in extents.chunk_by(|a, b| a.0 == b.0) {
             let start = of_one[0].1.range.start;
-            let extents = of_one.iter().map(|(_, extent)| extent.clone()).collect();
+            let extents: Vec<_> = of_one.iter().map(|(_, extent)| extent.clone()).collect();
+            self.meta.hold(of_one[0].0, extents.clone());
             self.store.open_stream(of_one[0].0, 0, Registered { start, extents, checkpoint: None });
         }
     }
@@ -436,6 +438,18 @@ async fn an_object_that_compaction_has_replaced_and_deleted_is_not_missed() {
     );
     assert_eq!(read(&rig).await.unwrap()[0].base, Offset(20));
     assert_eq!(rig.metrics.damaged_reads.get(), 1);
+
+    // The metadata has committed it, and the store learns of it in a moment.
+    let rig = Arc::new(Rig::over(objects.clone(), ReadOptions::folder(), old.clone()));
+    rig.meta.hold(STREAM, new.iter().map(|(_, extent)| extent.clone()).collect());
+    let learns = async {
+        rig.clock.sleep(Duration::from_millis(120)).await;
+        rig.store.close_stream(STREAM);
+        rig.open_streams(new.clone());
+    };
+    let (found, ()) = tokio::join!(read(&rig), learns);
+    assert_eq!(found.unwrap()[0].base, Offset(20));
+    assert_eq!(rig.metrics.damaged_reads.get(), 0);
 
     let rig = Arc::new(Rig::over(objects.clone(), ReadOptions::folder(), old));
     act(&rig, Box::new(|rig| rig.store.advance_start(STREAM, Offset(40))));

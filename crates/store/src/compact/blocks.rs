@@ -1,23 +1,27 @@
-//! Reading extents of a stream in order, some blocks by one request, for whoever writes them anew.
+//! Reading extents in order, for whoever writes them anew: block by block, with few requests, some of them under way at
+//! once.
 
 use super::CompactError;
+use super::requests::{Request, requests};
 use crate::backoff::Backoff;
-use crate::format::{BatchEntry, Index};
-use crate::load::together;
-use crate::registrar::Extent;
+use crate::format::{BatchEntry, Block, Index};
+use crate::registrar::{Extent, ObjectRef};
 use crate::store::Shared;
 use crate::types::ReadError;
 use bytes::Bytes;
-use levee_base::limits::{COMPACT_PATIENCE, COMPACT_READ_BYTES};
-use levee_base::{Offset, StreamId};
-use levee_object::Purpose;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use levee_base::limits::{COMPACT_HELD_BYTES, COMPACT_PATIENCE, COMPACT_READ_BYTES, COMPACT_READS};
+use levee_base::{HashMap, Offset, StreamId};
+use levee_object::{Key, Purpose};
 use std::collections::{BTreeSet, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 /// A block that was read, its checksum right.
 #[derive(Debug)]
 pub(super) struct BlockRead {
+    /// The extent that it is of, by its place among those that are read.
+    pub(super) extent: usize,
     index: Arc<Index>,
     at: usize,
     bytes: Bytes,
@@ -53,114 +57,225 @@ impl BlockRead {
     }
 }
 
-/// An extent that is being read.
-struct Current<'a> {
-    extent: &'a Extent,
+/// A block that is to be read.
+struct Wanted {
+    extent: usize,
+    object: Arc<ObjectRef>,
+    /// Of the object, what is wanted.
     index: Arc<Index>,
-    /// What is still to be read of it, with the blocks in it.
-    reads: VecDeque<(Range<u64>, Vec<usize>)>,
-    next: Offset,
+    at: usize,
+    request: Option<usize>,
 }
+
+impl Wanted {
+    fn block(&self) -> &Block {
+        &self.index.blocks[self.at]
+    }
+}
+
+/// What a request has brought.
+struct Received {
+    at: u64,
+    bytes: Bytes,
+    /// Blocks in it that were not taken yet.
+    left: usize,
+}
+
+type Arriving<'a> = BoxStream<'a, Result<Result<Bytes, ReadError>, CompactError>>;
 
 /// Extents that are being read.
 pub(super) struct Blocks<'a> {
     shared: &'a Shared,
-    stream: StreamId,
-    extents: std::slice::Iter<'a, Extent>,
-    current: Option<Current<'a>>,
+    extents: Vec<(StreamId, &'a Extent)>,
+    /// How many extents are looked at together.
+    together: usize,
+    /// How many were looked at.
+    looked_at: usize,
+    wanted: VecDeque<Wanted>,
+    requests: Vec<Request>,
+    /// What the requests bring, in their order.
+    arriving: Arriving<'a>,
+    arrived: usize,
+    received: HashMap<usize, Received>,
 }
 
 impl<'a> Blocks<'a> {
-    /// `extents` are contiguous parts of `stream`.
-    pub(super) fn new(shared: &'a Shared, stream: StreamId, extents: &'a [Extent]) -> Self {
-        Self { shared, stream, extents: extents.iter(), current: None }
-    }
-
-    /// The next blocks, which are all that one request reads; `None` after the last.
-    pub(super) async fn next(&mut self) -> Result<Option<Vec<BlockRead>>, CompactError> {
-        loop {
-            let mut current = match self.current.take() {
-                Some(current) => current,
-                None => match self.extents.next() {
-                    Some(extent) => self.open(extent).await?,
-                    None => return Ok(None),
-                },
-            };
-            let Some((range, blocks)) = current.reads.pop_front() else {
-                if current.next == current.extent.range.end {
-                    continue;
-                }
-                return Err(self.hole(current.next));
-            };
-            let read = self.read(&mut current, &range, blocks).await?;
-            self.current = Some(current);
-            return Ok(Some(read));
+    /// `extents` are looked at `together` at a time: what lies close together in an object comes by one request then.
+    pub(super) fn new(shared: &'a Shared, extents: Vec<(StreamId, &'a Extent)>, together: usize) -> Self {
+        Self {
+            shared,
+            extents,
+            together: together.max(1),
+            looked_at: 0,
+            wanted: VecDeque::new(),
+            requests: Vec::new(),
+            arriving: stream::empty().boxed(),
+            arrived: 0,
+            received: HashMap::default(),
         }
     }
 
-    async fn open(&self, extent: &'a Extent) -> Result<Current<'a>, CompactError> {
-        let layout = self.patiently(|| self.shared.index(&extent.object, Purpose::Compact)).await?;
-        let (range, index) = (&extent.range, layout.index.clone());
-        let wanted = layout.blocks(self.stream, range, range.start).map(|at| at as usize);
-        // They are joined in the order of their positions.
-        let wanted: BTreeSet<usize> = wanted.collect();
-        let reads = together(&index.blocks, wanted, COMPACT_READ_BYTES).into();
-        Ok(Current { extent, index, reads, next: range.start })
-    }
-
-    async fn read(
-        &self,
-        current: &mut Current<'a>,
-        range: &Range<u64>,
-        blocks: Vec<usize>,
-    ) -> Result<Vec<BlockRead>, CompactError> {
-        let key = &current.extent.object.key;
-        let get = || self.shared.get(key, range.clone(), Purpose::Compact);
-        // Gaps have no bytes.
-        let bytes = if range.is_empty() { Bytes::new() } else { self.patiently(get).await? };
-        let mut read = Vec::with_capacity(blocks.len());
-        for at in blocks {
-            let block = &current.index.blocks[at];
-            let start = (block.position - range.start) as usize;
-            let own = bytes.slice(start..start + block.bytes as usize);
-            block.verify(&own).map_err(|what| {
-                let error = ReadError::Corrupt { key: key.clone(), range: block.range(), what };
-                CompactError::Unreadable(self.stream, error)
-            })?;
-            if block.offsets.start != current.next {
-                return Err(self.hole(current.next));
+    /// The next block, `None` after the last.
+    pub(super) async fn next(&mut self) -> Result<Option<BlockRead>, CompactError> {
+        while self.wanted.is_empty() {
+            if self.looked_at == self.extents.len() {
+                return Ok(None);
             }
-            current.next = block.offsets.end;
-            read.push(BlockRead { index: current.index.clone(), at, bytes: own });
+            self.look().await?;
         }
-        Ok(read)
+        let Some(wanted) = self.wanted.pop_front() else { return Ok(None) };
+        let bytes = match wanted.request {
+            // Gaps have no bytes.
+            None => Bytes::new(),
+            Some(request) => self.take(&wanted, request).await?,
+        };
+        wanted.block().verify(&bytes).map_err(|what| {
+            let (key, range) = (wanted.object.key.clone(), wanted.block().range());
+            let error = ReadError::Corrupt { key, range, what };
+            unreadable(self.shared, wanted.block().stream, wanted.block().offsets.start, error)
+        })?;
+        Ok(Some(BlockRead { extent: wanted.extent, index: wanted.index, at: wanted.at, bytes }))
     }
 
-    fn hole(&self, offset: Offset) -> CompactError {
-        let stream = self.stream;
-        CompactError::Unreadable(stream, ReadError::Unregistered { stream, offset })
-    }
-
-    /// Repeats a request until the store answers, or for long enough.
-    async fn patiently<T, F: Future<Output = Result<T, ReadError>>>(
-        &self,
-        request: impl Fn() -> F,
-    ) -> Result<T, CompactError> {
-        let clock = self.shared.ctx.clock;
-        let (until, mut backoff) = (clock.now() + COMPACT_PATIENCE, Backoff::new(clock));
-        loop {
-            match request().await {
-                Ok(answer) => return Ok(answer),
-                Err(ReadError::Store(error)) if !error.kind.is_answer() => {}
-                Err(error) => return Err(CompactError::Unreadable(self.stream, error)),
-            }
-            if self.shared.is_stopped() {
-                return Err(CompactError::Stopped);
-            }
-            if clock.now() >= until {
-                return Err(CompactError::Silent);
-            }
-            backoff.wait().await;
+    /// What was read of a block, after waiting for it.
+    async fn take(&mut self, wanted: &Wanted, request: usize) -> Result<Bytes, CompactError> {
+        while self.arrived <= request {
+            let bytes = self.arriving.next().await.unwrap_or(Err(CompactError::Stopped))?;
+            let (stream, from) = (wanted.block().stream, wanted.block().offsets.start);
+            let bytes = bytes.map_err(|error| unreadable(self.shared, stream, from, error))?;
+            let of = &self.requests[self.arrived];
+            let received = Received { at: of.range.start, bytes, left: of.brings };
+            self.received.insert(self.arrived, received);
+            self.arrived += 1;
         }
+        let Some(received) = self.received.get_mut(&request) else { return Ok(Bytes::new()) };
+        let start = (wanted.block().position - received.at) as usize;
+        let end = (start + wanted.block().bytes as usize).min(received.bytes.len());
+        let bytes = received.bytes.slice(start.min(end)..end);
+        received.left -= 1;
+        if received.left == 0 {
+            self.received.remove(&request);
+        }
+        Ok(bytes)
+    }
+
+    /// Looks up the next extents, and begins to read them.
+    async fn look(&mut self) -> Result<(), CompactError> {
+        let first = self.looked_at;
+        self.looked_at = (first + self.together).min(self.extents.len());
+        let extents = &self.extents[first..self.looked_at];
+
+        let mut numbers: HashMap<&Key, usize> = HashMap::default();
+        let mut objects: Vec<(&Arc<ObjectRef>, Vec<usize>)> = Vec::new();
+        for (at, (_, extent)) in extents.iter().enumerate() {
+            let number = *numbers.entry(&extent.object.key).or_insert_with(|| {
+                objects.push((&extent.object, Vec::new()));
+                objects.len() - 1
+            });
+            objects[number].1.push(at);
+        }
+        let shared = self.shared;
+        let look_ups: Vec<_> = objects
+            .iter()
+            .map(|(object, own)| look_up(shared, object, own.iter().map(|at| extents[*at]).collect()))
+            .collect();
+        let looked_up: Vec<_> = stream::iter(look_ups).buffered(COMPACT_READS).try_collect().await?;
+
+        let mut by_extent: Vec<Option<(usize, Vec<usize>)>> = vec![None; extents.len()];
+        for (number, ((_, own), (_, places))) in objects.iter().zip(&looked_up).enumerate() {
+            for (at, places) in own.iter().zip(places) {
+                by_extent[*at] = Some((number, places.clone()));
+            }
+        }
+        let mut ranges = Vec::new();
+        for (at, (number, places)) in by_extent.into_iter().flatten().enumerate() {
+            let (object, index) = (objects[number].0, &looked_up[number].0);
+            for place in places {
+                ranges.push((number, index.blocks[place].range()));
+                let (object, index) = (object.clone(), index.clone());
+                self.wanted.push_back(Wanted { extent: first + at, object, index, at: place, request: None });
+            }
+        }
+        // Of one stream, each object is read to its end before the next.
+        let one = extents.windows(2).all(|two| two[0].0 == two[1].0);
+        let at_once = COMPACT_READS + if one { 1 } else { objects.len() };
+        let most = (COMPACT_HELD_BYTES / at_once as u64).min(COMPACT_READ_BYTES);
+        let (requests, brought) = requests(&ranges, objects.len(), most);
+        for (wanted, request) in self.wanted.iter_mut().zip(brought) {
+            wanted.request = request;
+        }
+        let gets: Vec<_> = requests
+            .iter()
+            .map(|request| (objects[request.object].0.key.clone(), request.range.clone()))
+            .collect();
+        let gets = stream::iter(gets).map(move |(key, range)| async move {
+            patiently(shared, || shared.get(&key, range.clone(), Purpose::Compact)).await
+        });
+        self.arriving = gets.buffered(COMPACT_READS).boxed();
+        (self.requests, self.arrived) = (requests, 0);
+        Ok(())
+    }
+}
+
+/// What is wanted of an object for `extents` in it: an index of that only, and the places in it for each extent.
+async fn look_up(
+    shared: &Shared,
+    object: &Arc<ObjectRef>,
+    extents: Vec<(StreamId, &Extent)>,
+) -> Result<(Arc<Index>, Vec<Vec<usize>>), CompactError> {
+    let layout = patiently(shared, || shared.index(object, Purpose::Compact)).await?;
+    let layout = layout.map_err(|error| {
+        let (stream, first) = extents[0];
+        unreadable(shared, stream, first.range.start, error)
+    })?;
+    let mut places = Vec::with_capacity(extents.len());
+    for (stream, Extent { range, .. }) in extents {
+        let own: Vec<u32> = layout.blocks(stream, range, range.start).collect();
+        let mut next = range.start;
+        for at in &own {
+            let offsets = &layout.block(*at).offsets;
+            next = if offsets.start == next { offsets.end } else { break };
+        }
+        if next != range.end {
+            let hole = ReadError::Unregistered { stream, offset: next };
+            return Err(unreadable(shared, stream, next, hole));
+        }
+        places.push(own);
+    }
+    let all: BTreeSet<u32> = places.iter().flatten().copied().collect();
+    let number: HashMap<u32, usize> = all.iter().copied().zip(0..).collect();
+    let places = places.into_iter().map(|own| own.into_iter().map(|at| number[&at]).collect()).collect();
+    Ok((Arc::new(layout.index.only(all)), places))
+}
+
+/// What could not be read because the stream has moved on is no damage.
+fn unreadable(shared: &Shared, stream: StreamId, from: Offset, error: ReadError) -> CompactError {
+    // Of what it begins in, a stream may want a part.
+    let from = shared.state().ends(stream).map_or(from, |ends| from.max(ends.start));
+    match &error {
+        ReadError::Missing { key, .. } if !shared.is_registered(stream, from, key) => CompactError::Changed,
+        _ => CompactError::Unreadable(stream, error),
+    }
+}
+
+/// Repeats a request until the store answers, or for long enough.
+async fn patiently<T, F: Future<Output = Result<T, ReadError>>>(
+    shared: &Shared,
+    request: impl Fn() -> F,
+) -> Result<Result<T, ReadError>, CompactError> {
+    let clock = shared.ctx.clock;
+    let (until, mut backoff) = (clock.now() + COMPACT_PATIENCE, Backoff::new(clock));
+    loop {
+        match request().await {
+            Err(ReadError::Store(error)) if !error.kind.is_answer() => {}
+            answer => return Ok(answer),
+        }
+        if shared.is_stopped() {
+            return Err(CompactError::Stopped);
+        }
+        if clock.now() >= until {
+            return Err(CompactError::Silent);
+        }
+        backoff.wait().await;
     }
 }

@@ -14,13 +14,15 @@
 //!
 //! Going through a stream to keep only some of it (`rewrite`) is the same, with a filter in between.
 //!
-//! Bounds: one job or stretch at a time, whose objects are made one after the other in `COPIES_BYTES`; what is read is bounded by
-//! `COMPACT_READ_BYTES` a request and paced to so many bytes a second (`WalOptions`).
+//! Bounds: one job or stretch at a time, whose objects are made one after the other in `COPIES_BYTES`; what is read and
+//! not written yet is bounded by `COMPACT_HELD_BYTES`, requests by `COMPACT_READ_BYTES` each and `COMPACT_READS` at
+//! once, and all of it is paced to so many bytes a second (`WalOptions`).
 //!
 //! Cancellation: dropped, it is a crash.
 
 mod blocks;
 pub mod plan;
+mod requests;
 mod rewrite;
 mod run;
 mod writer;

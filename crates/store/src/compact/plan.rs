@@ -34,6 +34,7 @@ use levee_base::limits::{
     OBJECT_HEADER_BYTES, PROMOTED_BYTES,
 };
 use levee_base::{Offset, StreamId};
+use levee_object::Key;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -112,6 +113,12 @@ impl Job {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.parts.iter().flat_map(|part| &part.extents).map(|extent| extent.bytes).sum()
+    }
+
+    /// The streams that it takes a part of from this object.
+    pub(super) fn streams_in(&self, key: &Key) -> impl Iterator<Item = StreamId> {
+        let within = |part: &&Part| part.extents.iter().any(|extent| extent.object.key == *key);
+        self.parts.iter().filter(within).map(|part| part.stream)
     }
 }
 

@@ -12,7 +12,7 @@ use super::{CompactError, pace};
 use crate::registrar::Extent;
 use crate::store::StreamStore;
 use crate::types::NewBatch;
-use levee_base::limits::{REWRITE_EXTENTS, REWRITE_SOURCE_BYTES};
+use levee_base::limits::{READ_OBJECTS, REWRITE_EXTENTS, REWRITE_SOURCE_BYTES};
 use levee_base::{Offset, StreamId};
 use std::ops::{ControlFlow, Range};
 
@@ -76,18 +76,17 @@ impl StreamStore {
             });
             let extents = &extents[..stretch.count()];
             let Some(last) = extents.last() else { return Ok(()) };
-            let mut blocks = Blocks::new(&self.shared, stream, extents);
-            while let Some(read) = self.current(stream, next, blocks.next().await)? {
-                for block in &read {
-                    for (at, entry, bytes) in block.batches() {
-                        let (base, end) = (at.base, at.after(entry.count).base);
-                        let shown = end > next && base < range.end && !entry.is_gap();
-                        let batch = StoredBatch { base, count: entry.count, bytes, note: entry.note };
-                        if shown && each(batch).is_break() {
-                            return Ok(());
-                        }
-                        next = next.max(end);
+            let own = extents.iter().map(|extent| (stream, extent)).collect();
+            let mut blocks = Blocks::new(&self.shared, own, READ_OBJECTS);
+            while let Some(block) = blocks.next().await? {
+                for (at, entry, bytes) in block.batches() {
+                    let (base, end) = (at.base, at.after(entry.count).base);
+                    let shown = end > next && base < range.end && !entry.is_gap();
+                    let batch = StoredBatch { base, count: entry.count, bytes, note: entry.note };
+                    if shown && each(batch).is_break() {
+                        return Ok(());
                     }
+                    next = next.max(end);
                 }
                 tokio::task::yield_now().await;
             }
@@ -158,37 +157,22 @@ impl StreamStore {
         filter: &mut dyn Filter,
     ) -> Result<Stretch, CompactError> {
         let (mut source, mut changed, mut taken) = (0, false, 0);
-        for extent in extents {
-            let long = writer.open_bytes() + extent.bytes > self.shared.compaction.object_bytes;
-            if taken > 0 && (long || !writer.has_made_nothing() || source >= REWRITE_SOURCE_BYTES) {
-                break;
-            }
-            let mut blocks = Blocks::new(&self.shared, stream, std::slice::from_ref(extent));
-            while let Some(read) = self.current(stream, next, blocks.next().await)? {
-                for block in &read {
-                    changed |= filtered(next, block, writer, filter).await?;
+        let own = extents.iter().map(|extent| (stream, extent)).collect();
+        let mut blocks = Blocks::new(&self.shared, own, READ_OBJECTS);
+        while let Some(block) = blocks.next().await? {
+            let extent = &extents[block.extent];
+            if block.extent == taken {
+                let long = writer.open_bytes() + extent.bytes > self.shared.compaction.object_bytes;
+                if taken > 0 && (long || !writer.has_made_nothing() || source >= REWRITE_SOURCE_BYTES) {
+                    break;
                 }
-                tokio::task::yield_now().await;
+                source += extent.bytes;
+                taken += 1;
             }
-            source += extent.bytes;
-            taken += 1;
+            changed |= filtered(next, &block, writer, filter).await?;
+            tokio::task::yield_now().await;
         }
         Ok(Stretch { part: Part { stream, extents: extents[..taken].to_vec() }, changed })
-    }
-
-    /// What could not be read because the stream's start has passed it is no damage.
-    fn current(
-        &self,
-        stream: StreamId,
-        next: Offset,
-        read: Result<Option<Vec<BlockRead>>, CompactError>,
-    ) -> Result<Option<Vec<BlockRead>>, CompactError> {
-        match read {
-            Err(CompactError::Unreadable(_, error)) if self.shared.is_outdated(stream, next, &error) => {
-                Err(CompactError::Changed)
-            }
-            read => read,
-        }
     }
 }
 

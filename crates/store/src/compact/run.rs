@@ -6,7 +6,7 @@ use super::writer::{New, Writer};
 use super::{CompactError, pace};
 use crate::format::BatchEntry;
 use crate::store::Shared;
-use crate::types::NewBatch;
+use crate::types::{NewBatch, ReadError};
 use levee_base::limits::{COMPACT_AGAIN, COMPACT_LOOK_PACE};
 use levee_base::{HashSet, StreamId};
 use std::sync::Arc;
@@ -52,8 +52,12 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
             Err(CompactError::Unreadable(stream, error)) => {
                 tracing::error!(%stream, %error, "can't compact a stream; passing it over until restarted");
                 passed_over.insert(stream);
+                if let ReadError::Missing { key, .. } = &error {
+                    passed_over.extend(job.streams_in(key));
+                }
             }
             Err(CompactError::Stopped) => return,
+            Err(error @ CompactError::Changed) => tracing::debug!(%error, "planning again"),
             Err(error) => tracing::warn!(%error, "can't compact now; trying again"),
         }
         if given_up.is_err() {
@@ -68,14 +72,13 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
 }
 
 async fn copy(shared: &Shared, writer: &mut Writer<'_>, job: &Job) -> Result<(), CompactError> {
-    for part in &job.parts {
-        let mut blocks = Blocks::new(shared, part.stream, &part.extents);
-        while let Some(read) = blocks.next().await? {
-            for block in &read {
-                for (at, entry, bytes) in block.batches() {
-                    writer.add(at, as_it_is(&entry, bytes)).await?;
-                }
-            }
+    let extents: Vec<_> =
+        job.parts.iter().flat_map(|part| part.extents.iter().map(|extent| (part.stream, extent))).collect();
+    let together = extents.len();
+    let mut blocks = Blocks::new(shared, extents, together);
+    while let Some(block) = blocks.next().await? {
+        for (at, entry, bytes) in block.batches() {
+            writer.add(at, as_it_is(&entry, bytes)).await?;
         }
     }
     Ok(())

@@ -124,6 +124,21 @@ impl Index {
         Self { entries: Bytes::copy_from_slice(&self.entries), ..self }
     }
 
+    /// The same with these blocks only, in memory of its own. `wanted` are their places, in order.
+    #[must_use]
+    pub fn only(&self, wanted: impl IntoIterator<Item = u32>) -> Self {
+        let (mut blocks, mut entries) = (Vec::new(), Vec::new());
+        for at in wanted {
+            let mut block = self.blocks[at as usize].clone();
+            let range = block.entries.start as usize..block.entries.end as usize;
+            block.entries.start = entries.len() as u32;
+            entries.extend_from_slice(&self.entries[range]);
+            block.entries.end = entries.len() as u32;
+            blocks.push(block);
+        }
+        Self { epoch: self.epoch, number: self.number, blocks, entries: entries.into() }
+    }
+
     /// Reads an index that begins at `position` of its object.
     ///
     /// # Errors

@@ -60,6 +60,11 @@ impl Meta {
         self.0.lock().unwrap().open.expect("an epoch is open").1
     }
 
+    /// From now on these are all extents of a stream.
+    pub fn hold(&self, stream: StreamId, extents: Vec<Extent>) {
+        self.0.lock().unwrap().extents.insert(stream, extents);
+    }
+
     pub fn extents(&self, stream: StreamId) -> Vec<Extent> {
         self.0.lock().unwrap().extents.get(&stream).cloned().unwrap_or_default()
     }

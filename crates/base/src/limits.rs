@@ -296,6 +296,8 @@ pub const FETCH_BYTES: usize = 55 * MIB;
 /// Records in all answers to Fetch that are being made or written. Each request gets half of what is free of it at
 /// most, but for its first batch.
 pub const FETCH_ANSWERS_BYTES: usize = 256 * MIB;
+/// Partitions that one request reads at once.
+pub const FETCH_READS: usize = 16;
 /// The longest that a Fetch waits for data, whatever it asks for: it holds its share of [`REQUEST_BYTES`]
 /// meanwhile. More than any client library can be set to.
 pub const FETCH_WAIT: Duration = Duration::from_secs(300);

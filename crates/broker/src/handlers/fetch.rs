@@ -12,9 +12,12 @@
 //! half of what is free at most, so clients that take no answers make those of others smaller, down to one batch
 //! each, and never keep them waiting.
 
+mod pass;
+
+use self::pass::{Answerer, Pass};
 use crate::errors::Code;
 use crate::fetch_session::{Asked, Context, FetchSessions, Key, SessionError, Told, TopicKey, Wanted};
-use crate::partition::log::{EpochError, FetchError};
+use crate::partition::log::FetchError;
 use crate::partition::stream::Watching;
 use crate::partition::{Partition, PartitionLog, PartitionTable, Streams};
 use crate::wire::fetch::{FetchResponse, FetchedPartition, FetchedTopic};
@@ -29,8 +32,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// From this version on topics are named by id (KIP-516).
 const IDS_FROM_VERSION: i16 = 13;
-/// From this version on answers name the leader where the client has another (KIP-951).
-const LEADERS_FROM_VERSION: i16 = 16;
 /// `isolation_level` of a reader that wants to know of aborted transactions.
 const READ_COMMITTED: i8 = 1;
 
@@ -48,6 +49,7 @@ pub struct Fetcher {
 
 /// A partition of a request, found.
 struct Found {
+    index: i32,
     wanted: Wanted,
     place: Place,
 }
@@ -56,17 +58,6 @@ enum Place {
     Here(Arc<PartitionLog>),
     Elsewhere(Option<Leader>),
     Unknown(Code),
-}
-
-/// One pass over all partitions.
-struct Pass {
-    partitions: Vec<FetchedPartition>,
-    bytes: usize,
-    /// Whether these are as many bytes as the request waits for.
-    enough: bool,
-    failed: bool,
-    /// What the bytes count for.
-    memory: Option<OwnedSemaphorePermit>,
 }
 
 impl Fetcher {
@@ -91,9 +82,13 @@ impl Fetcher {
         let found: Vec<_> = context
             .partitions
             .iter()
-            .map(|((topic, index), wanted)| Found { wanted: *wanted, place: self.find(topic, *index) })
+            .map(|((topic, index), wanted)| Found {
+                index: *index,
+                wanted: *wanted,
+                place: self.find(topic, *index),
+            })
             .collect();
-        let Pass { partitions, memory, .. } = self.read_or_wait(&request, version, &context, &found).await;
+        let Pass { partitions, memory, .. } = self.read_or_wait(&request, version, &found).await;
         FetchResponse { memory, ..self.finish(&context, partitions) }
     }
 
@@ -165,13 +160,7 @@ impl Fetcher {
         }
     }
 
-    async fn read_or_wait(
-        &self,
-        request: &FetchRequest,
-        version: i16,
-        context: &Context,
-        found: &[Found],
-    ) -> Pass {
+    async fn read_or_wait(&self, request: &FetchRequest, version: i16, found: &[Found]) -> Pass {
         let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES);
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(FETCH_WAIT);
@@ -181,7 +170,8 @@ impl Fetcher {
         // The least that ends the waiting is never more than there was memory for.
         let read = || async {
             let (most, memory) = self.memory_for(max_bytes);
-            let mut pass = self.pass(request, version, context, found, most).await;
+            let mut pass = Pass::default();
+            pass.read(found, request, &Answerer { version, node_id: self.node_id }, most).await;
             pass.enough = pass.bytes >= min_bytes.min(most);
             pass.memory = memory.and_then(|mut memory| memory.split(pass.bytes.min(most)));
             pass
@@ -218,72 +208,6 @@ impl Fetcher {
             // Others were faster, and little is left.
             Err(_) => (0, None),
         }
-    }
-
-    async fn pass(
-        &self,
-        request: &FetchRequest,
-        version: i16,
-        context: &Context,
-        found: &[Found],
-        max_bytes: usize,
-    ) -> Pass {
-        let mut pass = Pass {
-            partitions: Vec::with_capacity(found.len()),
-            bytes: 0,
-            enough: false,
-            failed: false,
-            memory: None,
-        };
-        for (found, ((_, index), _)) in found.iter().zip(&context.partitions) {
-            let fail = |code: Code, leader: Option<Leader>| {
-                let leader = leader.filter(|_| version >= LEADERS_FROM_VERSION);
-                FetchedPartition { current_leader: leader, ..FetchedPartition::error(*index, code.code()) }
-            };
-            let log = match &found.place {
-                Place::Here(log) => log,
-                Place::Unknown(code) => {
-                    // As Kafka has it: no list where a partition is known, an empty one where it isn't.
-                    pass.partitions.push(FetchedPartition { aborted: Some(Vec::new()), ..fail(*code, None) });
-                    continue;
-                }
-                Place::Elsewhere(leader) => {
-                    pass.failed = true;
-                    pass.partitions.push(fail(Code::NotLeaderOrFollower, *leader));
-                    continue;
-                }
-            };
-            if let Err(error) = log.check_epoch(found.wanted.leader_epoch) {
-                let here = Leader { id: self.node_id, epoch: log.leader_epoch() };
-                pass.failed = true;
-                pass.partitions.push(match error {
-                    EpochError::Fenced => fail(Code::FencedLeaderEpoch, Some(here)),
-                    EpochError::Unknown => fail(Code::UnknownLeaderEpoch, None),
-                });
-                continue;
-            }
-            let left = max_bytes.saturating_sub(pass.bytes);
-            let limit = usize::try_from(found.wanted.max_bytes).unwrap_or(0).min(left);
-            match log.read(found.wanted.fetch_offset, limit, pass.bytes == 0).await {
-                Ok(fetched) => {
-                    let high_watermark = fetched.ends.durable.0.cast_signed();
-                    pass.bytes += fetched.runs.iter().map(|run| run.bytes.len()).sum::<usize>();
-                    pass.partitions.push(FetchedPartition {
-                        high_watermark,
-                        last_stable_offset: high_watermark,
-                        log_start_offset: fetched.ends.start.0.cast_signed(),
-                        aborted: (request.isolation_level == READ_COMMITTED).then(Vec::new),
-                        records: fetched.runs.into_iter().map(|run| run.bytes).collect(),
-                        ..FetchedPartition::error(*index, 0)
-                    });
-                }
-                Err(error) => {
-                    pass.failed = true;
-                    pass.partitions.push(fail(read_code(log.stream(), &error), None));
-                }
-            }
-        }
-        pass
     }
 }
 

@@ -218,6 +218,10 @@ async fn limits_cut_between_batches_and_never_give_nothing() {
     assert_eq!(limited(1, 1), [1, 0]);
     assert_eq!(limited(0, 0), [1, 0]);
     assert_eq!(limited(1 << 20, length - 1), [1, 0], "only the first of all is larger than its limit");
+    let small = |index, offset| partition(index, offset).with_partition_max_bytes(1);
+    let response = f.fetcher.fetch(request(vec![small(0, 8), small(1, 2)]), NAMES).now_or_never().unwrap();
+    let given: Vec<_> = response.topics[0].partitions.iter().map(bytes).collect();
+    assert_eq!(given, [0, length], "the first that has one, whichever that is");
 }
 
 #[tokio::test(start_paused = true)]

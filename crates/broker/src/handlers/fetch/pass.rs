@@ -1,0 +1,165 @@
+//! One pass over all partitions of a request, in its order.
+//!
+//! What lies in memory is there at once; what doesn't takes some requests to the store. So partitions are read side by
+//! side, as many as what is left of the answer's bytes is enough for if each gives all that it may; then, with what those
+//! have left over, the next.
+
+use super::{Found, Place, READ_COMMITTED, read_code};
+use crate::errors::Code;
+use crate::partition::PartitionLog;
+use crate::partition::log::{EpochError, FetchError, Fetched};
+use crate::wire::fetch::FetchedPartition;
+use crate::wire::writer::Leader;
+use futures::future::join_all;
+use kafka_protocol::messages::FetchRequest;
+use levee_base::limits::FETCH_READS;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// From this version on answers name the leader where the client has another (KIP-951).
+const LEADERS_FROM_VERSION: i16 = 16;
+
+/// What was read so far.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    pub(super) partitions: Vec<FetchedPartition>,
+    pub(super) bytes: usize,
+    /// Whether these are as many bytes as the request waits for.
+    pub(super) enough: bool,
+    pub(super) failed: bool,
+    /// What the bytes count for.
+    pub(super) memory: Option<OwnedSemaphorePermit>,
+}
+
+/// Who answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answerer {
+    /// The request's version.
+    pub(super) version: i16,
+    /// This broker, as it is named as a leader.
+    pub(super) node_id: i32,
+}
+
+/// Why a partition can't be read here.
+struct Refused {
+    code: Code,
+    /// Who leads it instead.
+    leader: Option<Leader>,
+    /// Whether the client should hear of it at once: what is not known here won't come while it waits.
+    at_once: bool,
+}
+
+impl Refused {
+    fn answer(self, index: i32) -> FetchedPartition {
+        FetchedPartition {
+            current_leader: self.leader,
+            // As Kafka has it: no list where a partition is known, an empty one where it isn't.
+            aborted: (!self.at_once).then(Vec::new),
+            ..FetchedPartition::error(index, self.code.code())
+        }
+    }
+}
+
+/// A partition that is read.
+struct Reading<'a> {
+    log: &'a PartitionLog,
+    from: i64,
+    limit: usize,
+    /// Its place in the answer.
+    at: usize,
+}
+
+impl Reading<'_> {
+    async fn read(&self, at_least_one: bool) -> Result<Fetched, FetchError> {
+        self.log.read(self.from, self.limit, at_least_one).await
+    }
+
+    /// Whether there is a batch, and it was too long.
+    fn is_cut_short(&self, fetched: &Fetched) -> bool {
+        let durable = fetched.ends.durable.0.cast_signed();
+        fetched.runs.is_empty() && self.from < durable
+    }
+}
+
+impl Pass {
+    /// Reads what was asked for, `max_bytes` at most but for one first batch.
+    pub(super) async fn read(
+        &mut self,
+        asked: &[Found],
+        request: &FetchRequest,
+        answerer: &Answerer,
+        max_bytes: usize,
+    ) {
+        let mut asked = asked.iter().peekable();
+        while asked.peek().is_some() {
+            let all = max_bytes.saturating_sub(self.bytes);
+            let (mut left, mut group) = (all, Vec::new());
+            while group.len() < FETCH_READS
+                && let Some(found) = asked.next_if(|_| left > 0 || left == all)
+            {
+                match answerer.readable(found) {
+                    Ok(log) => {
+                        let limit = usize::try_from(found.wanted.max_bytes).unwrap_or(0).min(left);
+                        let (from, at) = (found.wanted.fetch_offset, self.partitions.len());
+                        left -= limit;
+                        group.push(Reading { log, from, limit, at });
+                        self.partitions.push(FetchedPartition::error(found.index, 0));
+                    }
+                    Err(refused) => {
+                        self.failed |= refused.at_once;
+                        self.partitions.push(refused.answer(found.index));
+                    }
+                }
+            }
+            self.read_group(&group, request.isolation_level).await;
+        }
+    }
+
+    async fn read_group(&mut self, group: &[Reading<'_>], isolation_level: i8) {
+        let nothing_yet = self.bytes == 0;
+        let reads = group.iter().enumerate().map(|(at, reading)| reading.read(nothing_yet && at == 0));
+        let reads: Vec<_> = reads.collect();
+        for (reading, fetched) in group.iter().zip(join_all(reads).await) {
+            let fetched = match fetched {
+                Ok(fetched) if self.bytes == 0 && reading.is_cut_short(&fetched) => reading.read(true).await,
+                fetched => fetched,
+            };
+            let partition = &mut self.partitions[reading.at];
+            match fetched {
+                Ok(fetched) => {
+                    let high_watermark = fetched.ends.durable.0.cast_signed();
+                    self.bytes += fetched.runs.iter().map(|run| run.bytes.len()).sum::<usize>();
+                    partition.high_watermark = high_watermark;
+                    partition.last_stable_offset = high_watermark;
+                    partition.log_start_offset = fetched.ends.start.0.cast_signed();
+                    partition.aborted = (isolation_level == READ_COMMITTED).then(Vec::new);
+                    partition.records = fetched.runs.into_iter().map(|run| run.bytes).collect();
+                }
+                Err(error) => {
+                    self.failed = true;
+                    partition.error_code = read_code(reading.log.stream(), &error).code();
+                }
+            }
+        }
+    }
+}
+
+impl Answerer {
+    /// The partition's log, if it is led here, and by the epoch that the client knows.
+    fn readable<'a>(&self, found: &'a Found) -> Result<&'a PartitionLog, Refused> {
+        let refused = |code: Code, leader: Option<Leader>| {
+            let leader = leader.filter(|_| self.version >= LEADERS_FROM_VERSION);
+            Refused { code, leader, at_once: true }
+        };
+        let log = match &found.place {
+            Place::Here(log) => log,
+            Place::Unknown(code) => return Err(Refused { code: *code, leader: None, at_once: false }),
+            Place::Elsewhere(leader) => return Err(refused(Code::NotLeaderOrFollower, *leader)),
+        };
+        let here = Leader { id: self.node_id, epoch: log.leader_epoch() };
+        match log.check_epoch(found.wanted.leader_epoch) {
+            Ok(()) => Ok(log),
+            Err(EpochError::Fenced) => Err(refused(Code::FencedLeaderEpoch, Some(here))),
+            Err(EpochError::Unknown) => Err(refused(Code::UnknownLeaderEpoch, None)),
+        }
+    }
+}

@@ -69,6 +69,8 @@ pub const COMPACT_SMALLEST_TIER_BYTES: u64 = 16 * KIB as u64;
 pub const COMPACT_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
 /// Bytes that compaction asks for in one request,
 pub const COMPACT_READ_BYTES: u64 = 4 * MIB as u64;
+/// passing over no more than so many that it does not want,
+pub const COMPACT_GAP_BYTES: u64 = 256 * KIB as u64;
 /// requests that it makes at once,
 pub const COMPACT_READS: usize = 16;
 /// and bytes of all that it has read and not written yet: with more objects at a time, a request is for less.

@@ -8,7 +8,8 @@
 //!    streams in one object. Which: those that grow most by it, whose bytes together are the largest multiple of the
 //!    longest's. So a byte is written once for each manifold growth of what it lies in; were all joined each time, the
 //!    oldest bytes would be written with every few new ones, and retention would never get rid of them. This bounds the
-//!    extents of a stream that is not busy.
+//!    extents of a stream that is not busy. The stream with the most pieces comes first, and with it its neighbours:
+//!    objects are sorted by stream, so their pieces lie together and are read together.
 //! 2. *Long runs.* Neighbouring short extents of a stream that make a full one together are written as such. One
 //!    rewrite brings a byte of a busy stream into an object of its own: that is all its write amplification.
 //! 3. *Many objects.* Small objects are merged, all that we lead of them, as soon as there are many of about the same
@@ -199,15 +200,21 @@ fn many_pieces(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions)
             }
         }
     }
-    found.sort_by_key(|(pieces, ..)| std::cmp::Reverse(*pieces));
-    let taken = up_to(options.object_bytes, &found, |(.., window)| bytes_of(window));
+    // The worst, and its neighbours, which lie beside it in the same objects: those after it first.
+    let worst = (0..found.len()).max_by_key(|at| (found[*at].0, std::cmp::Reverse(*at)))?;
+    let mut left = options.object_bytes;
+    let taken = found[worst..].iter().chain(found[..worst].iter().rev()).take_while(|(.., window)| {
+        let goes_on = left > 0;
+        left = left.saturating_sub(bytes_of(window));
+        goes_on
+    });
     let part = |(_, stream, window): &(usize, StreamId, &[Extent])| Part {
         stream: *stream,
         extents: window.to_vec(),
     };
     let mut parts: Vec<Part> = taken.map(part).collect();
     parts.sort_by_key(|part| (part.stream, part.range().start));
-    (!parts.is_empty()).then_some(Job { reason: Reason::ManyPieces, parts })
+    Some(Job { reason: Reason::ManyPieces, parts })
 }
 
 /// The neighbours that grow most by being joined: those whose bytes are the largest multiple of the longest's. At least

@@ -5,7 +5,7 @@
 //! and one request brings them all; what it brings is held until the last of it was taken. An object has one request at a
 //! time that is partly taken, so of `objects` objects no more than `objects * most` bytes are held.
 
-use levee_base::limits::READ_GAP_BYTES;
+use levee_base::limits::COMPACT_GAP_BYTES;
 use std::ops::Range;
 
 /// A part of an object.
@@ -53,7 +53,7 @@ pub(super) fn requests(
 fn joins(request: &mut Request, range: &Range<u64>, most: u64) -> bool {
     let own = &mut request.range;
     let within = own.start <= range.start && range.end <= own.end;
-    let behind = own.end <= range.start && range.start - own.end <= READ_GAP_BYTES;
+    let behind = own.end <= range.start && range.start - own.end <= COMPACT_GAP_BYTES;
     let joins = within || behind && range.end - own.start <= most;
     if joins {
         own.end = own.end.max(range.end);
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(all.len(), 4 * 5);
         assert_eq!(brought[..6], [Some(0), Some(1), Some(2), Some(3), Some(0), Some(1)]);
         let (apart, _) =
-            requests(&[(0, 0..10), (0, 10 + READ_GAP_BYTES + 1..READ_GAP_BYTES + 20)], 1, u64::MAX);
+            requests(&[(0, 0..10), (0, 10 + COMPACT_GAP_BYTES + 1..COMPACT_GAP_BYTES + 20)], 1, u64::MAX);
         assert_eq!(apart.len(), 2, "what lies far apart is not joined");
     }
 
@@ -86,8 +86,8 @@ mod tests {
         /// other, and no more is held than is said.
         #[test]
         fn all_that_is_wanted_is_brought_and_what_is_held_is_bounded(
-            wanted in prop::collection::vec((0usize..5, 0u64..300_000, 0u64..5_000), 0..200),
-            sorted: bool, most in 1u64..100_000,
+            wanted in prop::collection::vec((0usize..5, 0u64..3_000_000, 0u64..50_000), 0..200),
+            sorted: bool, most in 1u64..1_000_000,
         ) {
             let mut wanted: Vec<_> =
                 wanted.into_iter().map(|(object, at, bytes)| (object, at..at + bytes)).collect();

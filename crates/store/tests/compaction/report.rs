@@ -160,8 +160,8 @@ impl Report {
     pub fn row(&self, name: &str) -> String {
         let done = &self.done;
         format!(
-            "| {name} | {:.1} | {:.0} | {:.2} | {:.1} | {:.0}, {:.0} → {:.0} | {:.0}, {:.0} | {:.2}, {:.2} | {:.0} | {:.0} \
-             ({:.0}), {:.0} | {:.0} | {:.0} | {:.1} %, {:.0} s | {:?} |",
+            "| {name} | {:.1} | {:.0} | {:.2} | {:.1} | {:.0}, {:.0} → {:.0} | {:.0}, {:.0} | {:.2}, {:.2} | {:.0} | {:.0}, \
+             {:.0} | {:.0} | {:.0} | {:.1} %, {:.0} s | {:?} |",
             self.days,
             self.came.bytes as f64 / GIB as f64,
             self.compacted(),
@@ -175,7 +175,6 @@ impl Report {
             self.mean(3..4, Self::space),
             self.objects_for_gib(),
             self.a_gib(done.gets),
-            self.a_gib(done.gets_together),
             self.a_gib(done.puts),
             done.jobs as f64 / self.days,
             self.came.trims as f64 / self.days,
@@ -188,6 +187,6 @@ impl Report {
 
 pub const HEAD: &str = "\
 | mix | days | GiB in | bytes put by compaction, for one in | in all | objects: most, 3rd → 4th quarter | extents a \
-partition: most, p99 | bucket by live bytes: most, at last | objects read for a GiB of a partition | GET (if together), \
+partition: most, p99 | bucket by live bytes: most, at last | objects read for a GiB of a partition | GET, \
 PUT a GiB | commits a day: compaction | trims | busy, at a stretch | % by rule |
 |---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|";

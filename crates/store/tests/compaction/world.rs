@@ -3,7 +3,9 @@
 //! is checked against the world first. An offset is a batch here.
 
 use super::cut::{INDEX_BYTES, Writer, index_bytes};
-use levee_base::limits::{COMPACT_BYTES_PER_SECOND, COMPACT_READ_BYTES, OBJECT_HEADER_BYTES};
+use levee_base::limits::{
+    COMPACT_BYTES_PER_SECOND, COMPACT_HELD_BYTES, COMPACT_READ_BYTES, COMPACT_READS, OBJECT_HEADER_BYTES,
+};
 use levee_base::{HashMap, Offset, StreamId};
 use levee_object::Key;
 use levee_store::compact::plan::{Job, PlanOptions, Reason, plan};
@@ -88,10 +90,8 @@ pub struct Done {
     /// Bytes put, headers and indexes included.
     pub put: u64,
     pub puts: u64,
-    /// As the runner reads: an index of each object, then each extent by itself.
+    /// At most: an index of each object, then each extent by itself, or all of the object.
     pub gets: u64,
-    /// If what lies together in an object were read together.
-    pub gets_together: u64,
     pub busy_seconds: f64,
     pub longest_busy_seconds: f64,
 }
@@ -239,7 +239,8 @@ impl World {
             }
         }
         let paced = job.bytes() as f64 / COMPACT_BYTES_PER_SECOND as f64;
-        paced.max((gets + objects.len() as u64) as f64 * self.request_seconds)
+        let in_turn = gets.div_ceil(COMPACT_READS as u64) + objects.len() as u64;
+        paced.max(in_turn as f64 * self.request_seconds)
     }
 
     fn count(&mut self, job: &Job) -> u64 {
@@ -250,13 +251,12 @@ impl World {
             *single += extent.bytes.div_ceil(COMPACT_READ_BYTES);
             *payload = extent.object.index.start;
         }
-        let gets: u64 = objects.values().map(|(single, _)| 1 + single).sum();
+        // Objects and jobs are sorted by stream: at worst an object is read from its start to its end, in requests that
+        // are as long as so many objects at a time allow.
+        let most = (COMPACT_HELD_BYTES / (COMPACT_READS + objects.len()) as u64).min(COMPACT_READ_BYTES);
+        let gets = objects.values().map(|(single, payload)| 1 + *single.min(&payload.div_ceil(most))).sum();
         let done = &mut self.done;
         done.gets += gets;
-        // Sorted by stream, and so are jobs: at worst an object is read from its start to its end.
-        let whole = |payload: u64| payload.div_ceil(COMPACT_READ_BYTES);
-        done.gets_together +=
-            objects.values().map(|(single, payload)| 1 + *single.min(&whole(*payload))).sum::<u64>();
         done.jobs += 1;
         done.moved += job.bytes();
         done.by_reason[match job.reason {

@@ -59,6 +59,8 @@ pub const COPIES_BYTES: usize = 256 * MIB;
 pub const COMPACT_OBJECT_BYTES: usize = 64 * MIB;
 /// The longest index of an object that compaction makes: many small batches make smaller objects.
 pub const COMPACT_INDEX_BYTES: usize = 4 * MIB;
+/// Extents that one commit of compaction replaces, so that it is some MiB at most.
+pub const COMPACT_COMMIT_EXTENTS: usize = 128 * KIB;
 /// Pieces of a stream, shorter than [`PROMOTED_BYTES`], from which on neighbours are joined.
 pub const COMPACT_PIECES: usize = 64;
 /// Small objects of about the same size from which on they are merged.

@@ -8,8 +8,8 @@
 //!    streams in one object. Which: those that grow most by it, whose bytes together are the largest multiple of the
 //!    longest's. So a byte is written once for each manifold growth of what it lies in; were all joined each time, the
 //!    oldest bytes would be written with every few new ones, and retention would never get rid of them. This bounds the
-//!    extents of a stream that is not busy. The stream with the most pieces comes first, and with it its neighbours:
-//!    objects are sorted by stream, so their pieces lie together and are read together.
+//!    extents of a stream that is not busy. The stream with the most pieces comes first, and with it its neighbours
+//!    that have half as many as are too many: objects are sorted by stream, so what is read of them lies together.
 //! 2. *Long runs.* Neighbouring short extents of a stream that make a full one together are written as such. One
 //!    rewrite brings a byte of a busy stream into an object of its own: that is all its write amplification.
 //! 3. *Many objects.* Small objects are merged, all that we lead of them, as soon as there are many of about the same
@@ -100,7 +100,7 @@ pub enum Reason {
     DeadObjects,
 }
 
-/// What is to be written anew, by one commit.
+/// What is to be written anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {
     /// Why.
@@ -114,6 +114,27 @@ impl Job {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.parts.iter().flat_map(|part| &part.extents).map(|extent| extent.bytes).sum()
+    }
+
+    /// The same as jobs of so many extents at most, one commit each.
+    #[must_use]
+    pub fn cut(self, extents: usize) -> Vec<Self> {
+        let mut jobs: Vec<Self> = Vec::new();
+        let mut room = 0;
+        for Part { stream, extents: whole } in self.parts {
+            for some in whole.chunks(extents.max(1)) {
+                let part = Part { stream, extents: some.to_vec() };
+                match jobs.last_mut() {
+                    Some(last) if some.len() <= room => last.parts.push(part),
+                    _ => {
+                        jobs.push(Self { reason: self.reason, parts: vec![part] });
+                        room = extents.max(1);
+                    }
+                }
+                room -= some.len();
+            }
+        }
+        jobs
     }
 
     /// The streams that it takes a part of from this object.
@@ -195,13 +216,16 @@ fn many_pieces(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions)
         for (run, bytes) in short_runs(extents, options) {
             let is_piece = |extent: &&Extent| extent.bytes < options.piece_bytes;
             let pieces = run.iter().filter(is_piece).count();
-            if pieces >= options.pieces && !is_long(bytes, options) {
+            if 2 * pieces >= options.pieces && !is_long(bytes, options) {
                 found.push((pieces, stream, widest(run)));
             }
         }
     }
-    // The worst, and its neighbours, which lie beside it in the same objects: those after it first.
+    // The worst, and those of its neighbours that will have too many soon, the ones after it first.
     let worst = (0..found.len()).max_by_key(|at| (found[*at].0, std::cmp::Reverse(*at)))?;
+    if found[worst].0 < options.pieces {
+        return None;
+    }
     let mut left = options.object_bytes;
     let taken = found[worst..].iter().chain(found[..worst].iter().rev()).take_while(|(.., window)| {
         let goes_on = left > 0;

@@ -270,3 +270,25 @@ fn a_little_that_is_dead_costs_nothing() {
     world.settle(&PlanOptions::SUITABLE);
     assert_eq!(world.jobs, 0);
 }
+
+#[test]
+fn a_job_is_cut_into_commits_of_so_many_extents() {
+    let part = |stream: u64, extents: u64| {
+        let extents = (0..extents).map(|at| Extent {
+            range: Offset(at)..Offset(at + 1),
+            bytes: 1,
+            object: World::default().object(1),
+        });
+        Part { stream: StreamId(stream), extents: extents.collect() }
+    };
+    let job = Job { reason: Reason::ManyPieces, parts: vec![part(1, 3), part(2, 2), part(3, 9), part(4, 1)] };
+    let cut = job.clone().cut(4);
+    let sizes =
+        |job: &Job| job.parts.iter().map(|part| (part.stream.0, part.extents.len())).collect::<Vec<_>>();
+    let sizes: Vec<_> = cut.iter().map(sizes).collect();
+    assert_eq!(sizes, [vec![(1, 3)], vec![(2, 2)], vec![(3, 4)], vec![(3, 4)], vec![(3, 1), (4, 1)]]);
+    let all = |jobs: &[Job]| {
+        jobs.iter().flat_map(|job| &job.parts).flat_map(|part| part.extents.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(all(&cut), all(&[job]), "nothing is left out, nothing comes twice");
+}

@@ -7,7 +7,7 @@ use super::{CompactError, pace};
 use crate::format::BatchEntry;
 use crate::store::Shared;
 use crate::types::{NewBatch, ReadError};
-use levee_base::limits::{COMPACT_AGAIN, COMPACT_LOOK_PACE};
+use levee_base::limits::{COMPACT_AGAIN, COMPACT_COMMIT_EXTENTS, COMPACT_LOOK_PACE};
 use levee_base::{HashSet, StreamId};
 use std::sync::Arc;
 
@@ -34,39 +34,61 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
                 continue;
             }
         };
-        let (bytes, began) = (job.bytes(), clock.now());
-        let mut writer = Writer::new(&shared, &options);
-        let outcome = match copy(&shared, &mut writer, &job).await {
-            Ok(()) => writer.commit(&job.parts).await,
-            Err(error) => Err(error),
-        };
-        let given_up = writer.give_up().await;
-        let failed = outcome.is_err();
-        match outcome {
-            Ok(left_out) => {
-                shared.metrics.compactions.add(1);
-                shared.metrics.compacted_bytes.add(bytes);
-                let parts = job.parts.len();
-                tracing::debug!(reason = ?job.reason, parts, left_out, bytes, "compacted");
-            }
-            Err(CompactError::Unreadable(stream, error)) => {
-                tracing::error!(%stream, %error, "can't compact a stream; passing it over until restarted");
-                passed_over.insert(stream);
-                if let ReadError::Missing { key, .. } = &error {
-                    passed_over.extend(job.streams_in(key));
+        let mut failed = false;
+        for job in job.cut(COMPACT_COMMIT_EXTENTS) {
+            let began = clock.now();
+            match run(&shared, &job, &options).await {
+                Ok(()) => {}
+                Err(CompactError::Stopped) => return,
+                Err(error) => {
+                    failed = true;
+                    passed_over.extend(give_up(&job, error));
                 }
             }
-            Err(CompactError::Stopped) => return,
-            Err(error @ CompactError::Changed) => tracing::debug!(%error, "planning again"),
-            Err(error) => tracing::warn!(%error, "can't compact now; trying again"),
+            pace(&shared, began, job.bytes()).await;
+            if failed {
+                break;
+            }
         }
-        if given_up.is_err() {
-            return;
-        }
-        pace(&shared, began, bytes).await;
         drop(one_at_a_time);
         if failed {
             clock.sleep(COMPACT_AGAIN).await;
+        }
+    }
+}
+
+/// Does a job in one commit.
+async fn run(shared: &Shared, job: &Job, options: &PlanOptions) -> Result<(), CompactError> {
+    let mut writer = Writer::new(shared, options);
+    let outcome = match copy(shared, &mut writer, job).await {
+        Ok(()) => writer.commit(&job.parts).await,
+        Err(error) => Err(error),
+    };
+    writer.give_up().await?;
+    let (left_out, bytes, parts) = (outcome?, job.bytes(), job.parts.len());
+    shared.metrics.compactions.add(1);
+    shared.metrics.compacted_bytes.add(bytes);
+    tracing::debug!(reason = ?job.reason, parts, left_out, bytes, "compacted");
+    Ok(())
+}
+
+/// Says why a job came to nothing. Returns the streams that are to be passed over.
+fn give_up(job: &Job, error: CompactError) -> Vec<StreamId> {
+    match error {
+        CompactError::Unreadable(stream, error) => {
+            tracing::error!(%stream, %error, "can't compact a stream; passing it over until restarted");
+            let mut streams = vec![stream];
+            if let ReadError::Missing { key, .. } = &error {
+                streams.extend(job.streams_in(key));
+            }
+            streams
+        }
+        error => {
+            match error {
+                CompactError::Changed => tracing::debug!(%error, "planning again"),
+                _ => tracing::warn!(%error, "can't compact now; trying again"),
+            }
+            Vec::new()
         }
     }
 }

@@ -4,7 +4,8 @@
 
 use super::cut::{INDEX_BYTES, Writer, index_bytes};
 use levee_base::limits::{
-    COMPACT_BYTES_PER_SECOND, COMPACT_HELD_BYTES, COMPACT_READ_BYTES, COMPACT_READS, OBJECT_HEADER_BYTES,
+    COMPACT_BYTES_PER_SECOND, COMPACT_COMMIT_EXTENTS, COMPACT_HELD_BYTES, COMPACT_READ_BYTES, COMPACT_READS,
+    OBJECT_HEADER_BYTES,
 };
 use levee_base::{HashMap, Offset, StreamId};
 use levee_object::Key;
@@ -195,7 +196,8 @@ impl World {
                 self.busy_since = self.now;
                 return;
             };
-            let seconds = self.apply(&job, options);
+            let jobs = job.cut(COMPACT_COMMIT_EXTENTS);
+            let seconds: f64 = jobs.iter().map(|job| self.apply(job, options)).sum();
             self.busy_until += seconds;
             self.done.busy_seconds += seconds;
             let busy = self.busy_until - self.busy_since;

@@ -43,11 +43,11 @@ pub const WAL_BUFFER_BYTES: usize = 512 * MIB;
 /// Blocks are read whole, as their checksums cover all of them.
 pub const BLOCK_BYTES: usize = 256 * KIB;
 /// Objects that one trim of a write-ahead log registers at most,
-pub const TRIM_OBJECTS: usize = 512;
+pub const TRIM_OBJECTS: usize = 1_024;
 /// and extents; one object's are never split.
 pub const TRIM_EXTENTS: usize = 8_192;
 /// A run of a stream's batches in a write-ahead log object is as good to read there as anywhere when it has so many
-/// bytes.
+/// bytes in each stretch that others' batches cut it into.
 pub const PROMOTED_BYTES: usize = 128 * KIB;
 /// An upload gathers no further objects once it has so many bytes, indexes included; one object more may be in it.
 pub const UPLOAD_BYTES: usize = 32 * MIB;
@@ -72,7 +72,7 @@ pub const COMPACT_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
 /// Bytes that compaction asks for in one request,
 pub const COMPACT_READ_BYTES: u64 = 4 * MIB as u64;
 /// passing over no more than so many that it does not want,
-pub const COMPACT_GAP_BYTES: u64 = 256 * KIB as u64;
+pub const COMPACT_GAP_BYTES: u64 = 128 * KIB as u64;
 /// requests that it makes at once,
 pub const COMPACT_READS: usize = 16;
 /// and bytes of all that it has read and not written yet: with more objects at a time, a request is for less.
@@ -111,13 +111,12 @@ pub const TRIM_BACKOFF_MAX: Duration = Duration::from_secs(5);
 pub const OBJECT_HEAD_BYTES: usize = 64 * KIB;
 /// Two blocks are read in one request when no more than this lies between them.
 pub const READ_GAP_BYTES: u64 = 64 * KIB as u64;
-/// Blocks of an object that lie together are read in one request up to so many bytes if they are of one stream,
-pub const SPAN_BYTES_FOLDER: u64 = MIB as u64;
-/// the same on a cloud store, where a request costs money and time,
-pub const SPAN_BYTES_CLOUD: u64 = 4 * MIB as u64;
-/// and up to so many bytes whatever streams they are of,
+/// Blocks of an object that lie together are read in one request up to so many bytes if they are of one stream: what
+/// most clients ask for at a time. Readers of many streams come back to each when what was read beyond that is gone.
+pub const SPAN_BYTES: u64 = MIB as u64;
+/// Up to so many bytes whatever streams they are of, in a folder,
 pub const SPAN_MIXED_BYTES_FOLDER: u64 = BLOCK_BYTES as u64;
-/// the same on a cloud store: there less is hardly faster.
+/// and on a cloud store, where a request costs money and time: there less is hardly faster.
 pub const SPAN_MIXED_BYTES_CLOUD: u64 = MIB as u64;
 /// The cache has room for so many spans at least: they are shorter where it is small.
 pub const SPANS_CACHED: u64 = 32;
@@ -396,8 +395,8 @@ const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES_MAX / WAL_EXTENT_BYTES_MIN * COMMAND_EXTENT_BYTES <= COMMAND_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES <= WAL_UNTRIMMED_BYTES_MAX);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
-const _: () = assert!(BLOCK_BYTES as u64 <= SPAN_BYTES_FOLDER && SPAN_BYTES_FOLDER <= SPAN_BYTES_CLOUD);
-const _: () = assert!(SPAN_BYTES_CLOUD as usize <= READ_AHEAD_BYTES && READ_AHEAD_BYTES <= READ_FLIGHT_BYTES);
+const _: () = assert!(BLOCK_BYTES as u64 <= SPAN_MIXED_BYTES_FOLDER && SPAN_MIXED_BYTES_FOLDER <= SPAN_BYTES);
+const _: () = assert!(SPAN_BYTES as usize <= READ_AHEAD_BYTES && READ_AHEAD_BYTES <= READ_FLIGHT_BYTES);
 const _: () = assert!(READ_AHEAD_BYTES_MIN <= READ_AHEAD_BYTES && READ_AHEAD_BYTES <= READ_AHEAD_BYTES_ALL);
 // A topic may allow batches as long as a frame: there is memory for one beside a full write-ahead log.
 const _: () = assert!(WAL_UNTRIMMED_BYTES + FRAME_BYTES <= WAL_BUFFER_BYTES);

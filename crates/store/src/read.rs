@@ -159,6 +159,10 @@ impl Read<'_> {
                     // The first may begin before what is wanted, and counts for nothing.
                     let counted = step.blocks.iter().skip(usize::from(plan.is_empty()));
                     wanted += counted.map(|at| step.layout.block(*at).bytes as usize).sum::<usize>();
+                    // What would be used in part only is left for the next read: it may be gone from memory by then.
+                    if !plan.is_empty() && wanted > runs.left() {
+                        break;
+                    }
                     let loading = step.span.map(|span| {
                         let held = shared.read_ahead().find(reader, step.offsets().start.max(runs.next()));
                         // Compaction may have moved these offsets to another object since.

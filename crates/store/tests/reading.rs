@@ -122,14 +122,14 @@ fn no_ahead(options: ReadOptions) -> ReadOptions {
 #[tokio::test(start_paused = true)]
 async fn blocks_that_lie_together_are_one_request() {
     // 64 blocks are 16 MiB.
-    for (reads, most) in [(ReadOptions::folder(), 64 / 3 + 1), (ReadOptions::cloud(), 5)] {
+    for reads in [ReadOptions::folder(), ReadOptions::cloud()] {
         for reads in [reads, no_ahead(reads)] {
             let objects = Arc::new(MemoryStore::new());
             let extents = object(&*objects, 0, &blocks(1, 0, 64)).await;
             let rig = Rig::over(objects, reads, extents);
             assert_eq!(rig.read_all(STREAM, 0, MIB).await.len(), 256);
             let spans = rig.metrics.cache_misses.get();
-            assert!(spans <= most, "{spans} requests");
+            assert!(spans <= 64 / 3 + 1, "{spans} requests");
             assert_eq!(rig.all_gets(), spans + 1, "and one for the index");
         }
     }
@@ -148,6 +148,30 @@ async fn many_streams_with_little_each_are_read_together_where_requests_cost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_of_more_streams_than_memory_holds_reads_each_byte_once() {
+    let objects = Arc::new(MemoryStore::new());
+    let mut extents = Vec::new();
+    for stream in 0..40 {
+        extents.extend(object(&*objects, stream, &blocks(stream, 0, 16)).await);
+    }
+    for reads in [ReadOptions::folder(), ReadOptions::cloud()] {
+        let reads = ReadOptions { cache_bytes: 8 * MIB, ahead_bytes_all: 8 * MIB, ..reads };
+        let rig = Rig::over(objects.clone(), reads, extents.clone());
+        let (mut places, mut given) = ([Offset(0); 40], 0);
+        while places.iter().any(|next| *next < Offset(16 * 8)) {
+            for (stream, next) in (0..).map(StreamId).zip(&mut places) {
+                let runs = rig.store.read(stream, *next, MIB, true).await.unwrap();
+                given += runs.iter().map(|run| run.bytes.len() as u64).sum::<u64>();
+                *next = runs.last().map_or(*next, |last| last.end);
+            }
+        }
+        let usage = rig.metered.metrics().usage();
+        let read: u64 = usage.iter().map(|usage| usage.bytes_read).sum();
+        assert!(read < given + given / 10, "{read} bytes were read to give {given}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn readers_of_the_same_make_one_request() {
     let objects = Arc::new(MemoryStore::new());
     let extents = object(&*objects, 0, &blocks(1, 0, 64)).await;
@@ -156,12 +180,14 @@ async fn readers_of_the_same_make_one_request() {
         ..FaultPlan::none()
     };
     let inner = Arc::new(Faulty::new(objects, slow, Clock::simulated(0), Random::seeded(5)));
+    let alone = Rig::over(inner.clone(), ReadOptions::cloud(), extents.clone());
+    alone.read_all(STREAM, 0, MIB).await;
     let rig = Rig::over(inner, ReadOptions::cloud(), extents);
     let readers = (0..20).map(|_| rig.read_all(STREAM, 0, MIB));
     let seen = futures::future::join_all(readers).await;
     assert!(seen.iter().all(|seen| seen.len() == 256));
     assert_eq!(rig.all_gets(), rig.metrics.cache_misses.get() + 1);
-    assert_eq!(rig.metrics.cache_misses.get(), 5, "20 readers, and each span once");
+    assert_eq!(rig.all_gets(), alone.all_gets(), "20 readers, and each span once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -350,7 +376,7 @@ async fn readers_far_behind_that_get_no_answer_leave_those_near_the_end_alone() 
     assert_eq!(*objects.waiting.lock().unwrap(), READ_FLIGHT_REQUESTS, "so many at once");
     let near_end = rig.store.read(StreamId(7), Offset(64 * 8), MIB, true).await.unwrap();
     assert_eq!(near_end[0].base, Offset(64 * 8));
-    assert_eq!(rig.gets(Purpose::Tail), 3, "the index, and a MiB in two");
+    assert_eq!(rig.gets(Purpose::Tail), 2, "the index, and a MiB");
     while !stuck.iter().all(|reader| reader.is_finished()) {
         objects.go.notify_waiters();
         rig.clock.sleep(Duration::from_millis(1)).await;

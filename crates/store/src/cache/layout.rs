@@ -7,8 +7,7 @@
 
 use crate::format::{Block, BlockKind, Index};
 use levee_base::limits::{
-    OBJECT_HEAD_BYTES, READ_GAP_BYTES, SPAN_BYTES_CLOUD, SPAN_BYTES_FOLDER, SPAN_MIXED_BYTES_CLOUD,
-    SPAN_MIXED_BYTES_FOLDER,
+    OBJECT_HEAD_BYTES, READ_GAP_BYTES, SPAN_BYTES, SPAN_MIXED_BYTES_CLOUD, SPAN_MIXED_BYTES_FOLDER,
 };
 use levee_base::{Offset, StreamId};
 use std::ops::Range;
@@ -25,9 +24,9 @@ pub struct Cut {
 
 impl Cut {
     /// For a folder, where a request costs little.
-    pub const FOLDER: Self = Self { one: SPAN_BYTES_FOLDER, mixed: SPAN_MIXED_BYTES_FOLDER };
+    pub const FOLDER: Self = Self { one: SPAN_BYTES, mixed: SPAN_MIXED_BYTES_FOLDER };
     /// For a cloud store.
-    pub const CLOUD: Self = Self { one: SPAN_BYTES_CLOUD, mixed: SPAN_MIXED_BYTES_CLOUD };
+    pub const CLOUD: Self = Self { one: SPAN_BYTES, mixed: SPAN_MIXED_BYTES_CLOUD };
 }
 
 /// Blocks that are read together.

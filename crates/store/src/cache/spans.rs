@@ -6,7 +6,7 @@ use crate::format::{Block, FormatError};
 use crate::metrics::Metrics;
 use bytes::Bytes;
 use levee_base::HashMap;
-use levee_base::limits::SPAN_BYTES_FOLDER;
+use levee_base::limits::SPAN_BYTES;
 use levee_object::Key;
 use quick_cache::Weighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -80,7 +80,7 @@ struct Alive {
 
 impl SpanCache {
     pub(crate) fn new(bytes: usize, metrics: Arc<Metrics>) -> Self {
-        let options = cache_options(bytes, SPAN_BYTES_FOLDER as usize / 4);
+        let options = cache_options(bytes, SPAN_BYTES as usize / 4);
         let spans = Cache::with_options(options, Weigh, Hasher::default(), DefaultLifecycle::default());
         Self { spans, alive: Mutex::default(), metrics }
     }

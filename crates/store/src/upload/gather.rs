@@ -1,7 +1,8 @@
 //! What of the objects that are to be trimmed stays where it is, and what is copied into level 1. Pure.
 //!
-//! Long runs are as good to read in place as anywhere. But an object is kept or given up as a whole: one run of it that
-//! stays keeps all of it. So an object keeps its long runs only if they are most of it.
+//! Long runs are as good to read in place as anywhere, unless they lie in many short stretches with others' batches in
+//! between: then whoever reads one reads all. But an object is kept or given up as a whole: one run of it that stays keeps
+//! all of it. So an object keeps its long runs only if they are most of it.
 
 use crate::format::{BlockKind, Index};
 use crate::registrar::{NewExtent, Registration};
@@ -54,6 +55,19 @@ pub fn keeps_long_runs(long_bytes: u64, total_bytes: u64) -> bool {
     2 * long_bytes >= total_bytes
 }
 
+/// How many stretches the batches of each stream lie in.
+fn stretches(index: &Index) -> HashMap<(StreamId, u32), u64> {
+    let mut stretches: HashMap<(StreamId, u32), u64> = HashMap::default();
+    let mut last = None;
+    for block in index.blocks.iter().filter(|block| block.kind == BlockKind::Batches) {
+        let of = (block.stream, block.leader_epoch);
+        if last.replace(of) != Some(of) {
+            *stretches.entry(of).or_default() += 1;
+        }
+    }
+    stretches
+}
+
 impl Gathered {
     /// Nothing yet. From `long_bytes` on a run is long.
     pub(crate) fn new(long_bytes: usize) -> Self {
@@ -72,7 +86,11 @@ impl Gathered {
     pub(crate) fn add(&mut self, source: Source) {
         let Source { slot, index, index_range, bytes } = &source;
         let runs = NewExtent::all_of(index);
-        let long = |run: &NewExtent| run.bytes >= self.long_bytes;
+        let stretches = stretches(index);
+        let long = |run: &NewExtent| {
+            let stretches = stretches.get(&(run.stream, run.leader_epoch)).copied().unwrap_or(1);
+            run.bytes >= self.long_bytes * stretches
+        };
         let long_bytes: u64 = runs.iter().filter(|run| long(run)).map(|run| run.bytes).sum();
         let total_bytes = bytes.len() as u64;
         let extents: Vec<NewExtent> = if keeps_long_runs(long_bytes, total_bytes) {
@@ -154,17 +172,23 @@ mod tests {
         let mut ends = BTreeMap::new();
         let mut gathered = Gathered::new(PROMOTED_BYTES);
         let (long, short) = (PROMOTED_BYTES, PROMOTED_BYTES / 8);
-        gathered.add(object(0, &[(1, long / 2), (2, short), (1, long / 2)], &mut ends));
+        gathered.add(object(0, &[(1, long / 2), (1, long / 2), (2, short)], &mut ends));
         gathered.add(object(1, &[(1, short), (2, short)], &mut ends));
         // As long, but no more than a part of its object.
         let many: Vec<_> = (10..30).map(|stream| (stream, short)).chain([(1, long)]).collect();
         gathered.add(object(2, &many, &mut ends));
+        // Long enough, but not as it lies.
+        gathered.add(object(3, &[(1, long / 2), (2, short), (1, long / 2)], &mut ends));
+        gathered.add(object(4, &[(1, long), (2, long), (1, long), (2, long)], &mut ends));
         let extents: Vec<_> = gathered.objects.iter().map(|object| object.extents.len()).collect();
-        assert_eq!(extents, [1, 0, 0]);
+        assert_eq!(extents, [1, 0, 0, 0, 2]);
         assert_eq!(gathered.objects[0].extents[0].range, Offset(0)..Offset(2));
-        assert_eq!(gathered.parts.len(), 1 + 2 + 21);
+        assert_eq!(gathered.parts.len(), 1 + 2 + 21 + 3);
         gathered.promote_all();
-        assert_eq!(gathered.objects.iter().map(|object| object.extents.len()).sum::<usize>(), 2 + 2 + 21);
+        assert_eq!(
+            gathered.objects.iter().map(|object| object.extents.len()).sum::<usize>(),
+            2 + 2 + 21 + 2 + 2
+        );
         assert!(gathered.parts.is_empty());
     }
 

@@ -33,26 +33,26 @@ impl Store for Bucket {
     }
 
     async fn create(&self, key: &Key, bytes: Bytes, purpose: Purpose) -> Result<()> {
-        self.judge.look();
+        self.judge.hears("create", key.as_str());
         self.objects.create(key, bytes, purpose).await?;
         self.judge.created(key);
         Ok(())
     }
 
     async fn create_parts(&self, key: &Key, parts: Vec<Bytes>, purpose: Purpose) -> Result<()> {
-        self.judge.look();
+        self.judge.hears("create", key.as_str());
         self.objects.create_parts(key, parts, purpose).await?;
         self.judge.created(key);
         Ok(())
     }
 
     async fn get(&self, key: &Key, range: Option<Range<u64>>, purpose: Purpose) -> Result<Bytes> {
-        self.judge.look();
+        self.judge.hears("get", key.as_str());
         self.objects.get(key, range, purpose).await
     }
 
     async fn list(&self, prefix: &str, after: Option<&Key>, limit: usize, purpose: Purpose) -> Result<Page> {
-        self.judge.look();
+        self.judge.hears("list", prefix);
         self.objects.list(prefix, after, limit, purpose).await
     }
 

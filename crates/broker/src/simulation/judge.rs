@@ -11,6 +11,7 @@ use levee_meta::state::invariants::check_succession;
 use levee_meta::{Metadata, State, TopicId};
 use levee_object::Key;
 use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The most that a topic's retention has ever allowed to go.
@@ -41,6 +42,8 @@ struct Judged {
     loosest: BTreeMap<TopicId, Loosest>,
     wrong: Option<String>,
     states: usize,
+    /// Of all requests and their times.
+    story: DefaultHasher,
 }
 
 /// Judges one history.
@@ -88,6 +91,17 @@ impl Judge {
         self.judged().states
     }
 
+    /// A request takes effect now.
+    pub(super) fn hears(&self, operation: &str, key: &str) {
+        self.look();
+        (operation, key, self.clock.wall_ms()).hash(&mut self.judged().story);
+    }
+
+    /// A number that another story hardly has.
+    pub(super) fn story(&self) -> u64 {
+        self.judged().story.finish()
+    }
+
     /// An object takes its place.
     pub(super) fn created(&self, key: &Key) {
         self.judged().there.insert(key.clone());
@@ -95,7 +109,7 @@ impl Judge {
 
     /// An object is about to be deleted.
     pub(super) fn deletes(&self, key: &Key) {
-        self.look();
+        self.hears("delete", key.as_str());
         let mut judged = self.judged();
         let referred = judged.newest.objects().any(|(_, object)| object.name.key() == *key);
         if referred {

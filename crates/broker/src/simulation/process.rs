@@ -22,6 +22,9 @@ pub(super) const INTERVALS: Intervals = Intervals {
     checkpoints: Duration::from_secs(1),
 };
 
+/// Entries of the journal from one snapshot to the next.
+pub(super) const SNAPSHOT_EVERY: u64 = 20;
+
 /// Small enough that every limit is met within a history.
 fn options() -> StoreOptions {
     let wal = WalOptions {
@@ -73,7 +76,8 @@ impl Process {
     ) -> Option<Self> {
         let store: Arc<dyn Store> = line.clone();
         let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
-        let controller = ControllerOptions { snapshot_every_entries: 20, ..ControllerOptions::default() };
+        let controller =
+            ControllerOptions { snapshot_every_entries: SNAPSHOT_EVERY, ..ControllerOptions::default() };
         let metadata = Metadata::start(ctx, controller).await.expect("the journal can be read");
         judge.follow(number, &metadata);
         let node = NodeId(1);

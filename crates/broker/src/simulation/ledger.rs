@@ -68,27 +68,38 @@ impl Ledger {
         self.logs.entry(stream).or_insert_with(|| Log::new(topic))
     }
 
-    /// A batch was appended, or was found to be there already. Returns under which leader epoch.
-    pub(super) fn appended(
-        &mut self,
-        stream: StreamId,
-        topic: TopicId,
-        base: Offset,
-        bytes: &[u8],
-    ) -> Result<i32, String> {
+    /// A batch was given an offset, with the bytes that it has now. Returns under which leader epoch.
+    pub(super) fn appended(&mut self, stream: StreamId, topic: TopicId, base: Offset, bytes: &[u8]) -> i32 {
         let view = BatchView::first(bytes).expect("it was checked");
         let (epoch, count, timestamp) = (view.leader_epoch(), view.count(), view.max_timestamp());
-        let same = self.log(stream, topic).batches.entry(base).or_default();
-        if epoch < 0 {
-            // It got no offset: the broker says that it has one.
-            let known = same.iter().rev().find(|batch| batch.bytes[CONTENT..] == bytes[CONTENT..]);
-            let known =
-                known.ok_or_else(|| format!("stream {stream}: no batch of that sequence at {base}"))?;
-            return Ok(BatchView::first(&known.bytes).expect("as above").leader_epoch());
-        }
         let count = u32::try_from(count).expect("it was checked");
+        let same = self.log(stream, topic).batches.entry(base).or_default();
         same.push(Batch { bytes: bytes.to_vec(), count, timestamp, acknowledged: false });
-        Ok(epoch)
+        epoch
+    }
+
+    /// A broker says that a batch without an offset is at `base` already, where it put it itself under `pending`, or
+    /// where it is durable. Returns under which leader epoch, if only one can be meant.
+    pub(super) fn repeated(
+        &self,
+        stream: StreamId,
+        base: Offset,
+        bytes: &[u8],
+        pending: Option<i32>,
+    ) -> Result<Option<i32>, String> {
+        let log = self.logs.get(&stream);
+        let known = log.and_then(|log| log.batches.get(&base)).into_iter().flatten();
+        let known: Vec<&Batch> = known.filter(|known| known.bytes[CONTENT..] == bytes[CONTENT..]).collect();
+        let epoch = |batch: &&Batch| BatchView::first(&batch.bytes).map(|view| view.leader_epoch());
+        let durable = known.iter().find(|batch| batch.acknowledged).and_then(epoch);
+        let epochs: Vec<i32> = known.iter().filter_map(epoch).collect();
+        match (pending, durable, epochs.as_slice()) {
+            (Some(own), _, epochs) if epochs.contains(&own) => Ok(Some(own)),
+            (None, Some(durable), _) => Ok(Some(durable)),
+            (None, None, [one]) => Ok(Some(*one)),
+            (None, None, [_, ..]) => Ok(None),
+            _ => Err(format!("stream {stream}: no batch of that sequence was put at {base}")),
+        }
     }
 
     /// The batch at `base` that was appended under `epoch` is durable.

@@ -4,6 +4,7 @@
 use super::World;
 use super::process::Process;
 use super::verify::verify;
+use crate::batch::BatchView;
 use crate::batch::build::Build;
 use crate::partition::log::AppendError;
 use crate::partition::{Partition, PartitionLog};
@@ -26,7 +27,8 @@ const TOPICS: usize = 4;
 struct Pending {
     stream: StreamId,
     base: Offset,
-    leader_epoch: i32,
+    /// Under which it was appended, where that is known.
+    leader_epoch: Option<i32>,
     slot: Slot,
     /// Of which client, and with which sequence number.
     client: Option<(usize, i32)>,
@@ -158,10 +160,19 @@ impl Session {
             Err(error) => panic!("stream {}: {error}", log.stream()),
         };
         let (stream, base) = (log.stream(), appended.base);
-        let entered = self.world.judge.ledger.lock().unwrap().appended(stream, topic, base, bytes);
-        let leader_epoch = entered.unwrap_or_else(|wrong| panic!("{wrong}"));
-        let slot = appended.slot.unwrap_or(Slot::ZERO);
-        let pending = Pending { stream, base, leader_epoch, slot, client };
+        let is_new = BatchView::first(bytes).is_some_and(|batch| batch.leader_epoch() >= 0);
+        let leader_epoch = {
+            let mut ledger = self.world.judge.ledger.lock().unwrap();
+            if is_new {
+                Some(ledger.appended(stream, topic, base, bytes))
+            } else {
+                let pending = appended.slot.map(|_| log.leader_epoch());
+                let repeated = ledger.repeated(stream, base, bytes, pending);
+                repeated.unwrap_or_else(|wrong| panic!("{wrong}"))
+            }
+        };
+        let pending =
+            Pending { stream, base, leader_epoch, slot: appended.slot.unwrap_or(Slot::ZERO), client };
         if appended.slot.is_none() {
             self.is_acknowledged(&pending);
         } else {
@@ -183,8 +194,10 @@ impl Session {
 
     fn is_acknowledged(&self, pending: &Pending) {
         let Pending { stream, base, leader_epoch, client, .. } = *pending;
-        let entered = self.world.judge.ledger.lock().unwrap().acknowledge(stream, base, leader_epoch);
-        entered.unwrap_or_else(|wrong| panic!("{wrong}"));
+        if let Some(epoch) = leader_epoch {
+            let entered = self.world.judge.ledger.lock().unwrap().acknowledge(stream, base, epoch);
+            entered.unwrap_or_else(|wrong| panic!("{wrong}"));
+        }
         if let Some((index, sequence)) = client {
             let client = &mut self.world.clients.lock().unwrap()[index];
             if client.sequence == sequence

@@ -8,7 +8,7 @@ use super::ledger::Ledger;
 use crate::topic_config::TopicConfig;
 use levee_base::{Clock, HashSet, Offset, StreamId};
 use levee_meta::state::invariants::check_succession;
-use levee_meta::{Metadata, State, TopicId};
+use levee_meta::{Metadata, ObjectName, State, TopicId};
 use levee_object::Key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -32,6 +32,25 @@ impl Loosest {
     }
 }
 
+/// How much there was to be judged.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// States of the metadata.
+    pub(super) states: usize,
+    /// Streams that begin later.
+    pub(super) starts: usize,
+    /// Streams with fewer extents and the same start: compacted.
+    pub(super) compactions: usize,
+    /// Streams with another checkpoint.
+    pub(super) checkpoints: usize,
+    /// Topics that are gone.
+    pub(super) topics: usize,
+    /// Objects of records that were deleted.
+    pub(super) deletes: usize,
+    /// Of these, those that the metadata never knew of.
+    pub(super) orphans: usize,
+}
+
 #[derive(Debug, Default)]
 struct Judged {
     /// What the brokers see, by the number of their process.
@@ -41,7 +60,7 @@ struct Judged {
     deleted: HashSet<Key>,
     loosest: BTreeMap<TopicId, Loosest>,
     wrong: Option<String>,
-    states: usize,
+    seen: Seen,
     /// Of all requests and their times.
     story: DefaultHasher,
 }
@@ -86,9 +105,8 @@ impl Judge {
         see(&self.judged().newest)
     }
 
-    /// How many states were judged.
-    pub(super) fn states(&self) -> usize {
-        self.judged().states
+    pub(super) fn seen(&self) -> Seen {
+        self.judged().seen
     }
 
     /// A request takes effect now.
@@ -115,7 +133,13 @@ impl Judge {
         if referred {
             judged.wrong.get_or_insert(format!("{key} is deleted, and is referred to"));
         }
-        judged.there.remove(key);
+        if judged.there.remove(key)
+            && let Some(name) = ObjectName::from_key(key)
+        {
+            let is_garbage = judged.newest.garbage().any(|(_, garbage)| garbage.name == name);
+            judged.seen.deletes += 1;
+            judged.seen.orphans += usize::from(!is_garbage);
+        }
         judged.deleted.insert(key.clone());
     }
 
@@ -127,7 +151,7 @@ impl Judge {
         let ahead = positions.zip(views.values()).max_by_key(|(position, _)| *position);
         let Some((_, metadata)) = ahead.filter(|(position, _)| *position > newest.position()) else { return };
         let before = std::mem::replace(newest, metadata.view(Clone::clone));
-        judged.states += 1;
+        judged.seen.states += 1;
         let outcome = judged.judge(&before, &self.ledger.lock().unwrap(), self.clock.wall_ms());
         if let Err(what) = outcome {
             judged.wrong.get_or_insert(what);
@@ -155,41 +179,45 @@ impl Judged {
         }
         for (id, stream) in newest.streams() {
             let start = before.stream(id).map_or(Offset::ZERO, |known| known.start);
+            if let Some(known) = before.stream(id) {
+                let fewer = stream.extents().len() < known.extents().len();
+                self.seen.compactions += usize::from(fewer && stream.start == start);
+                self.seen.checkpoints += usize::from(known.checkpoint != stream.checkpoint);
+            }
             if stream.start > start {
-                self.may_begin(ledger, id, start, stream.start, now_ms)?;
+                self.seen.starts += 1;
+                may_begin(self.loosest.get(&stream.topic), ledger, id, start, stream.start, now_ms)?;
             }
         }
-        for (id, _) in before.topics() {
-            if newest.topic(id).is_none() && !ledger.doomed.contains(&id) {
+        for (id, _) in before.topics().filter(|(id, _)| newest.topic(*id).is_none()) {
+            self.seen.topics += 1;
+            if !ledger.doomed.contains(&id) {
                 return Err(format!("topic {id:?} is gone, and nobody asked for that"));
             }
         }
         Ok(())
     }
+}
 
-    /// Whether a stream that began at `from` may begin at `to`: by what clients asked to be deleted, by time, or by
-    /// size.
-    fn may_begin(
-        &self,
-        ledger: &Ledger,
-        id: StreamId,
-        from: Offset,
-        to: Offset,
-        now_ms: i64,
-    ) -> Result<(), String> {
-        let Some(log) = ledger.logs.get(&id) else {
-            return Err(format!("stream {id} begins at {to}, and nobody wrote to it"));
-        };
-        let Loosest { ms, bytes } = self.loosest.get(&log.topic).copied().unwrap_or_default();
-        let expired = |ms| log.acknowledged(from..to).all(|(_, batch)| now_ms - batch.timestamp > ms);
-        let may = to <= log.deleted_to
-            || ms.is_some_and(expired)
-            || bytes.is_some_and(|bytes| log.bytes_from(to) >= bytes);
-        if may {
-            return Ok(());
-        }
-        Err(format!(
-            "stream {id} begins at {to} and not at {from}, and nothing allows that: {ms:?} {bytes:?}"
-        ))
+/// Whether a stream that began at `from` may begin at `to`: by what clients asked to be deleted, by time, or by size.
+fn may_begin(
+    loosest: Option<&Loosest>,
+    ledger: &Ledger,
+    id: StreamId,
+    from: Offset,
+    to: Offset,
+    now_ms: i64,
+) -> Result<(), String> {
+    let Some(log) = ledger.logs.get(&id) else {
+        return Err(format!("stream {id} begins at {to}, and nobody wrote to it"));
+    };
+    let Loosest { ms, bytes } = loosest.copied().unwrap_or_default();
+    let expired = |ms| log.acknowledged(from..to).all(|(_, batch)| now_ms - batch.timestamp > ms);
+    let may = to <= log.deleted_to
+        || ms.is_some_and(expired)
+        || bytes.is_some_and(|bytes| log.bytes_from(to) >= bytes);
+    if may {
+        return Ok(());
     }
+    Err(format!("stream {id} begins at {to} and not at {from}, and nothing allows that: {ms:?} {bytes:?}"))
 }

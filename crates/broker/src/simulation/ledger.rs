@@ -12,7 +12,6 @@ const CONTENT: usize = 16;
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
-    pub(super) count: u32,
     pub(super) timestamp: i64,
     pub(super) acknowledged: bool,
 }
@@ -71,10 +70,9 @@ impl Ledger {
     /// A batch was given an offset, with the bytes that it has now. Returns under which leader epoch.
     pub(super) fn appended(&mut self, stream: StreamId, topic: TopicId, base: Offset, bytes: &[u8]) -> i32 {
         let view = BatchView::first(bytes).expect("it was checked");
-        let (epoch, count, timestamp) = (view.leader_epoch(), view.count(), view.max_timestamp());
-        let count = u32::try_from(count).expect("it was checked");
+        let (epoch, timestamp) = (view.leader_epoch(), view.max_timestamp());
         let same = self.log(stream, topic).batches.entry(base).or_default();
-        same.push(Batch { bytes: bytes.to_vec(), count, timestamp, acknowledged: false });
+        same.push(Batch { bytes: bytes.to_vec(), timestamp, acknowledged: false });
         epoch
     }
 

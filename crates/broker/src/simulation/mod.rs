@@ -11,12 +11,13 @@ mod bucket;
 mod judge;
 mod ledger;
 mod process;
+mod records;
 mod session;
 mod settled;
 mod verify;
 
 use bucket::{Bucket, Line};
-use judge::Judge;
+use judge::{Judge, Seen};
 use levee_base::{Clock, Random, StreamId};
 use levee_object::Store;
 use levee_object::stores::faulty::{FaultPlan, Faulty};
@@ -49,8 +50,7 @@ struct World {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Lived {
     acknowledged: usize,
-    /// States of the metadata that were judged.
-    states: usize,
+    seen: Seen,
     /// Lives that ended while coming up,
     stillborn: usize,
     /// in a kill,
@@ -59,10 +59,33 @@ struct Lived {
     ended: usize,
     /// and beside the next one.
     replaced: usize,
+    /// Records that keyed compaction removed.
+    outdated: usize,
     /// Objects in the bucket at the end, as `levee fsck` counts them.
     objects: u64,
     /// Simulated time.
     seconds: u64,
+}
+
+impl Lived {
+    fn add(&mut self, other: &Self) {
+        self.acknowledged += other.acknowledged;
+        self.stillborn += other.stillborn;
+        self.killed += other.killed;
+        self.ended += other.ended;
+        self.replaced += other.replaced;
+        self.outdated += other.outdated;
+        self.objects += other.objects;
+        self.seconds += other.seconds;
+        let (all, seen) = (&mut self.seen, other.seen);
+        all.states += seen.states;
+        all.starts += seen.starts;
+        all.compactions += seen.compactions;
+        all.checkpoints += seen.checkpoints;
+        all.topics += seen.topics;
+        all.deletes += seen.deletes;
+        all.orphans += seen.orphans;
+    }
 }
 
 /// A fault that heals within the time that a history takes.
@@ -166,7 +189,7 @@ impl World {
         self.settle(&mut lived).await;
         self.judge.ask();
         lived.acknowledged = self.judge.ledger.lock().unwrap().acknowledgements();
-        lived.states = self.judge.states();
+        lived.seen = self.judge.seen();
         lived.seconds = (self.clock.now() - began).as_secs();
         lived
     }
@@ -198,14 +221,7 @@ fn a_faulty_cluster_keeps_what_it_must_and_nothing_else() {
         if std::env::var("STORY").is_ok() {
             println!("{story} {lived:?}");
         }
-        all.acknowledged += lived.acknowledged;
-        all.states += lived.states;
-        all.stillborn += lived.stillborn;
-        all.killed += lived.killed;
-        all.ended += lived.ended;
-        all.replaced += lived.replaced;
-        all.objects += lived.objects;
-        all.seconds += lived.seconds;
+        all.add(&lived);
     }
     println!("{all:?}");
 }

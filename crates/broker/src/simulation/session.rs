@@ -7,14 +7,14 @@ use super::verify::verify;
 use crate::batch::BatchView;
 use crate::batch::build::Build;
 use crate::partition::log::AppendError;
-use crate::partition::{Partition, PartitionLog};
+use crate::partition::{Partition, PartitionLog, Topic};
 use crate::sweeper::sweep_once;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use levee_base::clock::Instant;
 use levee_base::{Offset, Random, Slot, StreamId};
 use levee_meta::TopicId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -87,6 +87,7 @@ impl Session {
             86 if few => self.delete_topic(),
             87..89 if few => self.sweep(),
             89..92 if few => self.read(),
+            92..94 if few => self.alter_topic(),
             _ => {}
         }
     }
@@ -239,7 +240,18 @@ impl Session {
         if self.process.led.table.all().len() >= TOPICS {
             return;
         }
-        let pairs: &[(&str, &str)] = match self.random.below(5) {
+        let pairs: &[(&str, &str)] = match self.random.below(7) {
+            6 => &[
+                ("cleanup.policy", "compact,delete"),
+                ("retention.ms", "-1"),
+                ("segment.ms", "20000"),
+                ("min.cleanable.dirty.ratio", "0.01"),
+            ],
+            5 => &[
+                ("cleanup.policy", "compact"),
+                ("segment.ms", "20000"),
+                ("min.cleanable.dirty.ratio", "0.01"),
+            ],
             0 => &[("retention.ms", "300000")],
             1 | 2 => &[("retention.ms", "-1"), ("retention.bytes", "20000")],
             3 => &[("retention.ms", "300000"), ("retention.bytes", "50000")],
@@ -280,6 +292,24 @@ impl Session {
         );
     }
 
+    fn alter_topic(&mut self) {
+        let topics = self.process.led.table.all();
+        let keeps_all = |topic: &Topic| !topic.configs.contains_key("cleanup.policy");
+        let topics: Vec<_> = topics.iter().filter(|topic| keeps_all(topic)).collect();
+        if topics.is_empty() {
+            return;
+        }
+        let id = topics[self.random.below(topics.len() as u64) as usize].id;
+        let (name, value) = match self.random.below(3) {
+            0 => ("retention.ms", "400000"),
+            1 => ("retention.bytes", "30000"),
+            _ => ("retention.bytes", "-1"),
+        };
+        let (set, led) = (BTreeMap::from([(name.to_owned(), value.to_owned())]), self.process.led.clone());
+        // It may fail, and may have been done all the same.
+        self.requests.push(async move { led.alter(id, set, BTreeSet::new()).map(drop).await }.boxed());
+    }
+
     fn sweep(&mut self) {
         let (led, line) = (self.process.led.clone(), self.process.line.clone());
         // On a rough store it may fail.
@@ -289,6 +319,7 @@ impl Session {
     fn read(&mut self) {
         let Some((topic, log)) = self.partition() else { return };
         let (world, random, number) = (self.world.clone(), self.random.fork(), self.process.number);
-        self.requests.push(async move { verify(&world, number, topic, &log, &random).await }.boxed());
+        self.requests
+            .push(async move { verify(&world, number, topic, &log, &random).map(drop).await }.boxed());
     }
 }

@@ -33,7 +33,7 @@ impl World {
             self.clock.sleep(Duration::from_secs(1)).await;
         }
         for (topic, log) in logs(&session) {
-            verify(self, session.process.number, topic, &log, &self.random).await;
+            lived.outdated += verify(self, session.process.number, topic, &log, &self.random).await;
         }
         self.judge.newest(|state| self.is_complete(state));
         assert!(session.process.stop(&self.judge).await, "nothing is in its way");

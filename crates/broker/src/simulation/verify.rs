@@ -150,6 +150,10 @@ fn keyed(
     let mut there: BTreeMap<Offset, Vec<u8>> = BTreeMap::new();
     let mut last: BTreeMap<Vec<u8>, Offset> = BTreeMap::new();
     for (offset, key, value) in found.batches.values().flat_map(|bytes| records(bytes)) {
+        if offset < found.ends.start {
+            // The batch holds others that are kept.
+            continue;
+        }
         let before = last.insert(key, offset);
         let is_clean = offset < cleaned_until.min(found.ends.registered);
         assert!(before.is_none() || !is_clean, "stream {stream}: {before:?} was to go, for {offset}");

@@ -78,6 +78,11 @@ impl Session {
         }
     }
 
+    /// Whether a batch waits to be acknowledged.
+    pub(super) fn waits(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     fn step(&mut self) {
         let few = self.requests.len() < REQUESTS;
         match self.random.below(100) {

@@ -35,6 +35,8 @@ pub(super) async fn verify(
         let Some(ends) = log.ends() else { return 0 };
         let mut ledger = world.judge.ledger.lock().unwrap();
         let known = ledger.log(stream, topic);
+        let went_back = world.is_current(process) && ends.start < known.shown_start;
+        assert!(!went_back, "stream {stream} begins at {} after {} was shown", ends.start, known.shown_start);
         known.shown_start = known.shown_start.max(ends.start);
         // What one sees that was taken for gone is old: others have acknowledged more.
         let end = if world.is_current(process) { Offset(u64::MAX) } else { ends.durable };

@@ -59,7 +59,7 @@ struct Lived {
     killed: usize,
     /// with something that was not acknowledged yet,
     in_flight: usize,
-    /// in order,
+    /// or in order, perhaps in a kill while it does so,
     ended: usize,
     /// and beside the next one.
     replaced: usize,
@@ -171,7 +171,13 @@ impl World {
             match self.random.below(10) {
                 0 => {
                     lived.ended += 1;
-                    session.process.stop(&self.judge).await;
+                    let (number, line) = (session.process.number, session.process.line.clone());
+                    let patience = Duration::from_millis(self.random.below(5_000));
+                    let stopped = self.clock.timeout(patience, session.process.stop(&self.judge)).await;
+                    if stopped.is_none() {
+                        line.cut();
+                        self.judge.leave(number);
+                    }
                 }
                 1..4 => {
                     lived.replaced += 1;

@@ -63,18 +63,28 @@ impl Store for Bucket {
 }
 
 /// A process's connection to the store. Once it is cut nothing is answered any more: what the process still does
-/// nobody sees, as if it had ended. Of its requests that are under way some take effect all the same.
+/// nobody sees, as if it had ended. Of its requests that are under way some take effect all the same. One that is held
+/// is a process that is paused, or that the network is in the way of.
 #[derive(Debug)]
 pub(super) struct Line {
     store: Arc<dyn Store>,
     random: Random,
     is_cut: AtomicBool,
     cut: Notify,
+    is_held: AtomicBool,
+    released: Notify,
 }
 
 impl Line {
     pub(super) fn new(store: Arc<dyn Store>, random: Random) -> Arc<Self> {
-        Arc::new(Self { store, random, is_cut: AtomicBool::new(false), cut: Notify::new() })
+        Arc::new(Self {
+            store,
+            random,
+            is_cut: AtomicBool::new(false),
+            cut: Notify::new(),
+            is_held: AtomicBool::new(false),
+            released: Notify::new(),
+        })
     }
 
     pub(super) fn cut(&self) {
@@ -82,10 +92,24 @@ impl Line {
         self.cut.notify_waiters();
     }
 
+    /// Requests wait from now on.
+    pub(super) fn hold(&self) {
+        self.is_held.store(true, Ordering::Relaxed);
+    }
+
+    /// What waits goes on its way.
+    pub(super) fn release(&self) {
+        self.is_held.store(false, Ordering::Relaxed);
+        self.released.notify_waiters();
+    }
+
     async fn pass<T: Send + 'static>(
         &self,
         request: impl FnOnce(Arc<dyn Store>) -> BoxFuture<'static, Result<T>>,
     ) -> Result<T> {
+        while self.is_held.load(Ordering::Relaxed) {
+            self.released.notified().await;
+        }
         let cut = self.cut.notified();
         if !self.is_cut.load(Ordering::Relaxed) {
             let mut request = request(self.store.clone());

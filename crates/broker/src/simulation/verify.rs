@@ -8,9 +8,13 @@ use crate::partition::PartitionLog;
 use crate::partition::log::FetchError;
 use levee_base::{Offset, Random, StreamId};
 use levee_meta::TopicId;
+use levee_object::Key;
 use levee_store::{ReadError, StreamEnds};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+/// How often a reader may miss an object that the metadata refers to no more, 10 ms apart.
+const BEHIND: u32 = 100;
 
 /// What one reader found.
 struct Found {
@@ -92,6 +96,11 @@ fn after(batch: &BatchView<'_>) -> Offset {
     Offset(u64::try_from(batch.last_offset()).unwrap() + 1)
 }
 
+/// Whether the newest metadata refers to an object.
+fn refers(world: &World, key: &Key) -> bool {
+    world.judge.newest(|state| state.objects().any(|(_, object)| object.name.key() == *key))
+}
+
 /// Reads all batches that are durable by now. `None` where that can't be done here any more.
 async fn read(world: &World, process: u64, log: &PartitionLog, random: &Random) -> Option<Found> {
     let stream = log.stream();
@@ -100,6 +109,7 @@ async fn read(world: &World, process: u64, log: &PartitionLog, random: &Random) 
     let (mut from, mut batches) = (ends.start, BTreeMap::new());
     // The start may lie within a batch.
     let mut enters = true;
+    let mut behind = 0;
     while from < ends.durable {
         let max = random.below(60_000) as usize;
         let runs = match log.read(from.0.cast_signed(), max, true).await {
@@ -116,6 +126,14 @@ async fn read(world: &World, process: u64, log: &PartitionLog, random: &Random) 
                 continue;
             }
             Err(_) if !world.is_current(process) => return None,
+            // The metadata has moved on, the object is collected, and this broker is about to hear of it.
+            Err(FetchError::Store(ReadError::Missing { key, .. }))
+                if behind < BEHIND && !refers(world, &key) =>
+            {
+                behind += 1;
+                world.clock.sleep(Duration::from_millis(10)).await;
+                continue;
+            }
             Err(FetchError::Store(error)) => panic!("stream {stream}: {error}"),
         };
         if runs.is_empty() && has_gaps {

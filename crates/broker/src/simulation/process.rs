@@ -114,7 +114,12 @@ impl Process {
         let maintained = led.clone();
         let maintaining = tokio::spawn(async move {
             let collecting = collect(&maintained.metadata, &*store, clock);
-            futures::future::join(maintained.maintain(), collecting).await;
+            let mut status = maintained.store.status();
+            tokio::select! {
+                biased;
+                _ = status.wait_for(|status| status.stopped.is_some()) => {}
+                _ = futures::future::join(maintained.maintain(), collecting) => {}
+            }
         });
         Some(Self { number, line, metadata, led, registrant, maintaining })
     }

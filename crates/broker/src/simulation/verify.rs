@@ -126,7 +126,8 @@ async fn read(world: &World, process: u64, log: &PartitionLog, random: &Random) 
                 continue;
             }
             Err(_) if !world.is_current(process) => return None,
-            // The metadata has moved on, the object is collected, and this broker is about to hear of it.
+            // One that was taken for gone has read of a new start whose commit this one has no answer to yet, and
+            // has collected.
             Err(FetchError::Store(ReadError::Missing { key, .. }))
                 if behind < BEHIND && !refers(world, &key) =>
             {

@@ -60,6 +60,21 @@ impl Clock {
         tokio::time::sleep_until(deadline).await;
     }
 
+    /// Does work that takes long on a thread where it holds up nobody. A simulation does it at once and in place, as no
+    /// seed says when a thread is done.
+    ///
+    /// # Errors
+    /// When it panics.
+    pub async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, tokio::task::JoinError> {
+        match self.0 {
+            Source::System => tokio::task::spawn_blocking(work).await,
+            Source::Simulated { .. } => Ok(work()),
+        }
+    }
+
     /// Runs `future` for at most `limit`; `None` when the time was over first.
     pub async fn timeout<F: Future>(&self, limit: Duration, future: F) -> Option<F::Output> {
         tokio::time::timeout(limit, future).await.ok()

@@ -135,7 +135,7 @@ impl PartitionLog {
     ) -> Result<Option<(NewCheckpoint, Offset)>, ReadError> {
         let Some(ends) = self.ends().filter(|ends| ends.registered > Offset::ZERO) else { return Ok(None) };
         let stream = self.stream();
-        let Resumed { mut known, offset, .. } = Resumed::from(stream, before);
+        let Resumed { mut known, offset, .. } = Resumed::from(stream, before, ends.start);
         let mut unknown = None;
         let mut each = |batch: BatchInfo<'_>| {
             if batch.base < ends.registered && unknown.is_none() {

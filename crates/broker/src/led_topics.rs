@@ -269,6 +269,8 @@ impl LedTopics {
                 return Partition::Unavailable;
             }
         };
+        // An open that was dropped has left it open.
+        self.store.close_stream(stream);
         self.store.open_stream(stream, leader_epoch, registered);
         let epoch = i32::try_from(leader_epoch).unwrap_or(i32::MAX);
         match PartitionLog::open(self.store.clone(), stream, epoch, config, self.clock, checkpoint).await {

@@ -139,6 +139,19 @@ async fn a_name_that_is_taken_anew_before_the_delete_was_seen_closes_the_old_str
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_partition_whose_opening_was_given_up_is_opened_anew() {
+    let led = led().await;
+    let id = create(&led, "a").await;
+    let (_, _, found) = led.found(id, &mut Met::default()).unwrap();
+    // As far as it comes before it first waits.
+    for Found { stream, leader_epoch, registered, .. } in found {
+        led.store.open_stream(stream, leader_epoch, registered.unwrap());
+    }
+    led.open(id).await;
+    assert_eq!(streams(&led, "a").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_topic_that_was_deleted_while_it_was_opened_is_not_entered() {
     let led = led().await;
     let id = create(&led, "a").await;

@@ -31,6 +31,8 @@ pub mod partition;
 pub mod registrar;
 pub mod registration;
 pub mod retention;
+#[cfg(test)]
+mod simulation;
 pub mod sweeper;
 pub mod topic_config;
 pub mod wire;

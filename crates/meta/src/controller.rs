@@ -405,8 +405,8 @@ impl Drop for Maintenance {
 async fn maintain(snapshots: Snapshots, snapshot: Snapshot) {
     let Snapshot { head, fences, state } = snapshot;
     let at = head.at;
-    // On a thread that may block: a large state takes a second, and commands are committed meanwhile.
-    let encoded = tokio::task::spawn_blocking(move || {
+    // A large state takes a second, and commands are committed meanwhile.
+    let encoded = snapshots.clock.aside(move || {
         let bytes = codec::encode_snapshot(&head, &fences, &state);
         (bytes, fences)
     });

@@ -104,13 +104,22 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// From a checkpoint and its offset; from nothing if there is none that can be read.
+    /// From a checkpoint and its offset, for a partition that begins at `start`; from nothing if there is none that can
+    /// be read.
+    ///
+    /// What was appended between a checkpoint and a later start can't be replayed any more. The producers of that would
+    /// be refused what they send next, so none is known then, as in Kafka.
     #[must_use]
-    pub fn from(stream: StreamId, checkpoint: Option<(Offset, Bytes)>) -> Self {
+    pub fn from(stream: StreamId, checkpoint: Option<(Offset, Bytes)>, start: Offset) -> Self {
         let nothing = || Self { known: Known::default(), offset: Offset::ZERO, cleaned_until: Offset::ZERO };
         let Some((offset, bytes)) = checkpoint else { return nothing() };
         match decode(&bytes) {
-            Ok((known, cleaned_until)) => Self { known, offset, cleaned_until },
+            Ok((mut known, cleaned_until)) => {
+                if offset < start {
+                    known.producers = Producers::new(PARTITION_PRODUCERS);
+                }
+                Self { known, offset, cleaned_until }
+            }
             Err(error) => {
                 tracing::warn!(%stream, %error, "a checkpoint can't be used: replaying all there is");
                 nothing()
@@ -296,10 +305,22 @@ mod tests {
     }
 
     #[test]
+    fn no_producer_is_known_when_what_followed_the_checkpoint_is_gone() {
+        let mut known = Known::default();
+        let end = replay(&mut known, &[(3, 1, 0, 5, 6)], 0);
+        let bytes: Bytes = encode(&known, Offset::ZERO).into();
+        let producers = |start| {
+            let resumed = Resumed::from(StreamId(1), Some((Offset(end), bytes.clone())), start);
+            resumed.known.producers.len()
+        };
+        assert_eq!((producers(Offset::ZERO), producers(Offset(end)), producers(Offset(end + 1))), (1, 1, 0));
+    }
+
+    #[test]
     fn what_cannot_be_used_is_passed_over() {
         let later = Written { version: 2, ..Written::default() }.encode_to_vec();
         assert_eq!(decode(&later).unwrap_err(), CheckpointError::Version(2));
-        let resumed = Resumed::from(StreamId(1), Some((Offset(9), later.into())));
+        let resumed = Resumed::from(StreamId(1), Some((Offset(9), later.into())), Offset::ZERO);
         assert_eq!((resumed.offset, resumed.known.producers.len()), (Offset::ZERO, 0));
         let unsound = Written { version: 1, epochs: vec![1], ..Written::default() }.encode_to_vec();
         assert!(matches!(decode(&unsound), Err(CheckpointError::Unsound(_))));

@@ -206,8 +206,8 @@ impl PartitionLog {
         checkpoint: Option<(Offset, Bytes)>,
     ) -> Result<Self, OpenError> {
         let ends = streams.ends(stream).ok_or(OpenError::NotOpen)?;
-        let from = Resumed::from(stream, checkpoint.filter(|(offset, _)| *offset <= ends.durable));
-        let Resumed { mut known, offset, cleaned_until } = from;
+        let checkpoint = checkpoint.filter(|(offset, _)| *offset <= ends.durable);
+        let Resumed { mut known, offset, cleaned_until } = Resumed::from(stream, checkpoint, ends.start);
         known.times.drop_below(ends.start);
         let mut outcome = Ok(());
         let mut each = |batch: BatchInfo<'_>| {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::batch::build::Build;
 use crate::batch::{BatchView, Compression, Rules};
+use crate::partition::checkpoint::encode;
 use crate::partition::look_up::Located;
 use crate::partition::note::NoteError;
 use crate::partition::simulated::Simulated;
@@ -80,6 +81,25 @@ async fn a_retry_finds_its_batch_pending_and_then_durable_also_after_reopening()
     assert_eq!(append(&log, &batch).unwrap(), Appended { slot: None, ..first });
     let next = append(&log, &Build::records(1, NOW).producer(7, 0, 4)).unwrap();
     assert_eq!((next.base, next.slot), (Offset(4), Some(Slot(1))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_goes_on_after_its_last_batch_was_deleted_and_the_checkpoint_is_older() {
+    let (streams, log) = new_log(LogConfig::default()).await;
+    append(&log, &Build::records(4, NOW).producer(7, 0, 0)).unwrap();
+    streams.flush_all();
+    let checkpoint = Bytes::from(encode(&log.known(), Offset::ZERO));
+    append(&log, &Build::records(1, NOW).producer(7, 0, 4)).unwrap();
+    append(&log, &Build::records(1, NOW)).unwrap();
+    streams.flush_all();
+    let streams = streams.reopened();
+    streams.set_start(STREAM, Offset(5));
+    let (config, clock) = (LogConfig::default(), Clock::simulated(NOW));
+    let over: Arc<dyn Streams> = Arc::new(streams.clone());
+    let log =
+        PartitionLog::open(over, STREAM, 4, config, clock, Some((Offset(4), checkpoint))).await.unwrap();
+    let next = append(&log, &Build::records(1, NOW).producer(7, 0, 5)).unwrap();
+    assert_eq!(next.base, Offset(6));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,128 @@
+//! What clients of a simulated cluster sent, what was acknowledged to them, and what they asked to be deleted.
+
+use crate::batch::BatchView;
+use levee_base::{Offset, StreamId};
+use levee_meta::TopicId;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Where the part of a batch begins that no broker changes: behind the base offset, the length and the leader epoch.
+const CONTENT: usize = 16;
+
+/// A batch with the offset and the leader epoch that it was given.
+#[derive(Debug)]
+pub(super) struct Batch {
+    pub(super) bytes: Vec<u8>,
+    pub(super) timestamp: i64,
+    pub(super) acknowledged: bool,
+}
+
+/// What is known of a stream.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) topic: TopicId,
+    /// By base offset. Of several at one offset one at most is durable.
+    pub(super) batches: BTreeMap<Offset, Vec<Batch>>,
+    /// Records below were asked to be deleted.
+    pub(super) deleted_to: Offset,
+    /// The latest beginning that was shown to clients.
+    pub(super) shown_start: Offset,
+}
+
+impl Log {
+    fn new(topic: TopicId) -> Self {
+        let (batches, deleted_to) = (BTreeMap::new(), Offset::ZERO);
+        Self { topic, batches, deleted_to, shown_start: Offset::ZERO }
+    }
+
+    /// The acknowledged batches that begin within `range`.
+    pub(super) fn acknowledged(
+        &self,
+        range: impl std::ops::RangeBounds<Offset>,
+    ) -> impl Iterator<Item = (Offset, &Batch)> {
+        let batches = self.batches.range(range);
+        batches.flat_map(|(at, same)| same.iter().filter(|batch| batch.acknowledged).map(|one| (*at, one)))
+    }
+
+    /// Bytes that may lie at `start` and above.
+    pub(super) fn bytes_from(&self, start: Offset) -> u64 {
+        let longest = |same: &Vec<Batch>| same.iter().map(|batch| batch.bytes.len() as u64).max();
+        self.batches.range(start..).filter_map(|(_, same)| longest(same)).sum()
+    }
+}
+
+/// Everything that clients know.
+#[derive(Debug, Default)]
+pub(super) struct Ledger {
+    pub(super) logs: BTreeMap<StreamId, Log>,
+    /// Topics that were created, as far as clients were told.
+    pub(super) created: BTreeSet<TopicId>,
+    /// Topics that were asked to be deleted,
+    pub(super) doomed: BTreeSet<TopicId>,
+    /// and those of which clients were told that they are.
+    pub(super) deleted: BTreeSet<TopicId>,
+}
+
+impl Ledger {
+    pub(super) fn log(&mut self, stream: StreamId, topic: TopicId) -> &mut Log {
+        self.logs.entry(stream).or_insert_with(|| Log::new(topic))
+    }
+
+    /// A batch was given an offset, with the bytes that it has now. Returns under which leader epoch.
+    pub(super) fn appended(&mut self, stream: StreamId, topic: TopicId, base: Offset, bytes: &[u8]) -> i32 {
+        let view = BatchView::first(bytes).expect("it was checked");
+        let (epoch, timestamp) = (view.leader_epoch(), view.max_timestamp());
+        let same = self.log(stream, topic).batches.entry(base).or_default();
+        same.push(Batch { bytes: bytes.to_vec(), timestamp, acknowledged: false });
+        epoch
+    }
+
+    /// A broker says that a batch without an offset is at `base` already, where it put it itself under `pending`, or
+    /// where it is durable. Returns under which leader epoch, if only one can be meant.
+    pub(super) fn repeated(
+        &self,
+        stream: StreamId,
+        base: Offset,
+        bytes: &[u8],
+        pending: Option<i32>,
+    ) -> Result<Option<i32>, String> {
+        let log = self.logs.get(&stream);
+        let known = log.and_then(|log| log.batches.get(&base)).into_iter().flatten();
+        let known: Vec<&Batch> = known.filter(|known| known.bytes[CONTENT..] == bytes[CONTENT..]).collect();
+        let epoch = |batch: &&Batch| BatchView::first(&batch.bytes).map(|view| view.leader_epoch());
+        let durable = known.iter().find(|batch| batch.acknowledged).and_then(epoch);
+        let epochs: Vec<i32> = known.iter().filter_map(epoch).collect();
+        match (pending, durable, epochs.as_slice()) {
+            (Some(own), _, epochs) if epochs.contains(&own) => Ok(Some(own)),
+            (None, Some(durable), _) => Ok(Some(durable)),
+            (None, None, [one]) => Ok(Some(*one)),
+            (None, None, [_, ..]) => Ok(None),
+            _ => Err(format!("stream {stream}: no batch of that sequence was put at {base}")),
+        }
+    }
+
+    /// The batch at `base` that was appended under `epoch` is durable.
+    pub(super) fn acknowledge(&mut self, stream: StreamId, base: Offset, epoch: i32) -> Result<(), String> {
+        let log = self.logs.get_mut(&stream).expect("it was appended");
+        let same = log.batches.get_mut(&base).expect("it was appended");
+        let is_it = |batch: &Batch| BatchView::first(&batch.bytes).is_some_and(|v| v.leader_epoch() == epoch);
+        if same.iter().any(|batch| batch.acknowledged && !is_it(batch)) {
+            return Err(format!("stream {stream}: offset {base} was given to two"));
+        }
+        let batch = same.iter_mut().find(|batch| is_it(batch));
+        batch.expect("it was appended").acknowledged = true;
+        Ok(())
+    }
+
+    /// A consumer was given this batch, so it counts as acknowledged from now on.
+    pub(super) fn seen(&mut self, stream: StreamId, base: Offset, bytes: &[u8]) -> Result<(), String> {
+        let same = self.logs.get(&stream).and_then(|log| log.batches.get(&base));
+        let sent = same.into_iter().flatten().any(|batch| batch.bytes == bytes);
+        let view = BatchView::first(bytes).filter(|_| sent);
+        let view = view.ok_or_else(|| format!("stream {stream}: nobody sent what is at {base}"))?;
+        self.acknowledge(stream, base, view.leader_epoch())
+    }
+
+    pub(super) fn acknowledgements(&self) -> usize {
+        self.logs.values().map(|log| log.acknowledged(..).count()).sum()
+    }
+}

@@ -27,9 +27,14 @@ struct Fixture {
 
 impl Fixture {
     async fn new() -> Self {
+        Self::of(2).await
+    }
+
+    /// With so many partitions, and one more that is led elsewhere.
+    async fn of(partitions: u64) -> Self {
         let (streams, clock) = (Simulated::new(), Clock::simulated(NOW));
         let mut logs = Vec::new();
-        for stream in [StreamId(0), StreamId(1)] {
+        for stream in (0..partitions).map(StreamId) {
             streams.open(stream, Offset::ZERO);
             let streams: Arc<dyn Streams> = Arc::new(streams.clone());
             let config = LogConfig::default();
@@ -222,6 +227,24 @@ async fn limits_cut_between_batches_and_never_give_nothing() {
     let response = f.fetcher.fetch(request(vec![small(0, 8), small(1, 2)]), NAMES).now_or_never().unwrap();
     let given: Vec<_> = response.topics[0].partitions.iter().map(bytes).collect();
     assert_eq!(given, [0, length], "the first that has one, whichever that is");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_answer_has_no_room_for_is_not_read() {
+    let f = Fixture::of(50).await;
+    let length = f.append(0, 2);
+    f.append(0, 2);
+    for partition in 1..50 {
+        f.append(partition, 2);
+        f.append(partition, 2);
+    }
+    f.streams.flush_all();
+    let all = request((0..50).map(|index| partition(index, 0)).collect());
+    let room = i32::try_from(3 * length + length / 2).unwrap();
+    let response = f.fetcher.fetch(all.with_max_bytes(room), NAMES).await;
+    let given: Vec<_> = response.topics[0].partitions.iter().map(|one| bytes(one) / length).collect();
+    assert_eq!((given[..3].to_vec(), given.iter().sum::<usize>()), (vec![2, 1, 0], 3));
+    assert!(f.streams.reads() <= 3, "{} reads", f.streams.reads());
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,7 @@ struct State {
     next: Slot,
     full: bool,
     broken: bool,
+    reads: usize,
 }
 
 /// Every append is a slot of its own.
@@ -97,6 +98,11 @@ impl Simulated {
     /// Every read fails from now on.
     pub(crate) fn set_broken(&self, broken: bool) {
         self.lock().broken = broken;
+    }
+
+    /// How often something was read.
+    pub(crate) fn reads(&self) -> usize {
+        self.lock().reads
     }
 
     pub(crate) fn watchers(&self) -> usize {
@@ -189,6 +195,7 @@ impl Streams for Arc<Simulated> {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Vec<Run>, ReadError> {
+        self.lock().reads += 1;
         let batches = self.durable(&self.lock(), stream, from)?;
         let mut out = BytesMut::new();
         let mut range = None;

@@ -2,7 +2,8 @@
 //!
 //! What lies in memory is there at once; what doesn't takes some requests to the store. So partitions are read side by
 //! side, as many as what is left of the answer's bytes is enough for if each gives all that it may; then, with what those
-//! have left over, the next.
+//! have left over, the next. When what is left over was too little for somebody's next batch, it is given to nobody: all
+//! that follow would be read for nothing, and the client asks again.
 
 use super::{Found, Place, READ_COMMITTED, read_code};
 use crate::errors::Code;
@@ -89,9 +90,9 @@ impl Pass {
         answerer: &Answerer,
         max_bytes: usize,
     ) {
-        let mut asked = asked.iter().peekable();
+        let (mut asked, mut most) = (asked.iter().peekable(), max_bytes);
         while asked.peek().is_some() {
-            let all = max_bytes.saturating_sub(self.bytes);
+            let all = most.saturating_sub(self.bytes);
             let (mut left, mut group) = (all, Vec::new());
             while group.len() < FETCH_READS
                 && let Some(found) = asked.next_if(|_| left > 0 || left == all)
@@ -110,11 +111,16 @@ impl Pass {
                     }
                 }
             }
-            self.read_group(&group, request.isolation_level).await;
+            let cut_short = self.read_group(&group, request.isolation_level).await;
+            if cut_short && left == 0 {
+                most = self.bytes;
+            }
         }
     }
 
-    async fn read_group(&mut self, group: &[Reading<'_>], isolation_level: i8) {
+    /// Says whether something was too long.
+    async fn read_group(&mut self, group: &[Reading<'_>], isolation_level: i8) -> bool {
+        let mut cut_short = false;
         let nothing_yet = self.bytes == 0;
         let reads = group.iter().enumerate().map(|(at, reading)| reading.read(nothing_yet && at == 0));
         let reads: Vec<_> = reads.collect();
@@ -126,6 +132,7 @@ impl Pass {
             let partition = &mut self.partitions[reading.at];
             match fetched {
                 Ok(fetched) => {
+                    cut_short |= reading.is_cut_short(&fetched);
                     let high_watermark = fetched.ends.durable.0.cast_signed();
                     self.bytes += fetched.runs.iter().map(|run| run.bytes.len()).sum::<usize>();
                     partition.high_watermark = high_watermark;
@@ -140,6 +147,7 @@ impl Pass {
                 }
             }
         }
+        cut_short
     }
 }
 

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 RECORD_BYTES = 1024
 TOPIC, SHORT = "kept", "short"
 SHORT_BYTES = 4 << 20
-PARTITIONS_A_PRODUCER, QUEUE = 50, 50_000
+PARTITIONS_A_PRODUCER, QUEUE = 25, 160_000
 CONSUMERS, QUEUED_KIB = 2, 64 << 10
 
 

@@ -15,6 +15,7 @@ use levee_broker::partition::known::Known;
 use levee_broker::partition::note::Note;
 use levee_broker::partition::{LogConfig, PartitionLog, Streams};
 use levee_object::Key;
+use levee_object::Purpose;
 use levee_object::log::LogContext;
 use levee_object::stores::faulty::{FaultPlan, Faulty, Latency};
 use levee_object::stores::folder::FolderStore;
@@ -195,7 +196,7 @@ impl Bench {
                 failed = known.replay(batch).err();
             }
         };
-        store.replay(STREAM, Offset::ZERO, &mut each).await?;
+        store.replay(STREAM, Offset::ZERO, Purpose::Recovery, &mut each).await?;
         failed.map_or(Ok(()), Err)?;
         let bytes = encode(&known, Offset::ZERO);
         let size = bytes.len();

@@ -13,6 +13,7 @@ use levee_base::limits::{
 };
 use levee_base::{HashMap, Offset, StreamId};
 use levee_object::Key;
+use levee_object::Purpose;
 use levee_store::{BatchInfo, Checkpoint, CompactError, NewCheckpoint, ReadError, Replay};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -143,7 +144,7 @@ impl PartitionLog {
             }
         };
         if offset < ends.registered && ends.start < ends.registered {
-            self.streams().replay(stream, ends.start.max(offset), &mut each).await?;
+            self.streams().replay(stream, ends.start.max(offset), Purpose::Checkpoint, &mut each).await?;
         }
         if let Some(error) = unknown {
             tracing::warn!(%stream, %error, "no checkpoint can be made");

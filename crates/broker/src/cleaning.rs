@@ -16,6 +16,7 @@ use crate::partition::producers::LastWritten;
 use crate::partition::{Partition, PartitionLog};
 use crate::topic_config::TopicConfig;
 use levee_base::{Offset, StreamId};
+use levee_object::Purpose;
 use levee_store::{BatchInfo, CompactError, Filter, ReadError, StoredBatch};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -122,7 +123,7 @@ impl LedTopics {
             }
             *seen = end;
         };
-        match log.streams().replay(log.stream(), begin, &mut each).await {
+        match log.streams().replay(log.stream(), begin, Purpose::Compact, &mut each).await {
             Ok(()) => Some(dirt),
             // It may have seen a part, so it begins anew.
             Err(ReadError::UnknownStream | ReadError::OutOfRange { .. }) => None,

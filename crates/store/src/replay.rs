@@ -12,7 +12,7 @@ use levee_object::Purpose;
 
 impl StreamStore {
     /// Calls `each` for every durable batch of a stream that ends above `from`, in order. Reads indexes, several
-    /// at once, and never records. After an error `each` may have been called for some.
+    /// at once and for this purpose, and never records. After an error `each` may have been called for some.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -20,11 +20,12 @@ impl StreamStore {
         &self,
         stream: StreamId,
         from: Offset,
+        purpose: Purpose,
         each: &mut (dyn FnMut(BatchInfo<'_>) + Send),
     ) -> Result<(), ReadError> {
         let (mut next, mut views) = (from, Views::new(&self.shared));
         loop {
-            match self.replay_known(stream, &mut next, each).await {
+            match self.replay_known(stream, &mut next, purpose, each).await {
                 Err(error) if views.outdated(stream, next, &error).await => {}
                 result => return result,
             }
@@ -36,13 +37,14 @@ impl StreamStore {
         &self,
         stream: StreamId,
         next: &mut Offset,
+        purpose: Purpose,
         each: &mut (dyn FnMut(BatchInfo<'_>) + Send),
     ) -> Result<(), ReadError> {
         let Indexes { cold, tail } = self.shared.state().indexes(stream, *next)?;
         let first_in_memory = tail.first().map(|(index, at)| index.blocks[*at as usize].offsets.start);
         let mut indexes = stream::iter(cold)
             .map(|extent| async move {
-                let (layout, _) = self.shared.layout(&extent.object, Purpose::Recovery).await?;
+                let (layout, _) = self.shared.layout(&extent.object, purpose).await?;
                 Ok::<_, ReadError>((extent, layout))
             })
             .buffered(READ_OBJECTS);

@@ -6,7 +6,7 @@
 mod support;
 
 use levee_base::{Clock, Offset, Random, Slot, StreamId};
-use levee_object::Store;
+use levee_object::{Purpose, Store};
 use levee_object::log::LogContext;
 use levee_object::stores::faulty::{FaultPlan, Faulty};
 use levee_object::stores::folder::{FolderStore, file_system};
@@ -121,7 +121,7 @@ async fn verify(store: &StreamStore, ledger: &Ledger, random: &Random) {
             let mut each = |info: levee_store::BatchInfo<'_>| {
                 infos.push((info.base, info.count, info.bytes, info.note.to_vec()));
             };
-            match store.replay(stream, Offset(0), &mut each).await {
+            match store.replay(stream, Offset(0), Purpose::Recovery, &mut each).await {
                 Ok(()) => break,
                 Err(ReadError::Store(error)) if !error.kind.is_answer() => {}
                 Err(error) => panic!("{error}"),

@@ -433,7 +433,10 @@ async fn what_compaction_has_emptied_never_ends_a_reader() {
         assert!(rig.store.read(STREAM, Offset(from), MIB, true).await.unwrap().is_empty(), "the end");
     }
     let mut batches = Vec::new();
-    rig.store.replay(STREAM, Offset(0), &mut |batch| batches.push(batch.base.0)).await.unwrap();
+    rig.store
+        .replay(STREAM, Offset(0), Purpose::Recovery, &mut |batch| batches.push(batch.base.0))
+        .await
+        .unwrap();
     assert_eq!(batches, [2, 412]);
     assert_eq!(rig.read_all(STREAM, 0, MIB).await, [2, 412]);
 }

@@ -118,7 +118,7 @@ async fn verify(store: &StreamStore, model: &Model, random: &Random) {
             let mut each = |info: levee_store::BatchInfo<'_>| {
                 seen.push((info.base, info.count, info.bytes as usize, info.note.to_vec()));
             };
-            match store.replay(stream, Offset(0), &mut each).await {
+            match store.replay(stream, Offset(0), Purpose::Recovery, &mut each).await {
                 Ok(()) => break,
                 Err(ReadError::Store(error)) if !error.kind.is_answer() => {}
                 Err(error) => panic!("{error}"),

@@ -186,7 +186,7 @@ async fn a_missing_or_corrupt_object_fails_its_reads_only() {
         }
     }
     assert_eq!(read(3).await.unwrap()[0].bytes, vec![3; 5_000]);
-    let error = store.replay(STREAM, Offset(0), &mut |_| {}).await.unwrap_err();
+    let error = store.replay(STREAM, Offset(0), Purpose::Recovery, &mut |_| {}).await.unwrap_err();
     assert!(matches!(error, ReadError::Missing { .. }), "{error}");
 }
 
@@ -295,7 +295,7 @@ async fn what_recovery_read_is_not_read_again_to_open_streams() {
     store.keep_indexes(recovered.indexes);
     let before = gets(&metered);
     let mut batches = 0;
-    store.replay(STREAM, Offset(2), &mut |_| batches += 1).await.unwrap();
+    store.replay(STREAM, Offset(2), Purpose::Recovery, &mut |_| batches += 1).await.unwrap();
     assert_eq!((batches, gets(&metered)), (3, before));
     store.read(STREAM, Offset(4), 100, true).await.unwrap();
     assert_eq!(gets(&metered), before + 1, "one range of one object");

@@ -22,6 +22,7 @@ use crate::topic_config::TopicConfig;
 use bytes::Bytes;
 use levee_base::limits::PRODUCER_ID_EXPIRATION;
 use levee_base::{Clock, Offset, Slot, StreamId};
+use levee_object::Purpose;
 use levee_store::{self as store, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds};
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -215,7 +216,7 @@ impl PartitionLog {
                 outcome = known.replay(batch);
             }
         };
-        streams.replay(stream, ends.start.max(offset), &mut each).await?;
+        streams.replay(stream, ends.start.max(offset), Purpose::Recovery, &mut each).await?;
         outcome?;
         known.epochs.assign(leader_epoch, ends.appended);
         let log = Self {

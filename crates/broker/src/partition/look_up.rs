@@ -9,6 +9,7 @@ use super::note::Note;
 use crate::batch::{BatchView, TimestampType, records};
 use levee_base::Offset;
 use levee_base::limits::LOOK_UP_BATCHES;
+use levee_object::Purpose;
 use levee_store::BatchInfo;
 use std::pin::pin;
 use std::sync::{Mutex, PoisonError};
@@ -122,7 +123,7 @@ impl PartitionLog {
             }
         };
         {
-            let mut replay = pin!(self.streams.replay(self.stream, from, &mut each));
+            let mut replay = pin!(self.streams.replay(self.stream, from, Purpose::CatchUp, &mut each));
             // A replay may be dropped at any time, and what follows the batch is not wanted.
             std::future::poll_fn(|cx| match replay.as_mut().poll(cx) {
                 Poll::Pending if lock().is_some() => Poll::Ready(Ok(())),
@@ -143,7 +144,7 @@ impl PartitionLog {
                 largest = Some((note.max_timestamp, batch.base));
             }
         };
-        self.streams.replay(self.stream, from, &mut each).await?;
+        self.streams.replay(self.stream, from, Purpose::CatchUp, &mut each).await?;
         Ok(largest)
     }
 

@@ -5,6 +5,7 @@ use crate::batch::BatchView;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use levee_base::{Offset, Slot, StreamId};
+use levee_object::Purpose;
 use levee_store::{AppendError, BatchInfo, NewBatch, ReadError, Run, Stopped, StoreStatus, StreamEnds};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -214,6 +215,7 @@ impl Streams for Arc<Simulated> {
         &self,
         stream: StreamId,
         from: Offset,
+        _purpose: Purpose,
         each: &mut (dyn for<'a> FnMut(BatchInfo<'a>) + Send),
     ) -> Result<(), ReadError> {
         let batches = self.durable(&self.lock(), stream, from)?;

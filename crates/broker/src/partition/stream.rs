@@ -3,6 +3,7 @@
 
 use async_trait::async_trait;
 use levee_base::{Offset, Slot, StreamId};
+use levee_object::Purpose;
 use levee_store::{AppendError, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds, StreamStore};
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -45,7 +46,8 @@ pub trait Streams: Debug + Send + Sync + 'static {
         at_least_one: bool,
     ) -> Result<Vec<Run>, ReadError>;
 
-    /// What the indexes say of the durable batches, from the one that holds `from` on.
+    /// What the indexes say of the durable batches, from the one that holds `from` on. They are read for this
+    /// purpose.
     ///
     /// # Errors
     /// See [`ReadError`].
@@ -53,6 +55,7 @@ pub trait Streams: Debug + Send + Sync + 'static {
         &self,
         stream: StreamId,
         from: Offset,
+        purpose: Purpose,
         each: &mut (dyn for<'a> FnMut(BatchInfo<'a>) + Send),
     ) -> Result<(), ReadError>;
 }
@@ -93,8 +96,9 @@ impl Streams for StreamStore {
         &self,
         stream: StreamId,
         from: Offset,
+        purpose: Purpose,
         each: &mut (dyn for<'a> FnMut(BatchInfo<'a>) + Send),
     ) -> Result<(), ReadError> {
-        Self::replay(self, stream, from, each).await
+        Self::replay(self, stream, from, purpose, each).await
     }
 }

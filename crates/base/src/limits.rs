@@ -114,10 +114,9 @@ pub const READ_GAP_BYTES: u64 = 64 * KIB as u64;
 /// Blocks of an object that lie together are read in one request up to so many bytes if they are of one stream: what
 /// most clients ask for at a time. Readers of many streams come back to each when what was read beyond that is gone.
 pub const SPAN_BYTES: u64 = MIB as u64;
-/// Up to so many bytes whatever streams they are of, in a folder,
-pub const SPAN_MIXED_BYTES_FOLDER: u64 = BLOCK_BYTES as u64;
-/// and on a cloud store, where a request costs money and time: there less is hardly faster.
-pub const SPAN_MIXED_BYTES_CLOUD: u64 = MIB as u64;
+/// Up to so many bytes whatever streams they are of. Who reads many streams with a piece in each of some hundred
+/// objects wants one such span of each object to stay in memory until the streams beside it were read.
+pub const SPAN_MIXED_BYTES: u64 = BLOCK_BYTES as u64;
 /// The cache has room for so many spans at least: they are shorter where it is small.
 pub const SPANS_CACHED: u64 = 32;
 /// Objects that one read, replay or recovery asks for at once.
@@ -395,7 +394,7 @@ const _: () = assert!(WAL_UNTRIMMED_BYTES < WAL_BUFFER_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES_MAX / WAL_EXTENT_BYTES_MIN * COMMAND_EXTENT_BYTES <= COMMAND_BYTES);
 const _: () = assert!(WAL_UNTRIMMED_BYTES <= WAL_UNTRIMMED_BYTES_MAX);
 const _: () = assert!(BLOCK_BYTES <= WAL_OBJECT_BYTES);
-const _: () = assert!(BLOCK_BYTES as u64 <= SPAN_MIXED_BYTES_FOLDER && SPAN_MIXED_BYTES_FOLDER <= SPAN_BYTES);
+const _: () = assert!(BLOCK_BYTES as u64 <= SPAN_MIXED_BYTES && SPAN_MIXED_BYTES <= SPAN_BYTES);
 const _: () = assert!(SPAN_BYTES as usize <= READ_AHEAD_BYTES && READ_AHEAD_BYTES <= READ_FLIGHT_BYTES);
 const _: () = assert!(READ_AHEAD_BYTES_MIN <= READ_AHEAD_BYTES && READ_AHEAD_BYTES <= READ_AHEAD_BYTES_ALL);
 // A topic may allow batches as long as a frame: there is memory for one beside a full write-ahead log.

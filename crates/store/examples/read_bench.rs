@@ -247,8 +247,7 @@ impl Bench {
     }
 
     async fn run(&self) -> Outcome<()> {
-        let default =
-            if self.opened.kind == Kind::Cloud { ReadOptions::cloud() } else { ReadOptions::folder() };
+        let default = ReadOptions::SUITABLE;
         let can = self.measure("the store itself", self.raw(default.cut, 8)).await?;
         let blocks = Cut { one: 256 * 1_024, mixed: 0 };
         let bare = ReadOptions { cache_bytes: 0, ahead_bytes: 0, cut: blocks, ..default };

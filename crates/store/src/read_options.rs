@@ -26,24 +26,15 @@ pub struct ReadOptions {
 }
 
 impl ReadOptions {
-    /// For a folder, where a request costs little.
-    #[must_use]
-    pub const fn folder() -> Self {
-        Self {
-            cache_bytes: BLOCK_CACHE_BYTES,
-            ahead_bytes: READ_AHEAD_BYTES,
-            ahead_bytes_all: READ_AHEAD_BYTES_ALL,
-            bytes_per_second: None,
-            requests_per_second: None,
-            cut: Cut::FOLDER,
-        }
-    }
-
-    /// For a cloud store, where every request costs money and time.
-    #[must_use]
-    pub const fn cloud() -> Self {
-        Self { cut: Cut::CLOUD, ..Self::folder() }
-    }
+    /// What suits every store.
+    pub const SUITABLE: Self = Self {
+        cache_bytes: BLOCK_CACHE_BYTES,
+        ahead_bytes: READ_AHEAD_BYTES,
+        ahead_bytes_all: READ_AHEAD_BYTES_ALL,
+        bytes_per_second: None,
+        requests_per_second: None,
+        cut: Cut::SUITABLE,
+    };
 
     /// The same, with spans of which many have room in the cache: what a scan passes through gets a part of it only.
     pub(crate) fn workable(self) -> Self {
@@ -74,6 +65,6 @@ pub struct StoreOptions {
 
 impl From<WalOptions> for StoreOptions {
     fn from(wal: WalOptions) -> Self {
-        Self { wal, reads: ReadOptions::folder() }
+        Self { wal, reads: ReadOptions::SUITABLE }
     }
 }

@@ -6,10 +6,10 @@
 mod support;
 
 use levee_base::{Clock, Offset, Random, Slot, StreamId};
-use levee_object::{Purpose, Store};
 use levee_object::log::LogContext;
 use levee_object::stores::faulty::{FaultPlan, Faulty};
 use levee_object::stores::folder::{FolderStore, file_system};
+use levee_object::{Purpose, Store};
 use levee_store::{AppendError, NewBatch, NewCheckpoint, ReadError, RecoverError, StreamStore, recover};
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -41,7 +41,7 @@ pub struct NodeOptions {
 impl NodeOptions {
     /// How the store of streams writes and reads.
     pub(super) fn streams(&self, kind: Kind) -> StoreOptions {
-        StoreOptions { wal: self.wal.options(kind), reads: self.reads.options(kind) }
+        StoreOptions { wal: self.wal.options(kind), reads: self.reads.options() }
     }
 }
 
@@ -59,8 +59,8 @@ pub struct ReadConfig {
 }
 
 impl ReadConfig {
-    fn options(&self, kind: Kind) -> ReadOptions {
-        let suits = if kind == Kind::Cloud { ReadOptions::cloud() } else { ReadOptions::folder() };
+    fn options(&self) -> ReadOptions {
+        let suits = ReadOptions::SUITABLE;
         ReadOptions {
             cache_bytes: self.cache_bytes.unwrap_or(suits.cache_bytes),
             ahead_bytes: self.ahead_bytes.unwrap_or(suits.ahead_bytes),

@@ -50,7 +50,7 @@ fn options() -> StoreOptions {
     // Nothing stays in memory for long, so that objects are read.
     StoreOptions {
         wal,
-        reads: ReadOptions { cache_bytes: 64 * 1_024, ahead_bytes: 0, ..ReadOptions::cloud() },
+        reads: ReadOptions { cache_bytes: 64 * 1_024, ahead_bytes: 0, ..ReadOptions::SUITABLE },
     }
 }
 

@@ -64,15 +64,15 @@ mod tests {
     fn what_is_used_again_outlives_what_was_put_since_and_the_limit_holds() {
         let key = |n: u64| Key::new(format!("k/{n:03}")).unwrap();
         let metrics = Arc::new(Metrics::default());
-        let one = Weigh.weight(&key(0), &Arc::new(Layout::new(index(0), Cut::FOLDER))) as usize;
-        let cache = IndexCache::new(20 * one, Cut::FOLDER, metrics.clone());
+        let one = Weigh.weight(&key(0), &Arc::new(Layout::new(index(0), Cut::SUITABLE))) as usize;
+        let cache = IndexCache::new(20 * one, Cut::SUITABLE, metrics.clone());
         for n in 0..500 {
             cache.put(&key(n), index(n));
             assert!(metrics.index_cache_bytes.get() as usize <= 20 * one);
             assert_eq!(cache.get(&key(3.min(n))).unwrap().index.number, 3.min(n));
         }
         assert_eq!((0..500).filter(|n| cache.get(&key(*n)).is_some()).count(), 20, "and it is used");
-        let none = IndexCache::new(one / 2, Cut::FOLDER, metrics);
+        let none = IndexCache::new(one / 2, Cut::SUITABLE, metrics);
         none.put(&key(0), index(0));
         assert!(none.get(&key(0)).is_none(), "what is larger than the cache is not kept");
     }

@@ -120,7 +120,7 @@ mod tests {
 
     fn lanes(bytes: Option<u64>, requests: Option<u64>) -> Lanes {
         let options =
-            ReadOptions { bytes_per_second: bytes, requests_per_second: requests, ..ReadOptions::folder() };
+            ReadOptions { bytes_per_second: bytes, requests_per_second: requests, ..ReadOptions::SUITABLE };
         Lanes::new(&options, Clock::system(), Arc::default())
     }
 

@@ -6,9 +6,7 @@
 //! there often reads the others too, and a request for less costs as much. A small object is one span.
 
 use crate::format::{Block, BlockKind, Index};
-use levee_base::limits::{
-    OBJECT_HEAD_BYTES, READ_GAP_BYTES, SPAN_BYTES, SPAN_MIXED_BYTES_CLOUD, SPAN_MIXED_BYTES_FOLDER,
-};
+use levee_base::limits::{OBJECT_HEAD_BYTES, READ_GAP_BYTES, SPAN_BYTES, SPAN_MIXED_BYTES};
 use levee_base::{Offset, StreamId};
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,10 +21,8 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// For a folder, where a request costs little.
-    pub const FOLDER: Self = Self { one: SPAN_BYTES, mixed: SPAN_MIXED_BYTES_FOLDER };
-    /// For a cloud store.
-    pub const CLOUD: Self = Self { one: SPAN_BYTES, mixed: SPAN_MIXED_BYTES_CLOUD };
+    /// What suits every store.
+    pub const SUITABLE: Self = Self { one: SPAN_BYTES, mixed: SPAN_MIXED_BYTES };
 }
 
 /// Blocks that are read together.

@@ -97,6 +97,7 @@ pub(super) struct Blocks<'a> {
     arriving: Arriving<'a>,
     arrived: usize,
     received: HashMap<usize, Received>,
+    bytes_read: u64,
 }
 
 impl<'a> Blocks<'a> {
@@ -112,7 +113,13 @@ impl<'a> Blocks<'a> {
             arriving: stream::empty().boxed(),
             arrived: 0,
             received: HashMap::default(),
+            bytes_read: 0,
         }
+    }
+
+    /// What was read so far, with what lay in between and was not wanted.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.bytes_read
     }
 
     /// The next block, `None` after the last.
@@ -143,6 +150,7 @@ impl<'a> Blocks<'a> {
             let bytes = self.arriving.next().await.unwrap_or(Err(CompactError::Stopped))?;
             let (stream, from) = (wanted.block().stream, wanted.block().offsets.start);
             let bytes = bytes.map_err(|error| unreadable(self.shared, stream, from, error))?;
+            self.bytes_read += bytes.len() as u64;
             let of = &self.requests[self.arrived];
             let received = Received { at: of.range.start, bytes, left: of.brings };
             self.received.insert(self.arrived, received);

@@ -36,16 +36,16 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
         };
         let mut failed = false;
         for job in job.cut(COMPACT_COMMIT_EXTENTS) {
-            let began = clock.now();
+            let (began, mut bytes) = (clock.now(), job.bytes());
             match run(&shared, &job, &options).await {
-                Ok(()) => {}
+                Ok(bytes_read) => bytes = bytes.max(bytes_read),
                 Err(CompactError::Stopped) => return,
                 Err(error) => {
                     failed = true;
                     passed_over.extend(give_up(&job, error));
                 }
             }
-            pace(&shared, began, job.bytes()).await;
+            pace(&shared, began, bytes).await;
             if failed {
                 break;
             }
@@ -57,19 +57,19 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
     }
 }
 
-/// Does a job in one commit.
-async fn run(shared: &Shared, job: &Job, options: &PlanOptions) -> Result<(), CompactError> {
+/// Does a job in one commit. Returns how many bytes it has read.
+async fn run(shared: &Shared, job: &Job, options: &PlanOptions) -> Result<u64, CompactError> {
     let mut writer = Writer::new(shared, options);
     let outcome = match copy(shared, &mut writer, job).await {
-        Ok(()) => writer.commit(&job.parts).await,
+        Ok(bytes_read) => writer.commit(&job.parts).await.map(|left_out| (left_out, bytes_read)),
         Err(error) => Err(error),
     };
     writer.give_up().await?;
-    let (left_out, bytes, parts) = (outcome?, job.bytes(), job.parts.len());
+    let ((left_out, bytes_read), bytes, parts) = (outcome?, job.bytes(), job.parts.len());
     shared.metrics.compactions.add(1);
     shared.metrics.compacted_bytes.add(bytes);
-    tracing::debug!(reason = ?job.reason, parts, left_out, bytes, "compacted");
-    Ok(())
+    tracing::debug!(reason = ?job.reason, parts, left_out, bytes, bytes_read, "compacted");
+    Ok(bytes_read)
 }
 
 /// Says why a job came to nothing. Returns the streams that are to be passed over.
@@ -93,7 +93,7 @@ fn give_up(job: &Job, error: CompactError) -> Vec<StreamId> {
     }
 }
 
-async fn copy(shared: &Shared, writer: &mut Writer<'_>, job: &Job) -> Result<(), CompactError> {
+async fn copy(shared: &Shared, writer: &mut Writer<'_>, job: &Job) -> Result<u64, CompactError> {
     let extents: Vec<_> =
         job.parts.iter().flat_map(|part| part.extents.iter().map(|extent| (part.stream, extent))).collect();
     let together = extents.len();
@@ -103,7 +103,7 @@ async fn copy(shared: &Shared, writer: &mut Writer<'_>, job: &Job) -> Result<(),
             writer.add(at, as_it_is(&entry, bytes)).await?;
         }
     }
-    Ok(())
+    Ok(blocks.bytes_read())
 }
 
 /// An entry of an index, to be written as it was.

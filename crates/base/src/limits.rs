@@ -60,7 +60,7 @@ pub const COMPACT_OBJECT_BYTES: usize = 64 * MIB;
 /// The longest index of an object that compaction makes: many small batches make smaller objects.
 pub const COMPACT_INDEX_BYTES: usize = 4 * MIB;
 /// Extents that one commit of compaction replaces, so that it is some MiB at most.
-pub const COMPACT_COMMIT_EXTENTS: usize = 128 * KIB;
+pub const COMPACT_COMMIT_EXTENTS: usize = 131_072;
 /// Pieces of a stream, shorter than [`PROMOTED_BYTES`], from which on neighbours are joined.
 pub const COMPACT_PIECES: usize = 64;
 /// Small objects of about the same size from which on they are merged.
@@ -75,14 +75,17 @@ pub const COMPACT_READ_BYTES: u64 = 4 * MIB as u64;
 pub const COMPACT_GAP_BYTES: u64 = 128 * KIB as u64;
 /// requests that it makes at once,
 pub const COMPACT_READS: usize = 16;
-/// and bytes of all that it has read and not written yet: with more objects at a time, a request is for less.
+/// and bytes of all that it has read and not written yet, but for one longer batch: with more objects at a time a request
+/// is for less, and with longer batches there are fewer.
 pub const COMPACT_HELD_BYTES: u64 = 64 * MIB as u64;
 /// The least time between two looks for something to compact when there was nothing.
 pub const COMPACT_LOOK_PACE: Duration = Duration::from_secs(1);
 /// Bytes that keyed compaction reads for one object that it makes, and
 pub const REWRITE_SOURCE_BYTES: u64 = 1024 * MIB as u64;
-/// extents: it commits at least so often.
+/// extents: it commits at least so often;
 pub const REWRITE_EXTENTS: usize = 512;
+/// and bytes of extents that it looks up and reads at a time, but for one that is longer.
+pub const REWRITE_TOGETHER_BYTES: u64 = 8 * MIB as u64;
 /// How often checkpoints are looked after.
 pub const CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 /// Extents that opening a partition would go through from which on it gets a checkpoint: one for every

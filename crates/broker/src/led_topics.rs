@@ -269,9 +269,19 @@ impl LedTopics {
                 return Partition::Unavailable;
             }
         };
-        // An open that was dropped has left it open.
-        self.store.close_stream(stream);
+        let left_open = self.store.end(stream);
+        if let Some(ends) = left_open {
+            if ends.appended != ends.registered {
+                tracing::error!(%stream, "a partition is opened that is open; please report this");
+                return Partition::Unavailable;
+            }
+            self.store.close_stream(stream);
+        }
         self.store.open_stream(stream, leader_epoch, registered);
+        if left_open.is_some() {
+            // What was registered may have been compacted since it was looked up.
+            self.store.refresh(stream).await;
+        }
         let epoch = i32::try_from(leader_epoch).unwrap_or(i32::MAX);
         match PartitionLog::open(self.store.clone(), stream, epoch, config, self.clock, checkpoint).await {
             Ok(log) => Partition::Here(Arc::new(log)),

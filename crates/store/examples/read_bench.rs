@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use levee_base::{BrokerEpoch, Clock, ClusterId, Epoch, Offset, Random, StreamId};
 use levee_object::log::LogContext;
-use levee_object::stores::{Kind, Opened, open};
+use levee_object::stores::{Opened, open};
 use levee_object::{Key, Purpose};
 use levee_store::format::{BatchEntry, IndexBuilder};
 use levee_store::{

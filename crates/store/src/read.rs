@@ -7,7 +7,7 @@
 //! give.
 //!
 //! A missing or corrupt object fails the reads that need it, with an error that names it; nothing else. Compaction
-//! deletes what it has replaced: a missing object that the stream's extents no longer name was not missed.
+//! deletes what it has replaced: a missing object that the metadata no longer names was not missed (`crate::outdated`).
 
 use crate::cache::{Lane, Layout, Span};
 use crate::format::{Block, FormatError, Index};
@@ -52,7 +52,13 @@ impl StreamStore {
             Found::Cold(cold) => {
                 shared.metrics.cold_reads.add(1);
                 let read = Read { shared, stream, from, max_bytes, at_least_one };
-                let result = read.cold(cold).await;
+                let mut result = read.cold(cold).await;
+                if let Err(ReadError::Missing { key, .. }) = &result
+                    && !shared.is_registered(stream, from, key)
+                {
+                    // The metadata gives it to another by now.
+                    result = Err(ReadError::UnknownStream);
+                }
                 if let Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) = &result {
                     shared.metrics.damaged_reads.add(1);
                 }

@@ -206,6 +206,11 @@ impl StreamStore {
         self.shared.compact.notify_one();
     }
 
+    /// Has an open stream know what the metadata says of it by now.
+    pub async fn refresh(&self, stream: StreamId) {
+        self.shared.refresh(stream).await;
+    }
+
     /// Closes a stream, if it is open. What is pending of it may become durable all the same. It is opened again
     /// only when all of that is registered.
     pub fn close_stream(&self, stream: StreamId) {

@@ -172,7 +172,7 @@ impl Fetcher {
             let (most, memory) = self.memory_for(max_bytes);
             let mut pass = Pass::default();
             pass.read(found, request, &Answerer { version, node_id: self.node_id }, most).await;
-            pass.enough = pass.bytes >= min_bytes.min(most);
+            pass.enough = pass.bytes >= min_bytes.min(most) || pass.more && pass.bytes > 0;
             pass.memory = memory.and_then(|mut memory| memory.split(pass.bytes.min(most)));
             pass
         };

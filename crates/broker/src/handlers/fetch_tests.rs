@@ -230,6 +230,33 @@ async fn limits_cut_between_batches_and_never_give_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_waiting_would_not_bring_is_not_waited_for() {
+    let f = Fixture::new().await;
+    let length = f.append(0, 2);
+    f.append(0, 2);
+    f.streams.flush_all();
+    let bytes_of = |count: usize| i32::try_from(count * length).unwrap();
+    let one_at_a_time = partition(0, 0).with_partition_max_bytes(bytes_of(1));
+    let both = request(vec![one_at_a_time]).with_min_bytes(bytes_of(2));
+    let response = f.fetcher.fetch(both, NAMES).now_or_never().unwrap();
+    assert_eq!(bytes(one(&response)), length);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_first_batch_takes_the_others_room() {
+    let f = Fixture::new().await;
+    let long = f.append(0, 200);
+    let short = f.append(1, 1);
+    f.streams.flush_all();
+    let room = i32::try_from(long - 1).unwrap();
+    let small = partition(0, 0).with_partition_max_bytes(1);
+    let response = f.fetcher.fetch(request(vec![small, partition(1, 0)]).with_max_bytes(room), NAMES);
+    let response = response.now_or_never().unwrap();
+    let given: Vec<_> = response.topics[0].partitions.iter().map(bytes).collect();
+    assert_eq!(given, [long, 0], "and {short} more would be too many");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_an_answer_has_no_room_for_is_not_read() {
     let f = Fixture::of(50).await;
     let length = f.append(0, 2);

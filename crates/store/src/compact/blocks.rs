@@ -20,8 +20,6 @@ use std::sync::Arc;
 /// A block that was read, its checksum right.
 #[derive(Debug)]
 pub(super) struct BlockRead {
-    /// The extent that it is of, by its place among those that are read.
-    pub(super) extent: usize,
     index: Arc<Index>,
     at: usize,
     bytes: Bytes,
@@ -87,8 +85,8 @@ type Arriving<'a> = BoxStream<'a, Result<Result<Bytes, ReadError>, CompactError>
 pub(super) struct Blocks<'a> {
     shared: &'a Shared,
     extents: Vec<(StreamId, &'a Extent)>,
-    /// How many extents are looked at together.
-    together: usize,
+    /// Extents are looked at together until they have so many bytes.
+    together: u64,
     /// How many were looked at.
     looked_at: usize,
     wanted: VecDeque<Wanted>,
@@ -101,12 +99,13 @@ pub(super) struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    /// `extents` are looked at `together` at a time: what lies close together in an object comes by one request then.
-    pub(super) fn new(shared: &'a Shared, extents: Vec<(StreamId, &'a Extent)>, together: usize) -> Self {
+    /// `extents` are looked at `together`, until they have so many bytes: what lies close together in an object comes by
+    /// one request then. Nothing of the next ones is asked for before all of these was taken.
+    pub(super) fn new(shared: &'a Shared, extents: Vec<(StreamId, &'a Extent)>, together: u64) -> Self {
         Self {
             shared,
             extents,
-            together: together.max(1),
+            together,
             looked_at: 0,
             wanted: VecDeque::new(),
             requests: Vec::new(),
@@ -120,6 +119,11 @@ impl<'a> Blocks<'a> {
     /// What was read so far, with what lay in between and was not wanted.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
+    }
+
+    /// The extent that the next block is of, by its place; their number after the last.
+    pub(super) fn next_extent(&self) -> usize {
+        self.wanted.front().map_or(self.looked_at, |wanted| wanted.extent)
     }
 
     /// The next block, `None` after the last.
@@ -138,10 +142,9 @@ impl<'a> Blocks<'a> {
         };
         wanted.block().verify(&bytes).map_err(|what| {
             let (key, range) = (wanted.object.key.clone(), wanted.block().range());
-            let error = ReadError::Corrupt { key, range, what };
-            unreadable(self.shared, wanted.block().stream, wanted.block().offsets.start, error)
+            CompactError::Unreadable(wanted.block().stream, ReadError::Corrupt { key, range, what })
         })?;
-        Ok(Some(BlockRead { extent: wanted.extent, index: wanted.index, at: wanted.at, bytes }))
+        Ok(Some(BlockRead { index: wanted.index, at: wanted.at, bytes }))
     }
 
     /// What was read of a block, after waiting for it.
@@ -149,7 +152,10 @@ impl<'a> Blocks<'a> {
         while self.arrived <= request {
             let bytes = self.arriving.next().await.unwrap_or(Err(CompactError::Stopped))?;
             let (stream, from) = (wanted.block().stream, wanted.block().offsets.start);
-            let bytes = bytes.map_err(|error| unreadable(self.shared, stream, from, error))?;
+            let bytes = match bytes {
+                Ok(bytes) => bytes,
+                Err(error) => return Err(unreadable(self.shared, stream, from, error).await),
+            };
             self.bytes_read += bytes.len() as u64;
             let of = &self.requests[self.arrived];
             let received = Received { at: of.range.start, bytes, left: of.brings };
@@ -170,7 +176,13 @@ impl<'a> Blocks<'a> {
     /// Looks up the next extents, and begins to read them.
     async fn look(&mut self) -> Result<(), CompactError> {
         let first = self.looked_at;
-        self.looked_at = (first + self.together).min(self.extents.len());
+        let mut bytes = 0;
+        let some = self.extents[first..].iter().take_while(|(_, extent)| {
+            let goes_on = bytes < self.together;
+            bytes += extent.bytes;
+            goes_on
+        });
+        self.looked_at = first + some.count().max(1);
         let extents = &self.extents[first..self.looked_at];
 
         let mut numbers: HashMap<&Key, usize> = HashMap::default();
@@ -189,14 +201,14 @@ impl<'a> Blocks<'a> {
             .collect();
         let looked_up: Vec<_> = stream::iter(look_ups).buffered(COMPACT_READS).try_collect().await?;
 
-        let mut by_extent: Vec<Option<(usize, Vec<usize>)>> = vec![None; extents.len()];
+        let mut by_extent: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new()); extents.len()];
         for (number, ((_, own), (_, places))) in objects.iter().zip(&looked_up).enumerate() {
             for (at, places) in own.iter().zip(places) {
-                by_extent[*at] = Some((number, places.clone()));
+                by_extent[*at] = (number, places.clone());
             }
         }
         let mut ranges = Vec::new();
-        for (at, (number, places)) in by_extent.into_iter().flatten().enumerate() {
+        for (at, (number, places)) in by_extent.into_iter().enumerate() {
             let (object, index) = (objects[number].0, &looked_up[number].0);
             for place in places {
                 ranges.push((number, index.blocks[place].range()));
@@ -219,7 +231,11 @@ impl<'a> Blocks<'a> {
         let gets = stream::iter(gets).map(move |(key, range)| async move {
             patiently(shared, || shared.get(&key, range.clone(), Purpose::Compact)).await
         });
-        self.arriving = gets.buffered(COMPACT_READS).boxed();
+        // What is longer by itself is bounded by asking for less at once.
+        let longest =
+            requests.iter().map(|request| request.range.end - request.range.start).max().unwrap_or(0);
+        let reads = (COMPACT_HELD_BYTES / longest.max(1)).clamp(1, COMPACT_READS as u64);
+        self.arriving = gets.buffered(reads as usize).boxed();
         (self.requests, self.arrived) = (requests, 0);
         Ok(())
     }
@@ -232,10 +248,13 @@ async fn look_up(
     extents: Vec<(StreamId, &Extent)>,
 ) -> Result<(Arc<Index>, Vec<Vec<usize>>), CompactError> {
     let layout = patiently(shared, || shared.index(object, Purpose::Compact)).await?;
-    let layout = layout.map_err(|error| {
-        let (stream, first) = extents[0];
-        unreadable(shared, stream, first.range.start, error)
-    })?;
+    let layout = match layout {
+        Ok(layout) => layout,
+        Err(error) => {
+            let (stream, first) = extents[0];
+            return Err(unreadable(shared, stream, first.range.start, error).await);
+        }
+    };
     let mut places = Vec::with_capacity(extents.len());
     for (stream, Extent { range, .. }) in extents {
         let own: Vec<u32> = layout.blocks(stream, range, range.start).collect();
@@ -246,7 +265,7 @@ async fn look_up(
         }
         if next != range.end {
             let hole = ReadError::Unregistered { stream, offset: next };
-            return Err(unreadable(shared, stream, next, hole));
+            return Err(CompactError::Unreadable(stream, hole));
         }
         places.push(own);
     }
@@ -257,11 +276,14 @@ async fn look_up(
 }
 
 /// What could not be read because the stream has moved on is no damage.
-fn unreadable(shared: &Shared, stream: StreamId, from: Offset, error: ReadError) -> CompactError {
+async fn unreadable(shared: &Shared, stream: StreamId, from: Offset, error: ReadError) -> CompactError {
     // Of what it begins in, a stream may want a part.
     let from = shared.state().ends(stream).map_or(from, |ends| from.max(ends.start));
     match &error {
-        ReadError::Missing { key, .. } if !shared.is_registered(stream, from, key) => CompactError::Changed,
+        ReadError::Missing { key, .. } if !shared.is_registered(stream, from, key) => {
+            shared.refresh(stream).await;
+            CompactError::Changed
+        }
         _ => CompactError::Unreadable(stream, error),
     }
 }

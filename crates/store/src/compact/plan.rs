@@ -30,12 +30,12 @@
 mod objects;
 
 use crate::registrar::{Extent, ObjectRef};
+use crate::types::ReadError;
 use levee_base::limits::{
     COMPACT_FAN_IN, COMPACT_INDEX_BYTES, COMPACT_OBJECT_BYTES, COMPACT_PIECES, COMPACT_SMALLEST_TIER_BYTES,
     OBJECT_HEADER_BYTES, PROMOTED_BYTES,
 };
 use levee_base::{Offset, StreamId};
-use levee_object::Key;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -137,10 +137,16 @@ impl Job {
         jobs
     }
 
-    /// The streams that it takes a part of from this object.
-    pub(super) fn streams_in(&self, key: &Key) -> impl Iterator<Item = StreamId> {
-        let within = |part: &&Part| part.extents.iter().any(|extent| extent.object.key == *key);
-        self.parts.iter().filter(within).map(|part| part.stream)
+    /// The streams that lack an object, or its index, which could not be read.
+    pub(super) fn streams_without(&self, error: &ReadError) -> impl Iterator<Item = StreamId> {
+        let lacks = |object: &ObjectRef| match error {
+            ReadError::Missing { key, .. } => object.key == *key,
+            ReadError::Corrupt { key, range, .. } => object.key == *key && object.index == *range,
+            _ => false,
+        };
+        let parts =
+            self.parts.iter().filter(move |part| part.extents.iter().any(|extent| lacks(&extent.object)));
+        parts.map(|part| part.stream)
     }
 }
 

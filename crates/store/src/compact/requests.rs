@@ -114,9 +114,7 @@ mod tests {
                 prop_assert!(more.is_some(), "it came before, and not all of it was taken");
                 *more.unwrap() -= 1;
                 left.retain(|_, more| *more > 0);
-                if sorted {
-                    prop_assert!(left.len() <= 5, "one request for each object");
-                }
+                prop_assert!(left.len() <= 5, "one request for each object");
             }
             prop_assert_eq!(received, requests.len());
             prop_assert!(left.is_empty());

@@ -12,7 +12,7 @@ use super::{CompactError, pace};
 use crate::registrar::Extent;
 use crate::store::StreamStore;
 use crate::types::NewBatch;
-use levee_base::limits::{READ_OBJECTS, REWRITE_EXTENTS, REWRITE_SOURCE_BYTES};
+use levee_base::limits::{REWRITE_EXTENTS, REWRITE_SOURCE_BYTES, REWRITE_TOGETHER_BYTES};
 use levee_base::{Offset, StreamId};
 use std::ops::{ControlFlow, Range};
 
@@ -77,7 +77,7 @@ impl StreamStore {
             let extents = &extents[..stretch.count()];
             let Some(last) = extents.last() else { return Ok(()) };
             let own = extents.iter().map(|extent| (stream, extent)).collect();
-            let mut blocks = Blocks::new(&self.shared, own, READ_OBJECTS);
+            let mut blocks = Blocks::new(&self.shared, own, REWRITE_TOGETHER_BYTES);
             while let Some(block) = blocks.next().await? {
                 for (at, entry, bytes) in block.batches() {
                     let (base, end) = (at.base, at.after(entry.count).base);
@@ -91,7 +91,8 @@ impl StreamStore {
                 tokio::task::yield_now().await;
             }
             next = next.max(last.range.end);
-            pace(&self.shared, began, extents.iter().map(|extent| extent.bytes).sum()).await;
+            let bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
+            pace(&self.shared, began, bytes.max(blocks.bytes_read())).await;
         }
     }
 
@@ -117,25 +118,25 @@ impl StreamStore {
             let mut writer = Writer::new(&self.shared, &self.shared.compaction);
             let written = self.stretch(stream, next, &extents, &mut writer, filter).await;
             let committed = match written {
-                Ok(Stretch { part, changed }) if changed || !writer.has_made_nothing() => {
+                Ok(Stretch { part, changed, bytes_read }) if changed || !writer.has_made_nothing() => {
                     match writer.commit(std::slice::from_ref(&part)).await {
                         Ok(0) => {
                             self.shared.state().rewritten(stream, part.range().end);
-                            Ok(part)
+                            Ok((part, bytes_read))
                         }
                         Ok(_) => Err(CompactError::Changed),
                         Err(error) => Err(error),
                     }
                 }
-                Ok(Stretch { part, .. }) => Ok(part),
+                Ok(Stretch { part, bytes_read, .. }) => Ok((part, bytes_read)),
                 Err(error) => Err(error),
             };
             writer.give_up().await?;
-            let part = committed?;
+            let (part, bytes_read) = committed?;
             let bytes = part.extents.iter().map(|extent| extent.bytes).sum();
             self.shared.metrics.rewritten_bytes.add(bytes);
             next = part.range().end;
-            pace(&self.shared, began, bytes).await;
+            pace(&self.shared, began, bytes_read.max(bytes)).await;
         }
     }
 
@@ -158,10 +159,11 @@ impl StreamStore {
     ) -> Result<Stretch, CompactError> {
         let (mut source, mut changed, mut taken) = (0, false, 0);
         let own = extents.iter().map(|extent| (stream, extent)).collect();
-        let mut blocks = Blocks::new(&self.shared, own, READ_OBJECTS);
-        while let Some(block) = blocks.next().await? {
-            let extent = &extents[block.extent];
-            if block.extent == taken {
+        let mut blocks = Blocks::new(&self.shared, own, REWRITE_TOGETHER_BYTES);
+        loop {
+            if let Some(extent) = extents.get(taken)
+                && blocks.next_extent() == taken
+            {
                 let long = writer.open_bytes() + extent.bytes > self.shared.compaction.object_bytes;
                 if taken > 0 && (long || !writer.has_made_nothing() || source >= REWRITE_SOURCE_BYTES) {
                     break;
@@ -169,10 +171,12 @@ impl StreamStore {
                 source += extent.bytes;
                 taken += 1;
             }
+            let Some(block) = blocks.next().await? else { break };
             changed |= filtered(next, &block, writer, filter).await?;
             tokio::task::yield_now().await;
         }
-        Ok(Stretch { part: Part { stream, extents: extents[..taken].to_vec() }, changed })
+        let part = Part { stream, extents: extents[..taken].to_vec() };
+        Ok(Stretch { part, changed, bytes_read: blocks.bytes_read() })
     }
 }
 
@@ -181,6 +185,7 @@ struct Stretch {
     part: Part,
     /// Whether the filter has changed anything.
     changed: bool,
+    bytes_read: u64,
 }
 
 /// Writes what is left of a block; whether that is not all of it. What is below `next` was filtered before.

@@ -6,9 +6,10 @@ use super::writer::{New, Writer};
 use super::{CompactError, pace};
 use crate::format::BatchEntry;
 use crate::store::Shared;
-use crate::types::{NewBatch, ReadError};
+use crate::types::NewBatch;
 use levee_base::limits::{COMPACT_AGAIN, COMPACT_COMMIT_EXTENTS, COMPACT_LOOK_PACE};
 use levee_base::{HashSet, StreamId};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Compacts until the store stops.
@@ -73,14 +74,13 @@ async fn run(shared: &Shared, job: &Job, options: &PlanOptions) -> Result<u64, C
 }
 
 /// Says why a job came to nothing. Returns the streams that are to be passed over.
-fn give_up(job: &Job, error: CompactError) -> Vec<StreamId> {
+fn give_up(job: &Job, error: CompactError) -> BTreeSet<StreamId> {
     match error {
         CompactError::Unreadable(stream, error) => {
-            tracing::error!(%stream, %error, "can't compact a stream; passing it over until restarted");
-            let mut streams = vec![stream];
-            if let ReadError::Missing { key, .. } = &error {
-                streams.extend(job.streams_in(key));
-            }
+            let mut streams = BTreeSet::from([stream]);
+            streams.extend(job.streams_without(&error));
+            let passed_over = streams.len();
+            tracing::error!(%stream, %error, passed_over, "can't compact streams; passing them over until restarted");
             streams
         }
         error => {
@@ -88,7 +88,7 @@ fn give_up(job: &Job, error: CompactError) -> Vec<StreamId> {
                 CompactError::Changed => tracing::debug!(%error, "planning again"),
                 _ => tracing::warn!(%error, "can't compact now; trying again"),
             }
-            Vec::new()
+            BTreeSet::new()
         }
     }
 }
@@ -96,8 +96,7 @@ fn give_up(job: &Job, error: CompactError) -> Vec<StreamId> {
 async fn copy(shared: &Shared, writer: &mut Writer<'_>, job: &Job) -> Result<u64, CompactError> {
     let extents: Vec<_> =
         job.parts.iter().flat_map(|part| part.extents.iter().map(|extent| (part.stream, extent))).collect();
-    let together = extents.len();
-    let mut blocks = Blocks::new(shared, extents, together);
+    let mut blocks = Blocks::new(shared, extents, u64::MAX);
     while let Some(block) = blocks.next().await? {
         for (at, entry, bytes) in block.batches() {
             writer.add(at, as_it_is(&entry, bytes)).await?;

@@ -1,9 +1,9 @@
 //! One pass over all partitions of a request, in its order.
 //!
 //! What lies in memory is there at once; what doesn't takes some requests to the store. So partitions are read side by
-//! side, as many as what is left of the answer's bytes is enough for if each gives all that it may; then, with what those
-//! have left over, the next. When what is left over was too little for somebody's next batch, it is given to nobody: all
-//! that follow would be read for nothing, and the client asks again.
+//! side, `FETCH_READS` at most, as many as what is left of the answer's bytes is enough for if each gives all that it may;
+//! then, with what those have left over, the next. When all that is left was too little for somebody's next batch, it is
+//! given to nobody: all that follow would be read for nothing, and the client asks again.
 
 use super::{Found, Place, READ_COMMITTED, read_code};
 use crate::errors::Code;
@@ -24,6 +24,8 @@ const LEADERS_FROM_VERSION: i16 = 16;
 pub(super) struct Pass {
     pub(super) partitions: Vec<FetchedPartition>,
     pub(super) bytes: usize,
+    /// Whether some of the partitions have more than was given. Waiting would not bring it.
+    pub(super) more: bool,
     /// Whether these are as many bytes as the request waits for.
     pub(super) enough: bool,
     pub(super) failed: bool,
@@ -64,7 +66,10 @@ impl Refused {
 struct Reading<'a> {
     log: &'a PartitionLog,
     from: i64,
+    /// Its share of the answer.
     limit: usize,
+    /// Whether it might have more but for the others.
+    is_short: bool,
     /// Its place in the answer.
     at: usize,
 }
@@ -74,10 +79,14 @@ impl Reading<'_> {
         self.log.read(self.from, self.limit, at_least_one).await
     }
 
-    /// Whether there is a batch, and it was too long.
+    /// Whether nothing was given although it has not come to its end: the next batch is too long.
     fn is_cut_short(&self, fetched: &Fetched) -> bool {
-        let durable = fetched.ends.durable.0.cast_signed();
-        fetched.runs.is_empty() && self.from < durable
+        fetched.runs.is_empty() && self.has_more(fetched)
+    }
+
+    fn has_more(&self, fetched: &Fetched) -> bool {
+        let given = fetched.runs.last().map_or(self.from, |run| run.end.0.cast_signed());
+        given < fetched.ends.durable.0.cast_signed()
     }
 }
 
@@ -99,10 +108,11 @@ impl Pass {
             {
                 match answerer.readable(found) {
                     Ok(log) => {
-                        let limit = usize::try_from(found.wanted.max_bytes).unwrap_or(0).min(left);
+                        let wanted = usize::try_from(found.wanted.max_bytes).unwrap_or(0);
+                        let limit = wanted.min(left);
                         let (from, at) = (found.wanted.fetch_offset, self.partitions.len());
                         left -= limit;
-                        group.push(Reading { log, from, limit, at });
+                        group.push(Reading { log, from, limit, is_short: limit < wanted, at });
                         self.partitions.push(FetchedPartition::error(found.index, 0));
                     }
                     Err(refused) => {
@@ -111,16 +121,21 @@ impl Pass {
                     }
                 }
             }
-            let cut_short = self.read_group(&group, request.isolation_level).await;
-            if cut_short && left == 0 {
+            let too_little = self.read_group(&group, request.isolation_level, most).await;
+            if too_little.is_some_and(|limit| most.saturating_sub(self.bytes) <= limit) {
                 most = self.bytes;
             }
         }
     }
 
-    /// Says whether something was too long.
-    async fn read_group(&mut self, group: &[Reading<'_>], isolation_level: i8) -> bool {
-        let mut cut_short = false;
+    /// Returns the share that was too little for somebody who might have had more but for the others.
+    async fn read_group(
+        &mut self,
+        group: &[Reading<'_>],
+        isolation_level: i8,
+        max_bytes: usize,
+    ) -> Option<usize> {
+        let mut too_little = None;
         let nothing_yet = self.bytes == 0;
         let reads = group.iter().enumerate().map(|(at, reading)| reading.read(nothing_yet && at == 0));
         let reads: Vec<_> = reads.collect();
@@ -131,10 +146,19 @@ impl Pass {
             };
             let partition = &mut self.partitions[reading.at];
             match fetched {
-                Ok(fetched) => {
-                    cut_short |= reading.is_cut_short(&fetched);
+                Ok(mut fetched) => {
+                    let bytes =
+                        |fetched: &Fetched| fetched.runs.iter().map(|run| run.bytes.len()).sum::<usize>();
+                    // A long first batch has taken the others' shares.
+                    if self.bytes > 0 && self.bytes + bytes(&fetched) > max_bytes {
+                        fetched.runs.clear();
+                    }
+                    if reading.is_short && reading.is_cut_short(&fetched) {
+                        too_little = Some(reading.limit);
+                    }
+                    self.more |= reading.has_more(&fetched);
+                    self.bytes += bytes(&fetched);
                     let high_watermark = fetched.ends.durable.0.cast_signed();
-                    self.bytes += fetched.runs.iter().map(|run| run.bytes.len()).sum::<usize>();
                     partition.high_watermark = high_watermark;
                     partition.last_stable_offset = high_watermark;
                     partition.log_start_offset = fetched.ends.start.0.cast_signed();
@@ -147,7 +171,7 @@ impl Pass {
                 }
             }
         }
-        cut_short
+        too_little
     }
 }
 

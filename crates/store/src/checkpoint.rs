@@ -10,8 +10,7 @@
 //! Crash: an object that was not committed is an orphan. A checkpoint that is lost costs a longer replay, nothing else.
 
 use crate::compact::CompactError;
-use crate::format::{BlockKind, IndexBuilder, ObjectKind};
-use crate::load::together;
+use crate::format::{Block, BlockKind, IndexBuilder, ObjectKind};
 use crate::open_object::OpenObject;
 use crate::registrar::{Checkpoint, NewObject, ObjectRef};
 use crate::store::StreamStore;
@@ -19,10 +18,13 @@ use crate::types::ReadError;
 use crate::upload::NotCreated;
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use levee_base::limits::{CHECKPOINT_OBJECT_BYTES, CHECKPOINT_STREAMS, OBJECT_HEADER_BYTES, READ_OBJECTS};
+use levee_base::limits::{
+    CHECKPOINT_OBJECT_BYTES, CHECKPOINT_STREAMS, OBJECT_HEADER_BYTES, READ_GAP_BYTES, READ_OBJECTS,
+};
 use levee_base::{HashMap, Offset, StreamId};
 use levee_object::{Key, Purpose};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// A checkpoint to be written.
@@ -172,4 +174,26 @@ impl StreamStore {
         shared.metrics.checkpoint_bytes.add(bytes as u64);
         Ok(())
     }
+}
+
+/// Joins blocks that lie close to each other into one range of `most` bytes, but for a block that is longer.
+fn together(
+    blocks: &[Block],
+    wanted: impl IntoIterator<Item = usize>,
+    most: u64,
+) -> Vec<(Range<u64>, Vec<usize>)> {
+    let mut joined: Vec<(Range<u64>, Vec<usize>)> = Vec::new();
+    for at in wanted {
+        let range = blocks[at].range();
+        match joined.last_mut() {
+            Some((last, members))
+                if range.start - last.end <= READ_GAP_BYTES && range.end - last.start <= most =>
+            {
+                last.end = range.end;
+                members.push(at);
+            }
+            _ => joined.push((range, vec![at])),
+        }
+    }
+    joined
 }

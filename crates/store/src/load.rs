@@ -4,13 +4,13 @@
 
 use crate::cache::flights::Joined;
 use crate::cache::{Flight, Lane, Layout, Span, SpanKey};
-use crate::format::{Block, FormatError};
+use crate::format::FormatError;
 use crate::read::{Step, decode_index};
 use crate::registrar::ObjectRef;
 use crate::store::Shared;
 use crate::types::ReadError;
 use bytes::Bytes;
-use levee_base::limits::{OBJECT_HEAD_BYTES, READ_GAP_BYTES};
+use levee_base::limits::OBJECT_HEAD_BYTES;
 use levee_object::{Error, ErrorKind, Key, Purpose};
 use std::ops::Range;
 use std::sync::Arc;
@@ -195,26 +195,4 @@ const fn lane(purpose: Purpose) -> Option<Lane> {
         Purpose::CatchUp => Some(Lane::CatchUp),
         _ => None,
     }
-}
-
-/// Joins blocks that lie close to each other into one range of `most` bytes, but for a block that is longer.
-pub(crate) fn together(
-    blocks: &[Block],
-    wanted: impl IntoIterator<Item = usize>,
-    most: u64,
-) -> Vec<(Range<u64>, Vec<usize>)> {
-    let mut joined: Vec<(Range<u64>, Vec<usize>)> = Vec::new();
-    for at in wanted {
-        let range = blocks[at].range();
-        match joined.last_mut() {
-            Some((last, members))
-                if range.start - last.end <= READ_GAP_BYTES && range.end - last.start <= most =>
-            {
-                last.end = range.end;
-                members.push(at);
-            }
-            _ => joined.push((range, vec![at])),
-        }
-    }
-    joined
 }

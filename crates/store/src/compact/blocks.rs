@@ -149,7 +149,7 @@ impl<'a> Blocks<'a> {
 
     /// What was read of a block, after waiting for it.
     async fn take(&mut self, wanted: &Wanted, request: usize) -> Result<Bytes, CompactError> {
-        while self.arrived <= request {
+        if self.arrived == request {
             let bytes = self.arriving.next().await.unwrap_or(Err(CompactError::Stopped))?;
             let (stream, from) = (wanted.block().stream, wanted.block().offsets.start);
             let bytes = match bytes {
@@ -157,15 +157,13 @@ impl<'a> Blocks<'a> {
                 Err(error) => return Err(unreadable(self.shared, stream, from, error).await),
             };
             self.bytes_read += bytes.len() as u64;
-            let of = &self.requests[self.arrived];
-            let received = Received { at: of.range.start, bytes, left: of.brings };
-            self.received.insert(self.arrived, received);
+            let of = &self.requests[request];
+            self.received.insert(request, Received { at: of.range.start, bytes, left: of.brings });
             self.arrived += 1;
         }
-        let Some(received) = self.received.get_mut(&request) else { return Ok(Bytes::new()) };
+        let received = self.received.get_mut(&request).expect("it is held until all of it was taken");
         let start = (wanted.block().position - received.at) as usize;
-        let end = (start + wanted.block().bytes as usize).min(received.bytes.len());
-        let bytes = received.bytes.slice(start.min(end)..end);
+        let bytes = received.bytes.slice(start..start + wanted.block().bytes as usize);
         received.left -= 1;
         if received.left == 0 {
             self.received.remove(&request);

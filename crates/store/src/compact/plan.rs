@@ -201,15 +201,19 @@ fn long_runs(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -
         }
     }
     let (_, stream, run) = longest?;
-    let taken = up_to(options.object_bytes, run, |extent| extent.bytes);
+    let taken = up_to(options.object_bytes, run.iter(), |extent| extent.bytes);
     let parts = vec![Part { stream, extents: taken.cloned().collect() }];
     Some(Job { reason: Reason::LongRuns, parts })
 }
 
 /// The first of some, until there are so many bytes.
-fn up_to<T>(most: u64, from: &[T], bytes_of: impl Fn(&T) -> u64) -> impl Iterator<Item = &T> {
+fn up_to<I: Iterator>(
+    most: u64,
+    from: I,
+    bytes_of: impl Fn(&I::Item) -> u64,
+) -> impl Iterator<Item = I::Item> {
     let mut bytes = 0;
-    from.iter().take_while(move |one| {
+    from.take_while(move |one| {
         let goes_on = bytes < most;
         bytes += bytes_of(one);
         goes_on
@@ -232,12 +236,8 @@ fn many_pieces(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions)
     if found[worst].0 < options.pieces {
         return None;
     }
-    let mut left = options.object_bytes;
-    let taken = found[worst..].iter().chain(found[..worst].iter().rev()).take_while(|(.., window)| {
-        let goes_on = left > 0;
-        left = left.saturating_sub(bytes_of(window));
-        goes_on
-    });
+    let by_distance = found[worst..].iter().chain(found[..worst].iter().rev());
+    let taken = up_to(options.object_bytes, by_distance, |(.., window)| bytes_of(window));
     let part = |(_, stream, window): &(usize, StreamId, &[Extent])| Part {
         stream: *stream,
         extents: window.to_vec(),

@@ -89,7 +89,7 @@ fn all_of(
     streams: &BTreeMap<StreamId, Vec<Extent>>,
     options: &PlanOptions,
 ) -> Vec<Part> {
-    let taken = up_to(options.object_bytes, objects, |one| one.live_bytes);
+    let taken = up_to(options.object_bytes, objects.iter(), |one| one.live_bytes);
     let taken: HashSet<&str> = taken.map(|one| one.object.key.as_str()).collect();
     let mut parts: Vec<Part> = Vec::new();
     for (&stream, extents) in streams {

@@ -2,6 +2,7 @@
 //! once.
 
 use super::CompactError;
+use super::plan::up_to;
 use super::requests::{Request, requests};
 use crate::backoff::Backoff;
 use crate::format::{BatchEntry, Block, Index};
@@ -174,13 +175,8 @@ impl<'a> Blocks<'a> {
     /// Looks up the next extents, and begins to read them.
     async fn look(&mut self) -> Result<(), CompactError> {
         let first = self.looked_at;
-        let mut bytes = 0;
-        let some = self.extents[first..].iter().take_while(|(_, extent)| {
-            let goes_on = bytes < self.together;
-            bytes += extent.bytes;
-            goes_on
-        });
-        self.looked_at = first + some.count().max(1);
+        let some = up_to(self.together, self.extents[first..].iter(), |(_, extent)| extent.bytes);
+        self.looked_at = first + some.count();
         let extents = &self.extents[first..self.looked_at];
 
         let mut numbers: HashMap<&Key, usize> = HashMap::default();
@@ -198,16 +194,17 @@ impl<'a> Blocks<'a> {
             .map(|(object, own)| look_up(shared, object, own.iter().map(|at| extents[*at]).collect()))
             .collect();
         let looked_up: Vec<_> = stream::iter(look_ups).buffered(COMPACT_READS).try_collect().await?;
+        let (indexes, places): (Vec<_>, Vec<_>) = looked_up.into_iter().unzip();
 
         let mut by_extent: Vec<(usize, Vec<usize>)> = vec![(0, Vec::new()); extents.len()];
-        for (number, ((_, own), (_, places))) in objects.iter().zip(&looked_up).enumerate() {
+        for (number, ((_, own), places)) in objects.iter().zip(places).enumerate() {
             for (at, places) in own.iter().zip(places) {
-                by_extent[*at] = (number, places.clone());
+                by_extent[*at] = (number, places);
             }
         }
         let mut ranges = Vec::new();
         for (at, (number, places)) in by_extent.into_iter().enumerate() {
-            let (object, index) = (objects[number].0, &looked_up[number].0);
+            let (object, index): (_, &Arc<Index>) = (objects[number].0, &indexes[number]);
             for place in places {
                 ranges.push((number, index.blocks[place].range()));
                 let (object, index) = (object.clone(), index.clone());

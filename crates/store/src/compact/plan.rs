@@ -207,7 +207,7 @@ fn long_runs(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -
 }
 
 /// The first of some, until there are so many bytes.
-fn up_to<I: Iterator>(
+pub(super) fn up_to<I: Iterator>(
     most: u64,
     from: I,
     bytes_of: impl Fn(&I::Item) -> u64,

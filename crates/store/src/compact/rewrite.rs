@@ -5,7 +5,7 @@
 //! of them compaction has its turn. A stretch of which nothing changes is not written.
 
 use super::blocks::{BlockRead, Blocks};
-use super::plan::Part;
+use super::plan::{Part, up_to};
 use super::run::as_it_is;
 use super::writer::{New, Writer};
 use super::{CompactError, pace};
@@ -68,13 +68,8 @@ impl StreamStore {
             let _one_at_a_time = self.shared.compacting.lock().await;
             let began = self.shared.ctx.clock.now();
             let extents = self.extents(stream, next, range.end)?;
-            let mut bytes = 0;
-            let stretch = extents.iter().take_while(|extent| {
-                let wanted = bytes < REWRITE_SOURCE_BYTES;
-                bytes += extent.bytes;
-                wanted
-            });
-            let extents = &extents[..stretch.count()];
+            let extents =
+                &extents[..up_to(REWRITE_SOURCE_BYTES, extents.iter(), |extent| extent.bytes).count()];
             let Some(last) = extents.last() else { return Ok(()) };
             let own = extents.iter().map(|extent| (stream, extent)).collect();
             let mut blocks = Blocks::new(&self.shared, own, REWRITE_TOGETHER_BYTES);

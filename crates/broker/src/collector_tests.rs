@@ -1,9 +1,9 @@
 //! What is deleted, what isn't, and what becomes of deletes that fail.
 
 use super::*;
-use crate::registration::Registrant;
-use levee_base::{NodeId, Offset, Random, Slot, StreamId};
-use levee_meta::{ControllerOptions, MetadataContext, NewExtent, Registration, TopicId, wal_prefix};
+use crate::registration::tests::registrant_on;
+use levee_base::{Offset, Random, Slot, StreamId};
+use levee_meta::{ControllerOptions, NewExtent, Registration, TopicId, wal_prefix};
 use levee_object::stores::faulty::{FaultPlan, Faulty};
 use levee_object::stores::memory::MemoryStore;
 use std::collections::BTreeMap;
@@ -13,20 +13,8 @@ use uuid::Uuid;
 /// Two topics, and three objects: one of each topic, and one of both.
 async fn cluster(store: &Arc<dyn Store>) -> (Metadata, [TopicId; 2], Vec<Key>) {
     let (clock, random) = (Clock::simulated(0), Random::seeded(1));
-    let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
-    let metadata = Metadata::start(ctx, ControllerOptions::default()).await.unwrap();
-    let (node, address) = (NodeId(1), "h:9092".to_owned());
-    let registrant = Registrant {
-        metadata: metadata.clone(),
-        store: store.clone(),
-        node,
-        address,
-        internal: String::new(),
-        exclusive: true,
-        session_timeout: levee_base::limits::SESSION_TIMEOUT,
-        clock,
-        random,
-    };
+    let registrant = registrant_on(store.clone(), clock, random, ControllerOptions::default()).await;
+    let (metadata, node) = (registrant.metadata.clone(), registrant.node);
     let (epoch, _) = registrant.register(crate::holder::Newcomer::Started, &mut None).await.unwrap();
     let commit = async |command| {
         let answer = metadata.commit(command).await.unwrap();

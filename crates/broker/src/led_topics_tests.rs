@@ -3,9 +3,9 @@
 use super::*;
 use crate::holder::Newcomer;
 use crate::registrar::MetadataRegistrar;
-use crate::registration::Registrant;
+use crate::registration::tests::registrant_on;
 use levee_base::Offset;
-use levee_meta::{ControllerOptions, MetadataContext};
+use levee_meta::ControllerOptions;
 use levee_object::Store;
 use levee_object::stores::memory::MemoryStore;
 use levee_store::WalOptions;
@@ -17,20 +17,8 @@ pub(crate) async fn led() -> Arc<LedTopics> {
 pub(crate) async fn led_with(options: WalOptions) -> Arc<LedTopics> {
     let (clock, random) = (Clock::simulated(1_700_000_000_000), Random::seeded(1));
     let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
-    let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
-    let metadata = Metadata::start(ctx, ControllerOptions::default()).await.unwrap();
-    let node = NodeId(1);
-    let registrant = Registrant {
-        metadata: metadata.clone(),
-        store,
-        node,
-        address: "h:9092".to_owned(),
-        internal: String::new(),
-        exclusive: true,
-        session_timeout: levee_base::limits::SESSION_TIMEOUT,
-        clock,
-        random: random.clone(),
-    };
+    let registrant = registrant_on(store, clock, random.clone(), ControllerOptions::default()).await;
+    let (metadata, node) = (registrant.metadata.clone(), registrant.node);
     let (epoch, _) = registrant.register(Newcomer::Started, &mut None).await.unwrap();
     let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
     let (log, writer) = (registrant.log(node), random.writer_id());

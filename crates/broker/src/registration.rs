@@ -368,4 +368,4 @@ impl Registrant {
 
 #[cfg(test)]
 #[path = "registration_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -5,12 +5,16 @@ use levee_meta::{ControllerOptions, MetadataContext};
 use levee_object::stores::memory::MemoryStore;
 use levee_object::{Key, Purpose};
 
-async fn registrant() -> Registrant {
-    let (clock, random) = (Clock::simulated(0), Random::seeded(1));
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+/// Of a process that has its store to itself: whoever holds the node id counts as gone at once, whether it is or not.
+pub(crate) async fn registrant_on(
+    store: Arc<dyn Store>,
+    clock: Clock,
+    random: Random,
+    controller: ControllerOptions,
+) -> Registrant {
     let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
     Registrant {
-        metadata: Metadata::start(ctx, ControllerOptions::default()).await.unwrap(),
+        metadata: Metadata::start(ctx, controller).await.unwrap(),
         store,
         node: NodeId(1),
         address: "h:9092".to_owned(),
@@ -20,6 +24,11 @@ async fn registrant() -> Registrant {
         clock,
         random,
     }
+}
+
+async fn registrant() -> Registrant {
+    let (store, clock, random) = (Arc::new(MemoryStore::new()), Clock::simulated(0), Random::seeded(1));
+    registrant_on(store, clock, random, ControllerOptions::default()).await
 }
 
 /// Registers, with a log whose first object is none.

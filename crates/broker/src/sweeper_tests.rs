@@ -2,25 +2,15 @@
 
 use super::*;
 use crate::registration::Registrant;
+use crate::registration::tests::registrant_on;
 use levee_base::{BrokerEpoch, NodeId, Random, Slot};
-use levee_meta::{Answer, Command, ControllerOptions, MetadataContext, NewObject, Registration};
+use levee_meta::{Answer, Command, ControllerOptions, NewObject, Registration};
 use levee_object::stores::memory::MemoryStore;
 use std::sync::Arc;
 
 async fn registered(store: &Arc<dyn Store>) -> (Registrant, BrokerEpoch) {
     let (clock, random) = (Clock::simulated(0), Random::seeded(1));
-    let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
-    let registrant = Registrant {
-        metadata: Metadata::start(ctx, ControllerOptions::default()).await.unwrap(),
-        store: store.clone(),
-        node: NodeId(1),
-        address: "h:9092".to_owned(),
-        internal: String::new(),
-        exclusive: true,
-        session_timeout: levee_base::limits::SESSION_TIMEOUT,
-        clock,
-        random,
-    };
+    let registrant = registrant_on(store.clone(), clock, random, ControllerOptions::default()).await;
     let (epoch, _) = registrant.register(crate::holder::Newcomer::Started, &mut None).await.unwrap();
     (registrant, epoch)
 }

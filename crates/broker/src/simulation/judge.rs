@@ -12,6 +12,7 @@ use levee_meta::{Metadata, ObjectName, State, TopicId};
 use levee_object::Key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::ops::AddAssign;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// The most that a topic's retention has ever allowed to go.
@@ -49,6 +50,18 @@ pub(super) struct Seen {
     pub(super) deletes: usize,
     /// Of these, those that the metadata never knew of.
     pub(super) orphans: usize,
+}
+
+impl AddAssign for Seen {
+    fn add_assign(&mut self, other: Self) {
+        self.states += other.states;
+        self.starts += other.starts;
+        self.compactions += other.compactions;
+        self.checkpoints += other.checkpoints;
+        self.topics += other.topics;
+        self.deletes += other.deletes;
+        self.orphans += other.orphans;
+    }
 }
 
 #[derive(Debug, Default)]

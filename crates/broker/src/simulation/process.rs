@@ -6,9 +6,10 @@ use crate::collector::collect;
 use crate::holder::Newcomer;
 use crate::led_topics::{Intervals, LedTopics};
 use crate::registrar::MetadataRegistrar;
+use crate::registration::tests::registrant_on;
 use crate::registration::{Registrant, RegistrationError};
-use levee_base::{Clock, NodeId, Random};
-use levee_meta::{ControllerOptions, Metadata, MetadataContext};
+use levee_base::{Clock, Random};
+use levee_meta::{ControllerOptions, Metadata};
 use levee_object::Store;
 use levee_store::{PlanOptions, ReadOptions, RecoverError, StoreOptions, StreamStore, WalOptions};
 use std::sync::Arc;
@@ -75,24 +76,11 @@ impl Process {
         random: Random,
     ) -> Option<Self> {
         let store: Arc<dyn Store> = line.clone();
-        let ctx = MetadataContext { store: store.clone(), clock, random: random.clone() };
         let controller =
             ControllerOptions { snapshot_every_entries: SNAPSHOT_EVERY, ..ControllerOptions::default() };
-        let metadata = Metadata::start(ctx, controller).await.expect("the journal can be read");
+        let registrant = registrant_on(store.clone(), clock, random.clone(), controller).await;
+        let (metadata, node) = (registrant.metadata.clone(), registrant.node);
         judge.follow(number, &metadata);
-        let node = NodeId(1);
-        let registrant = Registrant {
-            metadata: metadata.clone(),
-            store: store.clone(),
-            node,
-            address: "h:9092".to_owned(),
-            internal: String::new(),
-            // Whoever holds the node id counts as gone at once, whether it is or not.
-            exclusive: true,
-            session_timeout: levee_base::limits::SESSION_TIMEOUT,
-            clock,
-            random: random.clone(),
-        };
         let (epoch, indexes) = match registrant.register(Newcomer::Started, &mut None).await {
             Ok(registered) => registered,
             Err(RegistrationError::Recover { source: RecoverError::Store(error), .. })

@@ -54,7 +54,7 @@ impl World {
         let report = report.expect("the store answers");
         let is_sound = report.complete && report.verdict == fsck::Verdict::Clean;
         assert!(is_sound, "{:#?}", report.findings);
-        lived.objects = report.counts.objects;
+        lived.objects += report.counts.objects;
         if report.findings.is_empty() { Ok(()) } else { Err(format!("{:?}", report.findings)) }
     }
 

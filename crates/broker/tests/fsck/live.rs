@@ -1,13 +1,8 @@
 //! `fsck` while the store changes beneath it: what goes meanwhile, and what is damaged only on its way here.
 
-// Helpers of tests are tests too.
-#![allow(clippy::unwrap_used)]
-
-mod fsck_support;
-
+use crate::support::{End, check_store, damage, emptied, filled, opened};
 use async_trait::async_trait;
 use bytes::Bytes;
-use fsck_support::{End, check_store, damage, emptied, filled, opened};
 use levee_broker::fsck::{Problem, Verdict};
 use levee_object::{Error, ErrorKind, Key, Page, Purpose, Result, Store};
 use std::ops::Range;

@@ -4,15 +4,16 @@
 // Helpers of tests are tests too.
 #![allow(clippy::unwrap_used)]
 
-mod fsck_support;
+mod live;
+mod support;
 
-use fsck_support::{BATCHES, End, Object, RECORDS, check_folder, damage, filled, keys};
 use levee_base::{BrokerEpoch, Clock, Random};
 use levee_broker::fsck::{Finding, Part, Problem, Severity, Verdict, repair};
 use levee_meta::ObjectName;
 use levee_object::{Key, stores};
 use std::fs;
 use std::path::Path;
+use support::{BATCHES, End, Object, RECORDS, check_folder, damage, filled, keys};
 
 /// Finds exactly one thing.
 fn the_one(folder: &Path) -> Finding {

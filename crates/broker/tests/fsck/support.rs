@@ -1,7 +1,5 @@
 //! A folder that a real broker has filled, and damage done to it.
 
-#![allow(dead_code, reason = "each test file uses its own part")]
-
 use levee_base::{Clock, NodeId, Random};
 use levee_broker::fsck::{Finding, Options, Progress, Report, Severity, check};
 use levee_broker::led_topics::Intervals;

@@ -17,9 +17,8 @@ import threading
 import time
 from pathlib import Path
 
-from economy import settle
 from measure import (
-    GIB, Counters, consumed, consumer, cpu_seconds, delivered, producer, quantile, run, spread, table, together,
+    GIB, Counters, consumed, consumer, cpu_seconds, delivered, producer, quantile, run, settle, spread, table, together,
 )
 
 OLD, RATE, WARM, PRODUCERS = "old", 500, 2, 4
@@ -41,8 +40,8 @@ def fill(broker, http, count, batch):
 
 
 def raw(where, program, store, mib):
-    size, seconds, requests, cpu = map(float, run([program, store, "4096", "16", mib]).split())
-    row(f"raw {where}", mbs=size / seconds / 1e6, gets=requests / (size / GIB), client=cpu / (size / GIB))
+    size, seconds, requests = map(float, run([program, store, "4096", "16", mib]).split())
+    row(f"raw {where}", mbs=size / seconds / 1e6, gets=requests / (size / GIB))
 
 
 def read(where, consumers, broker, http, pid, partitions, count):

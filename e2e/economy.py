@@ -12,27 +12,14 @@ import sys
 import time
 from pathlib import Path
 
-from measure import GIB, RECORD, Counters, delivered, producer, shown, table, together
+from measure import GIB, RECORD, Counters, delivered, producer, settle, shown, table, together
 
 TOPIC, PRODUCERS = "economy", 4
-QUIET, SETTLED = 5, 90
 ORDER = ["low", "long", "spread", "dozen", "few", "idle"]
 # S3 Standard's list prices a request, us-east-1; DELETEs cost nothing.
 DOLLARS = {"create": 0.005 / 1000, "list": 0.005 / 1000, "get": 0.0004 / 1000, "delete": 0}
 METHODS = {"create": "PUT", "get": "GET", "list": "LIST", "delete": "DELETE"}
 MONTH = 30 * 86400
-
-
-def settle(http):
-    """Waits until the store was asked for nothing but looks for a while."""
-    busy, until = None, time.monotonic() + SETTLED
-    while time.monotonic() < until:
-        now = {key: n for key, n in Counters(http).requests.items() if key != ("get", "look")}
-        if now == busy:
-            return
-        busy = now
-        time.sleep(QUIET)
-    print("it has not come to rest", file=sys.stderr)
 
 
 def printed(counters, **more):

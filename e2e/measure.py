@@ -5,6 +5,7 @@ import re
 import statistics
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -13,6 +14,7 @@ PERFORMANCE = HERE / "librdkafka/performance"
 RECORD = 1024
 TICKS = os.sysconf("SC_CLK_TCK")
 GIB = 2**30
+QUIET, SETTLED = 5, 90
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? ([-+.\deE]+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 
@@ -58,6 +60,18 @@ class Counters:
                 if not own[key]:
                     del own[key]
         return self
+
+
+def settle(http):
+    """Waits until the store was asked for nothing but looks for a while."""
+    busy, until = None, time.monotonic() + SETTLED
+    while time.monotonic() < until:
+        now = {key: n for key, n in Counters(http).requests.items() if key != ("get", "look")}
+        if now == busy:
+            return
+        busy = now
+        time.sleep(QUIET)
+    print("it has not come to rest", file=sys.stderr)
 
 
 def producer(address, topic, count, *options, size=RECORD):

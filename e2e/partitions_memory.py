@@ -14,8 +14,7 @@ from pathlib import Path
 from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
-from economy import settle
-from measure import Counters, memory_mib, shown, table
+from measure import Counters, memory_mib, settle, shown, table
 
 STEP, QUIET = 1000, 3
 

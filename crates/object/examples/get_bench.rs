@@ -1,5 +1,5 @@
-//! What a store itself can do: reads objects that are there by range GETs, so many at once, and prints bytes, seconds,
-//! requests and its own CPU seconds.
+//! What a store itself can do: reads objects that are there by range GETs, so many at once, and prints bytes, seconds and
+//! requests.
 //!
 //! `cargo run --release -p levee-object --example get_bench -- URL [KIB] [AT-ONCE] [MIB]`: ranges of KIB of all objects
 //! below `data/` and `wal/` of a broker's store, until it has read MIB.
@@ -9,15 +9,6 @@ use levee_base::{Clock, Random};
 use levee_object::stores::open_to_read;
 use levee_object::{Key, Purpose};
 use std::error::Error;
-
-/// The CPU time of this process, user and system, in seconds.
-fn cpu() -> Result<f64, Box<dyn Error>> {
-    let stat = std::fs::read_to_string("/proc/self/stat")?;
-    // The second field is the command's name, in brackets, and may hold anything.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks = |n: usize| fields.get(n).and_then(|field| field.parse::<f64>().ok()).ok_or("/proc/self/stat");
-    Ok((ticks(11)? + ticks(12)?) / 100.0)
-}
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -47,7 +38,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             }
         }
     }
-    let (requests, started, cpu_before) = (ranges.len(), clock.now(), cpu()?);
+    let (requests, started) = (ranges.len(), clock.now());
     let store = &opened.store;
     let bytes = stream::iter(ranges)
         .map(|(key, range)| async move { store.get(&key, Some(range), Purpose::CatchUp).await })
@@ -55,6 +46,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .try_fold(0, |sum, bytes| std::future::ready(Ok(sum + bytes.len() as u64)))
         .await?;
     let seconds = (clock.now() - started).as_secs_f64();
-    println!("{bytes} {seconds:.3} {requests} {:.2}", cpu()? - cpu_before);
+    println!("{bytes} {seconds:.3} {requests}");
     Ok(())
 }

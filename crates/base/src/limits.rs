@@ -69,6 +69,12 @@ pub const COMPACT_FAN_IN: usize = 128;
 pub const COMPACT_SMALLEST_TIER_BYTES: u64 = 16 * KIB as u64;
 /// Bytes that compaction moves in a second at most.
 pub const COMPACT_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
+/// For how long compaction spreads out what reads well where it lies,
+pub const COMPACT_LEISURE: Duration = Duration::from_secs(120);
+/// until a stream has so many extents between two full ones,
+pub const COMPACT_LEISURELY_EXTENTS: usize = 256;
+/// and the bytes that it moves of that in a second at least.
+pub const COMPACT_LEISURELY_BYTES_PER_SECOND: u64 = 16 * MIB as u64;
 /// Bytes that compaction asks for in one request,
 pub const COMPACT_READ_BYTES: u64 = 4 * MIB as u64;
 /// passing over no more than so many that it does not want,

@@ -73,8 +73,8 @@ fn idle_partitions() {
 
 #[test]
 fn few_busy_partitions() {
-    check("12 partitions", 0.05, &Bound { compacted: 1.5, extents: 500.0, ..BOUND });
     // All become long at the same time, and share objects until then.
+    check("12 partitions", 0.05, &Bound { compacted: 1.5, extents: 400.0, space: 2.0, ..BOUND });
     check("100 partitions, 100", 0.04, &Bound { compacted: 1.2, space: 2.0, ..BOUND });
 }
 

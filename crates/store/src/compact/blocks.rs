@@ -1,9 +1,9 @@
 //! Reading extents in order, for whoever writes them anew: block by block, with few requests, some of them under way at
 //! once.
 
-use super::CompactError;
 use super::plan::up_to;
 use super::requests::{Request, requests};
+use super::{CompactError, Pace};
 use crate::backoff::Backoff;
 use crate::format::{BatchEntry, Block, Index};
 use crate::registrar::{Extent, ObjectRef};
@@ -88,6 +88,9 @@ pub(super) struct Blocks<'a> {
     extents: Vec<(StreamId, &'a Extent)>,
     /// Extents are looked at together until they have so many bytes.
     together: u64,
+    pace: Pace,
+    /// Of all requests so far.
+    asked_bytes: u64,
     /// How many were looked at.
     looked_at: usize,
     wanted: VecDeque<Wanted>,
@@ -101,12 +104,20 @@ pub(super) struct Blocks<'a> {
 
 impl<'a> Blocks<'a> {
     /// `extents` are looked at `together`, until they have so many bytes: what lies close together in an object comes by
-    /// one request then. Nothing of the next ones is asked for before all of these was taken.
-    pub(super) fn new(shared: &'a Shared, extents: Vec<(StreamId, &'a Extent)>, together: u64) -> Self {
+    /// one request then. Nothing of the next ones is asked for before all of these was taken, and nothing before `pace`
+    /// has it.
+    pub(super) fn new(
+        shared: &'a Shared,
+        extents: Vec<(StreamId, &'a Extent)>,
+        together: u64,
+        pace: Pace,
+    ) -> Self {
         Self {
             shared,
             extents,
             together,
+            pace,
+            asked_bytes: 0,
             looked_at: 0,
             wanted: VecDeque::new(),
             requests: Vec::new(),
@@ -219,11 +230,14 @@ impl<'a> Blocks<'a> {
         for (wanted, request) in self.wanted.iter_mut().zip(brought) {
             wanted.request = request;
         }
-        let gets: Vec<_> = requests
-            .iter()
-            .map(|request| (objects[request.object].0.key.clone(), request.range.clone()))
-            .collect();
-        let gets = stream::iter(gets).map(move |(key, range)| async move {
+        let mut gets = Vec::with_capacity(requests.len());
+        for Request { object, range, .. } in &requests {
+            gets.push((objects[*object].0.key.clone(), range.clone(), self.asked_bytes));
+            self.asked_bytes += range.end - range.start;
+        }
+        let pace = self.pace;
+        let gets = stream::iter(gets).map(move |(key, range, asked_before)| async move {
+            pace.keep(shared, asked_before).await;
             patiently(shared, || shared.get(&key, range.clone(), Purpose::Compact)).await
         });
         // What is longer by itself is bounded by asking for less at once.

@@ -16,7 +16,7 @@
 //!
 //! Bounds: one job or stretch at a time, whose objects are made one after the other in `COPIES_BYTES`; what is read and
 //! not written yet is bounded by `COMPACT_HELD_BYTES`, requests by `COMPACT_READ_BYTES` each and `COMPACT_READS` at
-//! once, and all of it is paced to so many bytes a second (`WalOptions`).
+//! once, and each begins no sooner than its bytes may have been moved at so many a second (`WalOptions`, `plan`).
 //!
 //! Cancellation: dropped, it is a crash.
 
@@ -57,8 +57,28 @@ pub enum CompactError {
     Stopped,
 }
 
-/// Waits for as long as moving so many bytes may take at least.
-async fn pace(shared: &Shared, began: Instant, bytes: u64) {
-    let due = Duration::from_secs_f64(bytes as f64 / shared.compaction_bytes_per_second.max(1) as f64);
-    shared.ctx.clock.sleep_until(began + due).await;
+/// How fast something may go, and since when.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    began: Instant,
+    bytes_per_second: u64,
+}
+
+impl Pace {
+    /// From now on, no faster than compaction may go and than is asked for.
+    fn begin(shared: &Shared, bytes_per_second: u64) -> Self {
+        let bytes_per_second = shared.compaction_bytes_per_second.min(bytes_per_second).max(1);
+        Self { began: shared.ctx.clock.now(), bytes_per_second }
+    }
+
+    /// From now on, as fast as compaction may go.
+    fn full(shared: &Shared) -> Self {
+        Self::begin(shared, u64::MAX)
+    }
+
+    /// Waits for as long as moving so many bytes takes at least.
+    async fn keep(self, shared: &Shared, bytes: u64) {
+        let due = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
+        shared.ctx.clock.sleep_until(self.began + due).await;
+    }
 }

@@ -22,6 +22,10 @@
 //! What costs least for what it bounds comes first: the pieces of many streams fit into one job, so that they stay few
 //! even while a busy stream outruns compaction.
 //!
+//! A job says how fast it is worth doing. Long runs read well where they lie, and are many just when producers are busy:
+//! all that wait are spread over some time, so the more there is of them the faster they go, until one has too many
+//! extents. The others are in a hurry.
+//!
 //! Each rule takes away what it looks for, and what it makes is looked for by none but a later tier: so where nothing
 //! changes, nothing is left to do. `docs/compaction.md` says what months of load cost and leave.
 //!
@@ -32,7 +36,8 @@ mod objects;
 use crate::registrar::{Extent, ObjectRef};
 use crate::types::ReadError;
 use levee_base::limits::{
-    COMPACT_FAN_IN, COMPACT_INDEX_BYTES, COMPACT_OBJECT_BYTES, COMPACT_PIECES, COMPACT_SMALLEST_TIER_BYTES,
+    COMPACT_FAN_IN, COMPACT_INDEX_BYTES, COMPACT_LEISURE, COMPACT_LEISURELY_BYTES_PER_SECOND,
+    COMPACT_LEISURELY_EXTENTS, COMPACT_OBJECT_BYTES, COMPACT_PIECES, COMPACT_SMALLEST_TIER_BYTES,
     OBJECT_HEADER_BYTES, PROMOTED_BYTES,
 };
 use levee_base::{Offset, StreamId};
@@ -107,6 +112,8 @@ pub struct Job {
     pub reason: Reason,
     /// What, sorted by stream and offset.
     pub parts: Vec<Part>,
+    /// Bytes a second that are fast enough; more than can be done is as fast as may be.
+    pub bytes_per_second: u64,
 }
 
 impl Job {
@@ -120,6 +127,7 @@ impl Job {
     #[must_use]
     pub fn cut(self, extents: usize) -> Vec<Self> {
         let mut jobs: Vec<Self> = Vec::new();
+        let (reason, bytes_per_second) = (self.reason, self.bytes_per_second);
         let mut room = 0;
         for Part { stream, extents: whole } in self.parts {
             for some in whole.chunks(extents.max(1)) {
@@ -127,7 +135,7 @@ impl Job {
                 match jobs.last_mut() {
                     Some(last) if some.len() <= room => last.parts.push(part),
                     _ => {
-                        jobs.push(Self { reason: self.reason, parts: vec![part] });
+                        jobs.push(Self { reason, parts: vec![part], bytes_per_second });
                         room = extents.max(1);
                     }
                 }
@@ -192,18 +200,25 @@ fn is_long(bytes: u64, options: &PlanOptions) -> bool {
 }
 
 fn long_runs(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
-    let mut longest: Option<(u64, StreamId, &[Extent])> = None;
+    let mut worst: Option<((usize, u64), StreamId, &[Extent])> = None;
+    let mut waiting = 0;
     for (&stream, extents) in streams {
-        for (run, bytes) in short_runs(extents, options) {
-            if is_long(bytes, options) && longest.is_none_or(|(most, ..)| bytes > most) {
-                longest = Some((bytes, stream, run));
+        for (run, bytes) in short_runs(extents, options).filter(|(_, bytes)| is_long(*bytes, options)) {
+            waiting += bytes;
+            let size = (run.len(), bytes);
+            if worst.is_none_or(|(most, ..)| size > most) {
+                worst = Some((size, stream, run));
             }
         }
     }
-    let (_, stream, run) = longest?;
+    let (_, stream, run) = worst?;
     let taken = up_to(options.object_bytes, run.iter(), |extent| extent.bytes);
     let parts = vec![Part { stream, extents: taken.cloned().collect() }];
-    Some(Job { reason: Reason::LongRuns, parts })
+    let bytes_per_second = match run.len() < COMPACT_LEISURELY_EXTENTS {
+        true => (waiting / COMPACT_LEISURE.as_secs()).max(COMPACT_LEISURELY_BYTES_PER_SECOND),
+        false => u64::MAX,
+    };
+    Some(Job { reason: Reason::LongRuns, parts, bytes_per_second })
 }
 
 /// The first of some, until there are so many bytes.
@@ -244,7 +259,7 @@ fn many_pieces(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions)
     };
     let mut parts: Vec<Part> = taken.map(part).collect();
     parts.sort_by_key(|part| (part.stream, part.range().start));
-    Some(Job { reason: Reason::ManyPieces, parts })
+    Some(Job { reason: Reason::ManyPieces, parts, bytes_per_second: u64::MAX })
 }
 
 /// The neighbours that grow most by being joined: those whose bytes are the largest multiple of the longest's. At least

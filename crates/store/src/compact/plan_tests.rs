@@ -272,6 +272,24 @@ fn a_little_that_is_dead_costs_nothing() {
 }
 
 #[test]
+fn long_runs_take_their_time_until_there_are_many() {
+    let planned = |extents: u64, bytes: u64, streams: u64| {
+        let mut world = World::default();
+        for stream in 0..streams {
+            (0..extents).for_each(|_| world.register(&[(stream, bytes)]));
+        }
+        let job = plan(&world.streams, &PlanOptions::SUITABLE).unwrap();
+        assert_eq!(job.reason, Reason::LongRuns);
+        job.bytes_per_second
+    };
+    assert_eq!(planned(8, 8 * MIB, 1), COMPACT_LEISURELY_BYTES_PER_SECOND, "little waits");
+    assert_eq!(planned(200, 31 * MIB, 2), 400 * 31 * MIB / COMPACT_LEISURE.as_secs(), "all of it in time");
+    let many = COMPACT_LEISURELY_EXTENTS as u64;
+    assert_eq!(planned(many - 1, MIB, 1), COMPACT_LEISURELY_BYTES_PER_SECOND, "not many yet");
+    assert_eq!(planned(many, MIB, 1), u64::MAX, "many");
+}
+
+#[test]
 fn a_job_is_cut_into_commits_of_so_many_extents() {
     let part = |stream: u64, extents: u64| {
         let extents = (0..extents).map(|at| Extent {
@@ -281,7 +299,8 @@ fn a_job_is_cut_into_commits_of_so_many_extents() {
         });
         Part { stream: StreamId(stream), extents: extents.collect() }
     };
-    let job = Job { reason: Reason::ManyPieces, parts: vec![part(1, 3), part(2, 2), part(3, 9), part(4, 1)] };
+    let parts = vec![part(1, 3), part(2, 2), part(3, 9), part(4, 1)];
+    let job = Job { reason: Reason::ManyPieces, parts, bytes_per_second: u64::MAX };
     let cut = job.clone().cut(4);
     let sizes =
         |job: &Job| job.parts.iter().map(|part| (part.stream.0, part.extents.len())).collect::<Vec<_>>();

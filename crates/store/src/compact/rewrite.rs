@@ -8,7 +8,7 @@ use super::blocks::{BlockRead, Blocks};
 use super::plan::{Part, up_to};
 use super::run::as_it_is;
 use super::writer::{New, Writer};
-use super::{CompactError, pace};
+use super::{CompactError, Pace};
 use crate::registrar::Extent;
 use crate::store::StreamStore;
 use crate::types::NewBatch;
@@ -66,13 +66,13 @@ impl StreamStore {
         let mut next = range.start;
         loop {
             let _one_at_a_time = self.shared.compacting.lock().await;
-            let began = self.shared.ctx.clock.now();
+            let pace = Pace::full(&self.shared);
             let extents = self.extents(stream, next, range.end)?;
             let extents =
                 &extents[..up_to(REWRITE_SOURCE_BYTES, extents.iter(), |extent| extent.bytes).count()];
             let Some(last) = extents.last() else { return Ok(()) };
             let own = extents.iter().map(|extent| (stream, extent)).collect();
-            let mut blocks = Blocks::new(&self.shared, own, REWRITE_TOGETHER_BYTES);
+            let mut blocks = Blocks::new(&self.shared, own, REWRITE_TOGETHER_BYTES, pace);
             while let Some(block) = blocks.next().await? {
                 for (at, entry, bytes) in block.batches() {
                     let (base, end) = (at.base, at.after(entry.count).base);
@@ -87,7 +87,7 @@ impl StreamStore {
             }
             next = next.max(last.range.end);
             let bytes: u64 = extents.iter().map(|extent| extent.bytes).sum();
-            pace(&self.shared, began, bytes.max(blocks.bytes_read())).await;
+            pace.keep(&self.shared, bytes.max(blocks.bytes_read())).await;
         }
     }
 
@@ -105,13 +105,13 @@ impl StreamStore {
         let mut next = Offset::ZERO;
         loop {
             let _one_at_a_time = self.shared.compacting.lock().await;
-            let began = self.shared.ctx.clock.now();
+            let pace = Pace::full(&self.shared);
             let extents = self.extents(stream, next, until)?;
             if extents.is_empty() {
                 return Ok(());
             }
             let mut writer = Writer::new(&self.shared, &self.shared.compaction);
-            let written = self.stretch(stream, next, &extents, &mut writer, filter).await;
+            let written = self.stretch(stream, next, &extents, pace, &mut writer, filter).await;
             let committed = match written {
                 Ok(Stretch { part, changed, bytes_read }) if changed || !writer.has_made_nothing() => {
                     match writer.commit(std::slice::from_ref(&part)).await {
@@ -131,7 +131,7 @@ impl StreamStore {
             let bytes = part.extents.iter().map(|extent| extent.bytes).sum();
             self.shared.metrics.rewritten_bytes.add(bytes);
             next = part.range().end;
-            pace(&self.shared, began, bytes_read.max(bytes)).await;
+            pace.keep(&self.shared, bytes_read.max(bytes)).await;
         }
     }
 
@@ -149,12 +149,13 @@ impl StreamStore {
         stream: StreamId,
         next: Offset,
         extents: &[Extent],
+        pace: Pace,
         writer: &mut Writer<'_>,
         filter: &mut dyn Filter,
     ) -> Result<Stretch, CompactError> {
         let (mut source, mut changed, mut taken) = (0, false, 0);
         let own = extents.iter().map(|extent| (stream, extent)).collect();
-        let mut blocks = Blocks::new(&self.shared, own, REWRITE_TOGETHER_BYTES);
+        let mut blocks = Blocks::new(&self.shared, own, REWRITE_TOGETHER_BYTES, pace);
         loop {
             if let Some(extent) = extents.get(taken)
                 && blocks.next_extent() == taken

@@ -3,7 +3,7 @@
 use super::blocks::Blocks;
 use super::plan::{Job, PlanOptions, plan};
 use super::writer::{New, Writer};
-use super::{CompactError, pace};
+use super::{CompactError, Pace};
 use crate::format::BatchEntry;
 use crate::store::Shared;
 use crate::types::NewBatch;
@@ -37,8 +37,8 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
         };
         let mut failed = false;
         for job in job.cut(COMPACT_COMMIT_EXTENTS) {
-            let (began, mut bytes) = (clock.now(), job.bytes());
-            match run(&shared, &job, &options).await {
+            let (pace, mut bytes) = (Pace::begin(&shared, job.bytes_per_second), job.bytes());
+            match run(&shared, &job, pace, &options).await {
                 Ok(bytes_read) => bytes = bytes.max(bytes_read),
                 Err(CompactError::Stopped) => return,
                 Err(error) => {
@@ -46,7 +46,7 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
                     passed_over.extend(give_up(&job, error));
                 }
             }
-            pace(&shared, began, bytes).await;
+            pace.keep(&shared, bytes).await;
             if failed {
                 break;
             }
@@ -59,9 +59,9 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
 }
 
 /// Does a job in one commit. Returns how many bytes it has read.
-async fn run(shared: &Shared, job: &Job, options: &PlanOptions) -> Result<u64, CompactError> {
+async fn run(shared: &Shared, job: &Job, pace: Pace, options: &PlanOptions) -> Result<u64, CompactError> {
     let mut writer = Writer::new(shared, options);
-    let outcome = match copy(shared, &mut writer, job).await {
+    let outcome = match copy(shared, &mut writer, job, pace).await {
         Ok(bytes_read) => writer.commit(&job.parts).await.map(|left_out| (left_out, bytes_read)),
         Err(error) => Err(error),
     };
@@ -93,10 +93,10 @@ fn give_up(job: &Job, error: CompactError) -> BTreeSet<StreamId> {
     }
 }
 
-async fn copy(shared: &Shared, writer: &mut Writer<'_>, job: &Job) -> Result<u64, CompactError> {
+async fn copy(shared: &Shared, writer: &mut Writer<'_>, job: &Job, pace: Pace) -> Result<u64, CompactError> {
     let extents: Vec<_> =
         job.parts.iter().flat_map(|part| part.extents.iter().map(|extent| (part.stream, extent))).collect();
-    let mut blocks = Blocks::new(shared, extents, u64::MAX);
+    let mut blocks = Blocks::new(shared, extents, u64::MAX, pace);
     while let Some(block) = blocks.next().await? {
         for (at, entry, bytes) in block.batches() {
             writer.add(at, as_it_is(&entry, bytes)).await?;

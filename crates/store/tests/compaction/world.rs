@@ -197,9 +197,12 @@ impl World {
                 return;
             };
             let jobs = job.cut(COMPACT_COMMIT_EXTENTS);
-            let seconds: f64 = jobs.iter().map(|job| self.apply(job, options)).sum();
-            self.busy_until += seconds;
-            self.done.busy_seconds += seconds;
+            for job in &jobs {
+                let seconds = self.apply(job, options);
+                let leisurely = job.bytes() as f64 / job.bytes_per_second as f64;
+                self.busy_until += seconds.max(leisurely);
+                self.done.busy_seconds += seconds;
+            }
             let busy = self.busy_until - self.busy_since;
             self.done.longest_busy_seconds = self.done.longest_busy_seconds.max(busy);
             if self.busy_until > self.now {
@@ -208,7 +211,7 @@ impl World {
         }
     }
 
-    /// Does a job. Says how long it takes.
+    /// Does a job. Says how long it takes at least.
     pub fn apply(&mut self, job: &Job, options: &PlanOptions) -> f64 {
         let gets = self.count(job);
         let mut writer = Writer::new(options);

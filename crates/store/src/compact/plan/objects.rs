@@ -49,7 +49,11 @@ pub(super) fn plan(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOpti
     many_objects(&all, options)
         .map(|objects| (Reason::ManyObjects, objects))
         .or_else(|| dead_objects(&all, options).map(|objects| (Reason::DeadObjects, objects)))
-        .map(|(reason, objects)| Job { reason, parts: all_of(&objects, streams, options) })
+        .map(|(reason, objects)| Job {
+            reason,
+            parts: all_of(&objects, streams, options),
+            bytes_per_second: u64::MAX,
+        })
 }
 
 /// Objects with less are small.

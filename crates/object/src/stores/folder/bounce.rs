@@ -10,6 +10,9 @@ use std::sync::{Mutex, PoisonError};
 
 /// What one bounce buffer holds, in bytes.
 const BOUNCE_BYTES: usize = 1024 * 1024;
+/// Bytes of one write, so that what others write meanwhile waits for one and not for all of a large file: what is given
+/// to the disk at once is queued there at once.
+const WRITE_BYTES: usize = 2 * 1024 * 1024;
 /// Bounce buffers kept for reuse.
 const BOUNCES: usize = 4;
 
@@ -82,8 +85,10 @@ impl Bounces {
             while !rest.is_empty() {
                 if filled == 0 && rest.len() >= unit && rest.as_ptr().align_offset(unit) == 0 {
                     let (whole, tail) = rest.split_at(rest.len() / unit * unit);
-                    files.write_at(file, whole, offset)?;
-                    offset += whole.len() as u64;
+                    for some in whole.chunks(WRITE_BYTES) {
+                        files.write_at(file, some, offset)?;
+                        offset += some.len() as u64;
+                    }
                     rest = tail;
                     continue;
                 }
@@ -112,4 +117,4 @@ impl Bounces {
     }
 }
 
-const _: () = assert!(BOUNCE_BYTES.is_multiple_of(PAGE));
+const _: () = assert!(BOUNCE_BYTES.is_multiple_of(PAGE) && WRITE_BYTES.is_multiple_of(PAGE));

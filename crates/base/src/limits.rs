@@ -138,8 +138,20 @@ pub const READ_VIEWS: usize = 16;
 pub const READ_NEAR_END_BYTES: u64 = 8 * MIB as u64;
 /// Blocks of objects that are not in memory.
 pub const BLOCK_CACHE_BYTES: usize = 256 * MIB;
+/// What the disk cache takes unless it is told otherwise, in bytes.
+pub const DISK_CACHE_BYTES: u64 = 16 * 1024 * MIB as u64;
+/// The part of it, in percent, that takes what has left memory for the first time.
+pub const DISK_CACHE_NEW_PERCENT: u64 = 10;
+/// Spans that have left that part and are remembered, so that they count as used when they come again.
+pub const DISK_CACHE_LEFT: usize = 65_536;
+/// Spans that wait to be written to it: those that come when so many do are not kept.
+pub const DISK_CACHE_QUEUE: usize = 32;
+/// Spans that are read from it at once.
+pub const DISK_CACHE_READS: usize = 16;
 /// The part of a cache, in percent, that only what was used again gets: what a scan passes through is the rest.
 pub const CACHE_HOT_PERCENT: u32 = 90;
+/// What is read ahead of an object of a bucket comes by one request up to so many bytes, and what lacks less waits.
+pub const READ_TOGETHER_BYTES: usize = 4 * MIB;
 /// The first read-ahead of a reader that goes on where it ended,
 pub const READ_AHEAD_BYTES_MIN: usize = MIB;
 /// which doubles up to this as it goes on.

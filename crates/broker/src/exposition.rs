@@ -4,6 +4,7 @@
 use crate::http::Shown;
 use crate::metrics::{Api, BOUNDS_US, Metrics};
 use levee_object::stores::metered::{LATENCY_BOUNDS, StoreMetrics, Usage};
+use levee_store::DiskCacheMetrics;
 use levee_store::metrics::{Counter, FLUSH_BUCKETS_US};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet, text};
@@ -35,6 +36,9 @@ impl Collector for Shown {
         gauge(out, "serving", None, "Whether clients are served", u64::from(self.health.borrow().serving))?;
         apis(out, &self.broker)?;
         streams(out, &self.streams)?;
+        if let Some(metrics) = self.disk_cache.get() {
+            disk_cache(out, metrics)?;
+        }
         match self.store.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             Some(store) => requests(out, store),
             None => Ok(()),
@@ -187,6 +191,19 @@ fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Re
     let mut flushes = family(out, ("wal_flush", Some(&Unit::Seconds), help), MetricType::Histogram)?;
     let counts = m.flush_latency.buckets.each_ref().map(Counter::get);
     histogram(&mut flushes, &FLUSH_BUCKETS_US.map(seconds), &counts, seconds(m.flush_latency.sum_us.get()))
+}
+
+fn disk_cache(out: &mut DescriptorEncoder<'_>, m: &DiskCacheMetrics) -> fmt::Result {
+    let bytes = Some(&Unit::Bytes);
+    gauge(out, "disk_cache", bytes, "Blocks of objects on the local disk", m.bytes.get())?;
+    counter(out, "disk_cache_hits", None, "Reads of objects that the disk cache saved", m.hits.get())?;
+    counter(out, "disk_cache_read", bytes, "Bytes read from it", m.read_bytes.get())?;
+    counter(out, "disk_cache_written", bytes, "Bytes written to it", m.written_bytes.get())?;
+    let help = "What came while others were being written, and was not kept";
+    counter(out, "disk_cache_passed_over", None, help, m.passed_over.get())?;
+    let help =
+        "Reads and writes of the local disk that failed, and what it gave that was not what was written";
+    counter(out, "disk_cache_failures", None, help, m.failures.get())
 }
 
 fn requests(out: &mut DescriptorEncoder<'_>, store: &StoreMetrics) -> fmt::Result {

@@ -11,6 +11,7 @@ use axum::routing::get;
 use levee_base::NodeId;
 use levee_meta::ProcessId;
 use levee_object::stores::metered::StoreMetrics;
+use levee_store::DiskCacheMetrics;
 use serde::Serialize;
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -33,6 +34,8 @@ pub struct Shown {
     pub broker: Arc<Metrics>,
     /// The stream store's.
     pub streams: Arc<levee_store::Metrics>,
+    /// The disk cache's, if there is one.
+    pub disk_cache: OnceLock<Arc<DiskCacheMetrics>>,
     /// The object store's requests, once one is open.
     pub store: Mutex<Option<Arc<StoreMetrics>>>,
     /// How the broker is.
@@ -50,6 +53,7 @@ impl Shown {
         Self {
             broker: Arc::default(),
             streams: Arc::default(),
+            disk_cache: OnceLock::new(),
             store: Mutex::default(),
             health: watch::Sender::new(Health { serving: false, reason: "starting".to_owned() }),
             node,

@@ -10,7 +10,7 @@
 mod options;
 mod supervisor;
 
-pub use options::{NodeOptions, ReadConfig, WalConfig};
+pub use options::{DiskCacheConfig, NodeOptions, ReadConfig, WalConfig};
 
 use crate::current::{Config, Current};
 use crate::handlers::Handlers;
@@ -29,6 +29,7 @@ use levee_object::stores::{self, Kind, Opened};
 use options::{host_and_port, internal_address};
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use supervisor::Supervisor;
@@ -53,6 +54,17 @@ pub enum StartError {
     /// The address says nothing that a client could connect to.
     #[error("{0} is a wildcard address, which no client can connect to: give --advertise HOST:PORT")]
     Wildcard(SocketAddr),
+    /// There can be no cache on the local disk.
+    #[error(
+        "no disk cache can be made in {}: {source}. Give --disk-cache a directory that can be written, or leave it out",
+        path.display()
+    )]
+    DiskCache {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The store can't be opened.
     #[error(transparent)]
     Store(#[from] levee_object::Error),
@@ -148,6 +160,11 @@ impl Node {
         };
         let opened = open(&random)?;
         *shown.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.metrics.clone());
+        let streams = options.streams(opened.kind)?;
+        if let Some(disk_cache) = &streams.disk_cache {
+            // It is set once, here.
+            let _ = shown.disk_cache.set(disk_cache.metrics().clone());
+        }
         let http_address = http.as_ref().map(|http| http.address);
         let internal = internal_address(&options, &host.0, address, http_address, opened.kind);
         let mut stopping = stop.subscribe();
@@ -170,7 +187,6 @@ impl Node {
                 clock,
                 random: random.clone(),
             };
-            let streams = options.streams(opened.kind);
             let supervisor = Supervisor {
                 registrant,
                 streams,

@@ -52,6 +52,7 @@ async fn health_says_that_the_metadata_has_failed_and_the_node_stays() {
         intervals: Intervals::default(),
         wal: WalConfig::default(),
         reads: ReadConfig::default(),
+        disk_cache: None,
     };
     let opened = Opened { store: store.clone(), kind: Kind::Cloud, metrics: Arc::default() };
     let (clock, stop) = (Clock::system(), watch::Sender::new(false));

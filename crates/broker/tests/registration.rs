@@ -37,6 +37,7 @@ fn options(session_timeout: Duration) -> NodeOptions {
         intervals: Intervals::default(),
         wal: WalConfig { pace: Some(Duration::from_millis(1)), ..WalConfig::default() },
         reads: ReadConfig::default(),
+        disk_cache: None,
     }
 }
 

@@ -201,7 +201,7 @@ impl Bench {
             random: self.random.clone(),
         };
         let metrics = Arc::new(Metrics::default());
-        let options = StoreOptions { wal: WalOptions::folder(), reads };
+        let options = StoreOptions { wal: WalOptions::folder(), reads, disk_cache: None };
         let writer = self.random.writer_id();
         let store =
             StreamStore::open(ctx, BrokerEpoch(2), writer, Arc::new(Nobody), options, metrics.clone());

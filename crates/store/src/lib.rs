@@ -37,7 +37,7 @@ mod upload;
 mod wal;
 mod watch;
 
-pub use cache::{Cut, TokenBucket};
+pub use cache::{Cut, DiskCache, DiskCacheMetrics, TokenBucket};
 pub use checkpoint::{NewCheckpoint, Replay};
 pub use compact::{CompactError, Filter, PlanOptions, StoredBatch, Verdict};
 pub use metrics::Metrics;

@@ -10,8 +10,10 @@ use crate::registrar::ObjectRef;
 use crate::store::Shared;
 use crate::types::ReadError;
 use bytes::Bytes;
-use levee_base::limits::OBJECT_HEAD_BYTES;
+use futures::FutureExt;
+use levee_base::limits::{OBJECT_HEAD_BYTES, READ_GAP_BYTES};
 use levee_object::{Error, ErrorKind, Key, Purpose};
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -64,16 +66,71 @@ async fn landed<V: Clone>(flight: Flight<V>, key: &Key) -> Result<V, ReadError> 
 impl Shared {
     /// A span for a reader.
     pub(crate) fn span(self: &Arc<Self>, step: &Step, span: u32, lane: Lane) -> Loading {
-        self.start(step, span, lane, true, |key| self.spans.get(key)).0
+        let (shared, key, range) =
+            (self.clone(), step.object.key.clone(), step.layout.span(span).bytes.clone());
+        let read = async move { shared.get(&key, range, lane.purpose()).await };
+        self.start(step, span, lane, true, |key| self.spans.get(key), read).0
     }
 
-    /// A span that a reader will want.
-    pub(crate) fn span_ahead(self: &Arc<Self>, step: &Step, span: u32, lane: Lane) -> Loading {
-        let (loading, began) = self.start(step, span, lane, false, |key| self.spans.peek(key));
-        if began {
-            self.metrics.read_ahead_bytes.add(step.span_bytes());
-        }
-        loading
+    /// How many of the first of some steps are read ahead by one request: what lies together in an object, and is not
+    /// there nor on its way.
+    pub(crate) fn together(&self, steps: &VecDeque<Step>, lane: Lane) -> usize {
+        let lacking = |step: &Step| {
+            let key = (step.object.key.clone(), step.span?);
+            let known = step.came.is_some()
+                || self.spans.peek(&key).is_some()
+                || self.spans.on_disk(&key)
+                || self.span_flights.has(&(lane, key.clone()));
+            (!known).then(|| step.layout.span(key.1).bytes.clone())
+        };
+        let mut all: Option<Range<u64>> = None;
+        let joined = steps.iter().take_while(|step| {
+            let (before, own) = (all.clone(), lacking(step));
+            let fits = match (&before, &own) {
+                (None, Some(_)) => true,
+                (Some(before), Some(own)) => {
+                    let apart = own.start.checked_sub(before.end);
+                    let long = own.end.saturating_sub(before.start);
+                    apart.is_some_and(|apart| apart <= READ_GAP_BYTES) && long <= self.together_bytes
+                }
+                (_, None) => false,
+            };
+            all = own.map(|own| before.map_or(own.start, |before| before.start)..own.end);
+            fits
+        });
+        joined.count().max(1)
+    }
+
+    /// Spans that a reader will want, of one object, by one request.
+    pub(crate) fn spans_ahead(self: &Arc<Self>, steps: &[Step], lane: Lane) -> Vec<Option<Loading>> {
+        let range = |step: &Step| step.span.map(|span| step.layout.span(span).bytes.clone());
+        let ends = steps.first().and_then(range).zip(steps.last().and_then(range));
+        let together = ends.filter(|_| steps.len() > 1).zip(steps.first()).map(|((first, last), step)| {
+            let (shared, key, range) = (self.clone(), step.object.key.clone(), first.start..last.end);
+            let read = async move { shared.get(&key, range, lane.purpose()).await };
+            (first.start, read.boxed().shared())
+        });
+        let load = |step: &Step| {
+            let (span, own) = (step.span?, range(step)?);
+            let (shared, key, together) = (self.clone(), step.object.key.clone(), together.clone());
+            let read = async move {
+                if let Some((at, together)) = together
+                    && let Ok(all) = together.await
+                {
+                    // A copy, so that one span does not keep the others.
+                    let own = (own.start - at) as usize..(own.end - at) as usize;
+                    return Ok(all.get(own).map(Bytes::copy_from_slice).unwrap_or_default());
+                }
+                // What is wrong with one of them is not the others' trouble.
+                shared.get(&key, own, lane.purpose()).await
+            };
+            let (loading, began) = self.start(step, span, lane, false, |key| self.spans.peek(key), read);
+            if began {
+                self.metrics.read_ahead_bytes.add(step.span_bytes());
+            }
+            Some(loading)
+        };
+        steps.iter().map(load).collect()
     }
 
     /// Says whether a request began. What is `wanted` now is put into the cache at once.
@@ -84,6 +141,7 @@ impl Shared {
         lane: Lane,
         wanted: bool,
         kept: impl FnOnce(&SpanKey) -> Option<Arc<Span>>,
+        read: impl Future<Output = Result<Bytes, ReadError>> + Send + 'static,
     ) -> (Loading, bool) {
         let key = (step.object.key.clone(), span);
         if let Some(span) = &step.came {
@@ -92,9 +150,11 @@ impl Shared {
         let load = || {
             let (shared, layout, key) = (self.clone(), step.layout.clone(), key.clone());
             async move {
-                let range = layout.span(span).bytes.clone();
-                let bytes = shared.get(&key.0, range.clone(), lane.purpose()).await?;
-                let loaded = Arc::new(Span::new(&layout, span, range.start, bytes));
+                let bytes = match shared.spans.read_disk(&key).await {
+                    Some(bytes) => bytes,
+                    None => read.await?,
+                };
+                let loaded = Arc::new(Span::new(&layout, span, layout.span(span).bytes.start, bytes));
                 shared.spans.loaded(key.clone(), &loaded);
                 if wanted {
                     shared.spans.put(key, loaded.clone());

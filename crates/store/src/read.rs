@@ -153,7 +153,12 @@ impl Read<'_> {
     async fn pass(&self, reader: ReaderId, cold: &Cold, runs: &mut Runs) -> Result<(), ReadError> {
         let Self { shared, stream, from, .. } = *self;
         let (mut plan, mut wanted, mut failed) = (Vec::new(), 0, None);
-        let mut steps = pin!(shared.steps(stream, cold.extents.clone(), runs.next(), cold.lane));
+        let extents = shared.steps(stream, cold.extents.clone(), runs.next(), cold.lane);
+        let one_by_one = |steps: Result<VecDeque<Step>, ReadError>| match steps {
+            Ok(steps) => stream::iter(steps.into_iter().map(Ok).collect::<VecDeque<_>>()),
+            Err(error) => stream::iter(VecDeque::from([Err(error)])),
+        };
+        let mut steps = pin!(extents.flat_map(one_by_one));
         while wanted < runs.left().max(1) {
             match steps.next().await {
                 None => break,
@@ -227,14 +232,14 @@ impl Shared {
         self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The steps from `from` on through `extents`, whose indexes are read several at once.
+    /// The steps from `from` on through each of `extents`, whose indexes are read several at once.
     pub(crate) fn steps(
         self: &Arc<Self>,
         stream: StreamId,
         extents: Vec<Extent>,
         from: Offset,
         lane: Lane,
-    ) -> impl Stream<Item = Result<Step, ReadError>> + use<> {
+    ) -> impl Stream<Item = Result<VecDeque<Step>, ReadError>> + use<> {
         let shared = self.clone();
         stream::iter(extents)
             .map(move |extent| {
@@ -250,13 +255,6 @@ impl Shared {
                 }
             })
             .buffered(READ_OBJECTS)
-            .flat_map(|steps| {
-                let steps: VecDeque<_> = match steps {
-                    Ok(steps) => steps.into_iter().map(Ok).collect(),
-                    Err(error) => [Err(error)].into(),
-                };
-                stream::iter(steps)
-            })
     }
 
     /// Loads ahead what the window of `reader` lacks.
@@ -271,21 +269,26 @@ impl Shared {
             if again || extents.is_empty() {
                 return self.read_ahead().stop(reader);
             }
-            let mut steps = pin!(self.steps(stream, extents, wanted.from, lane));
+            let mut extents = pin!(self.steps(stream, extents, wanted.from, lane));
             let mut from = wanted.from;
-            while let Some(step) = steps.next().await {
+            'window: while let Some(steps) = extents.next().await {
                 // A reader who needs it will hear why not.
-                let Ok(step) = step else { return self.read_ahead().stop(reader) };
-                let bytes = step.span_bytes() as usize;
-                let now = self.ctx.clock.now();
-                if !self.read_ahead().takes(reader, from, bytes, now) {
-                    break;
-                }
-                let offsets = step.offsets();
-                from = offsets.end;
-                if let Some(span) = step.span {
-                    let loading = self.span_ahead(&step, span, lane);
-                    self.read_ahead().put(reader, offsets, bytes, loading);
+                let Ok(mut steps) = steps else { return self.read_ahead().stop(reader) };
+                while !steps.is_empty() {
+                    let together = steps.iter().take(self.together(&steps, lane));
+                    let bytes: Vec<_> = together.map(|step| step.span_bytes() as usize).collect();
+                    let taken = self.read_ahead().takes(reader, from, &bytes, self.ctx.clock.now());
+                    if taken == 0 {
+                        break 'window;
+                    }
+                    let some: Vec<Step> = steps.drain(..taken).collect();
+                    for (step, loading) in some.iter().zip(self.spans_ahead(&some, lane)) {
+                        let offsets = step.offsets();
+                        from = offsets.end;
+                        if let Some(loading) = loading {
+                            self.read_ahead().put(reader, offsets, step.span_bytes() as usize, loading);
+                        }
+                    }
                 }
             }
             self.metrics.read_ahead_held.set(self.read_ahead().held() as u64);
@@ -300,13 +303,13 @@ fn steps_of(
     from: Offset,
     layout: &Arc<Layout>,
     came: Option<Arc<Span>>,
-) -> Vec<Step> {
-    let mut steps: Vec<Step> = Vec::new();
+) -> VecDeque<Step> {
+    let mut steps: VecDeque<Step> = VecDeque::new();
     for at in layout.blocks(stream, &extent.range, from) {
         let span = layout.span_of(at);
-        match steps.last_mut() {
+        match steps.back_mut() {
             Some(step) if step.span == span => step.blocks.push(at),
-            _ => steps.push(Step {
+            _ => steps.push_back(Step {
                 object: extent.object.clone(),
                 layout: layout.clone(),
                 span,

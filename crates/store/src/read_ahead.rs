@@ -23,6 +23,8 @@ pub(crate) struct Bounds {
     pub(crate) max: usize,
     /// All windows together.
     pub(crate) all: usize,
+    /// A window that lacks less is not filled yet; half of a smaller one.
+    pub(crate) together: usize,
     pub(crate) readers: usize,
     pub(crate) readers_of_stream: usize,
     /// A reader that is silent for so long gives way.
@@ -119,7 +121,7 @@ impl<H: Clone> ReadAhead<H> {
                 reader.read = 0;
             }
         }
-        let fill = !reader.filling && reader.ahead() < reader.window;
+        let fill = !reader.filling && reader.lacks(self.bounds.together).is_some();
         reader.filling |= fill;
         (id, fill)
     }
@@ -167,16 +169,27 @@ impl<H: Clone> ReadAhead<H> {
     /// What a reader's window lacks. `None` ends the filling.
     pub(crate) fn wanted(&mut self, id: ReaderId) -> Option<Wanted> {
         let reader = self.readers.get_mut(&id)?;
-        let ahead = reader.ahead();
-        reader.filling = ahead < reader.window;
-        reader.filling.then(|| Wanted { from: reader.loaded(), bytes: reader.window - ahead })
+        let lacks = reader.lacks(self.bounds.together);
+        reader.filling = lacks.is_some();
+        lacks.map(|bytes| Wanted { from: reader.loaded(), bytes })
     }
 
-    /// Whether `bytes` that begin at `from` are to be loaded: they are still what the reader lacks, and there is memory.
-    pub(crate) fn takes(&mut self, id: ReaderId, from: Offset, bytes: usize, now: Instant) -> bool {
-        while self.held + bytes > self.bounds.all && self.give_way(id, now) {}
-        let Some(reader) = self.readers.get(&id) else { return false };
-        self.held + bytes <= self.bounds.all && from == reader.loaded() && reader.ahead() < reader.window
+    /// How many of some that begin at `from`, each of so many `bytes`, are to be loaded: they are still what the reader
+    /// lacks, and there is memory.
+    pub(crate) fn takes(&mut self, id: ReaderId, from: Offset, bytes: &[usize], now: Instant) -> usize {
+        let wanted = |reader: &Reader<H>| {
+            let lacks = reader.lacks(self.bounds.together).filter(|_| from == reader.loaded())?;
+            let ends = bytes.iter().scan(0, |end, bytes| {
+                Some((*end, {
+                    *end += bytes;
+                    *end
+                }))
+            });
+            Some(ends.take_while(|(start, _)| *start < lacks).map(|(_, end)| end).collect::<Vec<_>>())
+        };
+        let Some(ends) = self.readers.get(&id).and_then(wanted) else { return 0 };
+        while self.held + ends.last().unwrap_or(&0) > self.bounds.all && self.give_way(id, now) {}
+        ends.iter().take_while(|end| self.held + **end <= self.bounds.all).count()
     }
 
     /// What is loaded, right after it was agreed on.
@@ -258,6 +271,12 @@ impl<H> Reader<H> {
     /// Where what is loaded for it ends.
     fn loaded(&self) -> Offset {
         self.held.back().map_or(self.last.end, |held| held.offsets.end.max(self.last.end))
+    }
+
+    /// Bytes that its window lacks, if these are worth a request.
+    fn lacks(&self, together: usize) -> Option<usize> {
+        let lacks = self.window.saturating_sub(self.ahead());
+        (lacks >= together.min(self.window / 2).max(1)).then_some(lacks)
     }
 
     /// Bytes that it is ahead by. What it is in counts, as it is not known how much of it is left.

@@ -5,8 +5,15 @@ use levee_base::Clock;
 use proptest::prelude::*;
 
 const STREAM: StreamId = StreamId(1);
-const BOUNDS: Bounds =
-    Bounds { min: 10, max: 40, all: 100, readers: 8, readers_of_stream: 4, idle: Duration::from_secs(5) };
+const BOUNDS: Bounds = Bounds {
+    min: 10,
+    max: 40,
+    all: 100,
+    together: 0,
+    readers: 8,
+    readers_of_stream: 4,
+    idle: Duration::from_secs(5),
+};
 
 /// One byte an offset; what is held for an offset is the number of the span of 10 that has it.
 struct World {
@@ -24,7 +31,7 @@ impl World {
         let mut loaded = Vec::new();
         while let Some(wanted) = self.ahead.wanted(id) {
             let span = wanted.from.0 / 10;
-            if !self.ahead.takes(id, wanted.from, 10, self.now) {
+            if self.ahead.takes(id, wanted.from, &[10], self.now) == 0 {
                 self.ahead.stop(id);
                 break;
             }

@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     writer: WriterId,
     pub(crate) registrar: Arc<dyn Registrar>,
     pub(crate) compaction: PlanOptions,
+    /// What is read ahead comes by one request up to so many bytes.
+    pub(crate) together_bytes: u64,
     pub(crate) compaction_bytes_per_second: u64,
     /// Where the objects are that this epoch gathers and compacts.
     pub(crate) data: Key,
@@ -132,7 +134,7 @@ impl StreamStore {
         options: impl Into<StoreOptions>,
         metrics: Arc<Metrics>,
     ) -> Arc<Self> {
-        let StoreOptions { wal, reads } = options.into();
+        let StoreOptions { wal, reads, disk_cache } = options.into();
         let (options, reads) = (wal.workable(), reads.workable());
         let room = Arc::new(Notify::new());
         let buffer_bytes = options.one_buffer_bytes();
@@ -143,7 +145,7 @@ impl StreamStore {
             state: Mutex::new(State::new(options, epoch, prefix, pool, metrics.clone())),
             indexes: IndexCache::new(INDEX_CACHE_BYTES, reads.cut, metrics.clone()),
             head_flights: Flights::default(),
-            spans: SpanCache::new(reads.cache_bytes, metrics.clone()),
+            spans: SpanCache::new(reads.cache_bytes, disk_cache, metrics.clone()),
             span_flights: Flights::default(),
             lanes: Lanes::new(&reads, ctx.clock, metrics.clone()),
             read_ahead: Mutex::new(ReadAhead::new(reads.bounds())),
@@ -158,6 +160,7 @@ impl StreamStore {
             compacting: tokio::sync::Mutex::default(),
             registrar,
             compaction: options.compaction,
+            together_bytes: reads.together_bytes as u64,
             compaction_bytes_per_second: options.compaction_bytes_per_second,
             epoch,
             writer,

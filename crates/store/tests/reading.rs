@@ -13,7 +13,8 @@ use levee_object::stores::memory::MemoryStore;
 use levee_object::stores::metered::{Metered, Operation};
 use levee_object::{Key, Page, Purpose, Result, Store};
 use levee_store::{
-    Cut, Extent, Metrics, ReadError, ReadOptions, Registered, StoreOptions, StreamStore, WalOptions,
+    Cut, DiskCache, Extent, Metrics, ReadError, ReadOptions, Registered, StoreOptions, StreamStore,
+    WalOptions,
 };
 use std::fmt;
 use std::ops::Range;
@@ -38,13 +39,23 @@ struct Rig {
 impl Rig {
     /// A store over `inner` with streams that are all in these extents.
     fn over(inner: Arc<dyn Store>, reads: ReadOptions, extents: Vec<(StreamId, Extent)>) -> Self {
+        Self::beside(None, inner, reads, extents)
+    }
+
+    /// The same beside a disk cache.
+    fn beside(
+        disk_cache: Option<Arc<DiskCache>>,
+        inner: Arc<dyn Store>,
+        reads: ReadOptions,
+        extents: Vec<(StreamId, Extent)>,
+    ) -> Self {
         let clock = Clock::simulated(0);
         let metered = Arc::new(Metered::new(inner, clock));
         let random = Random::seeded(1);
         let writer = random.writer_id();
         let ctx = context(metered.clone(), clock, random);
         let metrics = Arc::new(Metrics::default());
-        let options = StoreOptions { wal: WalOptions::folder(), reads };
+        let options = StoreOptions { wal: WalOptions::folder(), reads, disk_cache };
         let meta = Meta::new(&ctx);
         let store = StreamStore::open(ctx, BrokerEpoch(2), writer, meta.clone(), options, metrics.clone());
         let rig = Self { metered, metrics, store, meta, clock };
@@ -122,7 +133,7 @@ fn no_ahead(options: ReadOptions) -> ReadOptions {
 #[tokio::test(start_paused = true)]
 async fn blocks_that_lie_together_are_one_request() {
     // 64 blocks are 16 MiB.
-    for reads in [ReadOptions::SUITABLE, no_ahead(ReadOptions::SUITABLE)] {
+    for reads in [ReadOptions::folder(), no_ahead(ReadOptions::SUITABLE)] {
         let objects = Arc::new(MemoryStore::new());
         let extents = object(&*objects, 0, &blocks(1, 0, 64)).await;
         let rig = Rig::over(objects, reads, extents);
@@ -131,6 +142,23 @@ async fn blocks_that_lie_together_are_one_request() {
         assert!(spans <= 64 / 3 + 1, "{spans} requests");
         assert_eq!(rig.all_gets(), spans + 1, "and one for the index");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_that_goes_on_makes_few_requests() {
+    // Two objects of 32 MiB.
+    let objects = Arc::new(MemoryStore::new());
+    let mut extents = object(&*objects, 0, &blocks(1, 0, 128)).await;
+    extents.extend(object(&*objects, 1, &blocks(1, 128 * 4 * u64::from(COUNT), 128)).await);
+    let rig = Rig::over(objects, ReadOptions::SUITABLE, extents);
+    assert_eq!(rig.read_all(STREAM, 0, MIB).await.len(), 1024);
+    // Four spans of three blocks each; the first are less, as the window grows, and where an object ends.
+    let gets = rig.all_gets();
+    assert!(gets <= 2 + 64 / 3 + 6, "{gets} requests");
+    let usage = rig.metered.metrics().usage();
+    let read: u64 = usage.iter().map(|usage| usage.bytes_read).sum();
+    let given = 2 * 128 * 256 * KIB as u64;
+    assert!(read < given + given / 20, "{read} bytes were read to give {given}: each once");
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,9 +204,9 @@ async fn readers_of_the_same_make_one_request() {
         ..FaultPlan::none()
     };
     let inner = Arc::new(Faulty::new(objects, slow, Clock::simulated(0), Random::seeded(5)));
-    let alone = Rig::over(inner.clone(), ReadOptions::SUITABLE, extents.clone());
+    let alone = Rig::over(inner.clone(), ReadOptions::folder(), extents.clone());
     alone.read_all(STREAM, 0, MIB).await;
-    let rig = Rig::over(inner, ReadOptions::SUITABLE, extents);
+    let rig = Rig::over(inner, ReadOptions::folder(), extents);
     let readers = (0..20).map(|_| rig.read_all(STREAM, 0, MIB));
     let seen = futures::future::join_all(readers).await;
     assert!(seen.iter().all(|seen| seen.len() == 256));
@@ -194,7 +222,7 @@ async fn readers_that_follow_each_other_closely_read_once_however_far_ahead_is_r
         extents.extend(object(&*objects, stream, &blocks(stream, 0, 128)).await);
     }
     // 128 MiB, of which a cache of 32 keeps little; and far more is read ahead than passes through it at once.
-    let reads = ReadOptions { cache_bytes: 32 * MIB, ..ReadOptions::SUITABLE };
+    let reads = ReadOptions { cache_bytes: 32 * MIB, ..ReadOptions::folder() };
     let alone = Rig::over(objects.clone(), reads, extents.clone());
     for stream in 0..4 {
         alone.read_all(StreamId(stream), 0, MIB).await;
@@ -349,6 +377,35 @@ impl Store for Held {
     }
 }
 
+#[tokio::test]
+async fn what_memory_has_no_room_for_is_read_again_from_the_local_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(DiskCache::open(folder.path(), 1_024 * MIB as u64).unwrap());
+    let objects = Arc::new(MemoryStore::new());
+    let mut extents = Vec::new();
+    for stream in 1..5 {
+        extents.extend(object(&*objects, stream, &blocks(stream, 0, 64)).await);
+    }
+    let reads = ReadOptions { cache_bytes: 8 * MIB, ..ReadOptions::SUITABLE };
+    let rig = Rig::beside(Some(disk.clone()), objects, reads, extents);
+    let mut gets = Vec::new();
+    for _ in 0..3 {
+        let before = rig.all_gets();
+        for stream in (1..5).map(StreamId) {
+            assert_eq!(rig.read_all(stream, 0, MIB).await.len(), 256);
+            // Until what has left memory is written.
+            let written = || disk.metrics().written_bytes.get() + disk.metrics().passed_over.get();
+            let mut last = u64::MAX;
+            while std::mem::replace(&mut last, written()) != last {
+                rig.clock.sleep(Duration::from_millis(50)).await;
+            }
+        }
+        gets.push(rig.all_gets() - before);
+    }
+    assert!(gets[2] < gets[0] / 2, "{gets:?} requests, {:?}", disk.metrics());
+    assert_eq!(disk.metrics().failures.get(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn readers_far_behind_that_get_no_answer_leave_those_near_the_end_alone() {
     let objects = Held::new(true);
@@ -382,7 +439,7 @@ async fn readers_far_behind_are_throttled_by_bytes_and_by_requests() {
     let objects = Arc::new(MemoryStore::new());
     let extents = object(&*objects, 0, &blocks(1, 0, 128)).await;
     let by_bytes = ReadOptions { bytes_per_second: Some(MIB as u64), ..ReadOptions::SUITABLE };
-    let by_requests = ReadOptions { requests_per_second: Some(1), ..ReadOptions::SUITABLE };
+    let by_requests = ReadOptions { requests_per_second: Some(1), ..ReadOptions::folder() };
     for reads in [by_bytes, by_requests] {
         let rig = Rig::over(objects.clone(), reads, extents.clone());
         let start = rig.clock.now();

@@ -1,11 +1,14 @@
 //! What a node is started with, and what follows from it.
 
+use super::StartError;
 use crate::led_topics::Intervals;
 use levee_base::NodeId;
 use levee_object::stores::Kind;
-use levee_store::{ReadOptions, StoreOptions, WalOptions};
+use levee_store::{DiskCache, ReadOptions, StoreOptions, WalOptions};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a node is started with.
@@ -36,12 +39,28 @@ pub struct NodeOptions {
     pub wal: WalConfig,
     /// Of reading what is not in memory any more.
     pub reads: ReadConfig,
+    /// A local disk for what has left memory.
+    pub disk_cache: Option<DiskCacheConfig>,
+}
+
+/// A cache on a local disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskCacheConfig {
+    /// The directory.
+    pub path: PathBuf,
+    /// What it takes there.
+    pub bytes: u64,
 }
 
 impl NodeOptions {
-    /// How the store of streams writes and reads.
-    pub(super) fn streams(&self, kind: Kind) -> StoreOptions {
-        StoreOptions { wal: self.wal.options(kind), reads: self.reads.options() }
+    /// How the store of streams writes and reads. Opens the cache on disk.
+    pub(super) fn streams(&self, kind: Kind) -> Result<StoreOptions, StartError> {
+        let open = |DiskCacheConfig { path, bytes }: &DiskCacheConfig| {
+            let opened = DiskCache::open(path, *bytes).map(Arc::new);
+            opened.map_err(|source| StartError::DiskCache { path: path.clone(), source })
+        };
+        let disk_cache = self.disk_cache.as_ref().map(open).transpose()?;
+        Ok(StoreOptions { wal: self.wal.options(kind), reads: self.reads.options(kind), disk_cache })
     }
 }
 
@@ -59,8 +78,8 @@ pub struct ReadConfig {
 }
 
 impl ReadConfig {
-    fn options(&self) -> ReadOptions {
-        let suits = ReadOptions::SUITABLE;
+    fn options(&self, kind: Kind) -> ReadOptions {
+        let suits = if kind == Kind::Cloud { ReadOptions::SUITABLE } else { ReadOptions::folder() };
         ReadOptions {
             cache_bytes: self.cache_bytes.unwrap_or(suits.cache_bytes),
             ahead_bytes: self.ahead_bytes.unwrap_or(suits.ahead_bytes),

@@ -67,8 +67,14 @@ impl Supervisor {
         let metadata = registrant.metadata.clone();
         let registrar = Arc::new(MetadataRegistrar(metadata.clone()));
         let (log, writer) = (registrant.log(registrant.node), random.writer_id());
-        let streams =
-            StreamStore::open(log, epoch, writer, registrar, self.streams, self.shown.streams.clone());
+        let streams = StreamStore::open(
+            log,
+            epoch,
+            writer,
+            registrar,
+            self.streams.clone(),
+            self.shown.streams.clone(),
+        );
         for recovered in indexes {
             streams.keep_indexes(recovered);
         }

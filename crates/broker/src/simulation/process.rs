@@ -52,6 +52,7 @@ fn options() -> StoreOptions {
     StoreOptions {
         wal,
         reads: ReadOptions { cache_bytes: 64 * 1_024, ahead_bytes: 0, ..ReadOptions::SUITABLE },
+        disk_cache: None,
     }
 }
 

@@ -94,6 +94,7 @@ fn with_broker(folder: &Path, untrimmed_objects: usize, main: impl AsyncFnOnce(N
             ..WalConfig::default()
         },
         reads: ReadConfig::default(),
+        disk_cache: None,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {

@@ -4,9 +4,10 @@ use super::Outcome;
 use crate::options::{LogFormat, Options, ServeArgs};
 use levee_base::{Clock, NodeId, Random};
 use levee_broker::led_topics::Intervals;
-use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, StartError, WalConfig};
+use levee_broker::node::{DiskCacheConfig, Node, NodeOptions, ReadConfig, Shutdown, StartError, WalConfig};
 use std::error::Error;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::runtime::Runtime;
@@ -147,6 +148,9 @@ fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
             bytes_per_second: rate(options.catch_up_mib_per_second).map(|mib| mib * MIB as u64),
             requests_per_second: rate(options.catch_up_requests_per_second),
         },
+        disk_cache: Some(PathBuf::from(&options.disk_cache))
+            .filter(|path| !path.as_os_str().is_empty())
+            .map(|path| DiskCacheConfig { path, bytes: u64::from(options.disk_cache_mib) * MIB as u64 }),
     })
 }
 

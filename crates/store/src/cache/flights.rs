@@ -23,6 +23,11 @@ impl<K, V: Clone> Default for Flights<K, V> {
 }
 
 impl<K: Hash + Eq + Clone + Send + 'static, V: Clone + Send + Sync + 'static> Flights<K, V> {
+    /// Whether a load for `key` is under way.
+    pub(crate) fn has(&self, key: &K) -> bool {
+        lock(&self.0).contains_key(key)
+    }
+
     /// What is loaded for `key`: by a load under way; else what `kept` finds; else by a new load. A load keeps what it
     /// has loaded before it ends, so that nothing comes between the first two. Says whether a load began.
     pub(crate) fn join<F>(

@@ -3,18 +3,22 @@
 //! An object's blocks are cut into *spans* (`layout`): blocks that lie together and are read in one request. A span is
 //! the unit of requests, of the cache (`spans`) and of read-ahead, so each has its memory to itself and counts for
 //! what it takes. Readers that want the same span share one request (`flights`); what they may ask of the store is
-//! limited apart from everything else (`lanes`, `bucket`).
+//! limited apart from everything else (`lanes`, `bucket`). What has to leave memory may go to a local disk (`disk`,
+//! `shelves`).
 //!
 //! Objects never change and keys are never used twice, so nothing here is ever out of date.
 
 mod bucket;
+pub(crate) mod disk;
 pub(crate) mod flights;
 pub(crate) mod indexes;
 pub(crate) mod lanes;
 pub(crate) mod layout;
+mod shelves;
 pub(crate) mod spans;
 
 pub use bucket::TokenBucket;
+pub use disk::{DiskCache, DiskCacheMetrics};
 pub(crate) use flights::{Flight, Flights};
 pub(crate) use indexes::IndexCache;
 pub(crate) use lanes::{Lane, Lanes};

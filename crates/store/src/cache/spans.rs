@@ -1,6 +1,7 @@
 //! Spans in memory: the cache of them, and checking what was read, each block once.
 
-use super::layout::Layout;
+use super::disk::DiskCache;
+use super::layout::{Layout, SpanRange};
 use super::{Hasher, cache_options};
 use crate::format::{Block, FormatError};
 use crate::metrics::Metrics;
@@ -8,8 +9,9 @@ use bytes::Bytes;
 use levee_base::HashMap;
 use levee_base::limits::SPAN_BYTES;
 use levee_object::Key;
-use quick_cache::Weighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::sync::Cache;
+use quick_cache::{Lifecycle, Weighter};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -19,7 +21,9 @@ pub(crate) type SpanKey = (Key, u32);
 /// Bytes of an object that hold a span: exactly it, or the whole object.
 #[derive(Debug)]
 pub(crate) struct Span {
-    /// Where the bytes begin in the object.
+    /// Where it is in the object,
+    range: Range<u64>,
+    /// and where the bytes begin.
     at: u64,
     bytes: Bytes,
     /// Of each of its blocks, whether its checksum was found right.
@@ -30,9 +34,15 @@ pub(crate) struct Span {
 impl Span {
     /// `bytes` begin at `at` of the object.
     pub(crate) fn new(layout: &Layout, span: u32, at: u64, bytes: Bytes) -> Self {
-        let blocks = &layout.span(span).blocks;
+        let SpanRange { blocks, bytes: range } = layout.span(span);
         let checked = blocks.clone().map(|_| AtomicBool::new(false)).collect();
-        Self { at, bytes, checked, first: blocks.start }
+        Self { range: range.clone(), at, bytes, checked, first: blocks.start }
+    }
+
+    /// Exactly its bytes.
+    pub(crate) fn own(&self) -> &[u8] {
+        let (start, end) = (self.range.start - self.at, self.range.end - self.at);
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
     }
 
     /// All that was read, and where `block`, which is in it, begins in that. A block is checked when it is first asked
@@ -59,13 +69,27 @@ impl Weighter<SpanKey, Arc<Span>> for Weigh {
     }
 }
 
+/// Hands on what has to leave.
+#[derive(Debug, Clone, Copy)]
+struct Leaving;
+
+impl Lifecycle<SpanKey, Arc<Span>> for Leaving {
+    type RequestState = Vec<(SpanKey, Arc<Span>)>;
+
+    fn on_evict(&self, left: &mut Self::RequestState, key: SpanKey, span: Arc<Span>) {
+        left.push((key, span));
+    }
+}
+
 /// The spans that were read last, and those that were used again.
 ///
 /// A reader that passes through counts as one use of each, however many reads it takes, as it holds the span that it is
 /// in (`crate::read_ahead`); and what is read ahead for it is put here when it has passed, not before: it would go again
 /// before others who follow have come. Until then it is found by its being alive.
 pub(crate) struct SpanCache {
-    spans: Cache<SpanKey, Arc<Span>, Weigh, Hasher>,
+    spans: Cache<SpanKey, Arc<Span>, Weigh, Hasher, Leaving>,
+    /// Where goes what has no room here.
+    disk: Option<Arc<DiskCache>>,
     alive: Mutex<Alive>,
     metrics: Arc<Metrics>,
 }
@@ -79,10 +103,10 @@ struct Alive {
 }
 
 impl SpanCache {
-    pub(crate) fn new(bytes: usize, metrics: Arc<Metrics>) -> Self {
+    pub(crate) fn new(bytes: usize, disk: Option<Arc<DiskCache>>, metrics: Arc<Metrics>) -> Self {
         let options = cache_options(bytes, SPAN_BYTES as usize / 4);
-        let spans = Cache::with_options(options, Weigh, Hasher::default(), DefaultLifecycle::default());
-        Self { spans, alive: Mutex::default(), metrics }
+        let spans = Cache::with_options(options, Weigh, Hasher::default(), Leaving);
+        Self { spans, disk, alive: Mutex::default(), metrics }
     }
 
     fn alive(&self) -> MutexGuard<'_, Alive> {
@@ -103,6 +127,19 @@ impl SpanCache {
         self.alive().spans.get(key).and_then(Weak::upgrade)
     }
 
+    /// Whether it is on the local disk.
+    pub(crate) fn on_disk(&self, key: &SpanKey) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.has(key))
+    }
+
+    /// The bytes of a span that is on the local disk.
+    pub(crate) async fn read_disk(&self, key: &SpanKey) -> Option<Bytes> {
+        match &self.disk {
+            Some(disk) => disk.get(key).await,
+            None => None,
+        }
+    }
+
     /// A span that was loaded.
     pub(crate) fn loaded(&self, key: SpanKey, span: &Arc<Span>) {
         let mut alive = self.alive();
@@ -116,7 +153,11 @@ impl SpanCache {
     /// Keeps a span that a reader has come to, or has passed.
     pub(crate) fn put(&self, key: SpanKey, span: Arc<Span>) {
         if !self.spans.contains_key(&key) {
-            self.spans.insert(key, span);
+            let mut left = Vec::new();
+            self.spans.insert_with_lifecycle(key, span, &mut left);
+            if let Some(disk) = &self.disk {
+                left.into_iter().for_each(|(key, span)| disk.offer(key, span));
+            }
             self.metrics.cache_bytes.set(self.spans.weight());
         }
     }
@@ -125,6 +166,9 @@ impl SpanCache {
     pub(crate) fn remove(&self, key: &SpanKey) {
         self.alive().spans.remove(key);
         self.spans.remove(key);
+        if let Some(disk) = &self.disk {
+            disk.remove(key);
+        }
         self.metrics.cache_bytes.set(self.spans.weight());
     }
 }

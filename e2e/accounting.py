@@ -1,9 +1,9 @@
 """Counts a broker's requests to its store three ways and compares them.
 
-accounting.py folder|s3 LOG STORE BROKER METRICS-URL IDLE-SECONDS
+accounting.py folder|s3 LOG STORE BROKER METRICS-URL IDLE-SECONDS BEFORE
 
 LOG is a trace of system calls of a folder's broker (STORE is the folder), or the access log of the S3 server (STORE is
-what stands before the object's key there). The broker's own counters come from METRICS-URL. Windows begin and end when
+what stands before the object's key there, and BEFORE the number of its lines before the broker started). The broker's own counters come from METRICS-URL. Windows begin and end when
 every request that was counted has ended and nothing is counted while LOG's length is read, so both sides count
 the same requests.
 """
@@ -130,7 +130,19 @@ def compare(what, first, last, logged):
     return faults, flushes, sent
 
 
-def main(kind, log, store, broker, url, idle):
+def compare_start(first, logged):
+    """The same of all requests since the broker started, listings among them, by operation alone."""
+    counters, log = collections.Counter(), collections.Counter(request.operation for request in logged)
+    for (operation, _), n in first.sent.items():
+        counters[operation] += n
+    print(f"\nstarting, and the first record\n{'':44}{'counters':>10}{'log':>10}")
+    for operation in sorted(counters | log):
+        print(f"  {operation:42}{counters[operation]:>10}{log[operation]:>10}")
+    faults = [] if counters == log else ["starting"]
+    return faults if counters["list"] and counters["delete"] else [*faults, "starting: nothing was listed or deleted"]
+
+
+def main(kind, log, store, broker, url, idle, before):
     store = os.path.realpath(store) if kind == "folder" else store
     faults, edges = [], []
 
@@ -163,6 +175,8 @@ def main(kind, log, store, broker, url, idle):
             faults.append(f"{what}: {flushes} flushes")
         if what.startswith("one") and flushes != acknowledged:
             faults.append(f"{what}: {flushes} flushes for {acknowledged} requests")
+    if kind == "s3":
+        faults += compare_start(edges[0], s3_requests(lines[int(before) : edges[0].line], store))
     seconds = edges[-1].time - edges[-2].time
     hourly = ", ".join(f"{op} {purpose} {n * 3600 / seconds:,.0f}" for (op, purpose), n in sorted(sent.items()))
     print(f"\nan idle broker's requests an hour, from {seconds:.1f} s: {hourly}")

@@ -3,7 +3,8 @@
 fill BROKER HTTP COUNT BATCH                        COUNT records of 1 KiB to the old topic
 raw WHERE PROGRAM STORE MIB                         so much by the store's own client
 read WHERE CONSUMERS BROKER ...                     all of the old topic
-tail BESIDE SECONDS FOLDER LEVEE BROKER ...         latencies, with or without a consumer that catches up BESIDE it
+tail BESIDE SECONDS FOLDER LEVEE BROKER ...         latencies, with or without a consumer that catches up BESIDE it;
+                                                    RAW="PROGRAM STORE" in the environment: with that reading BESIDE it
 tables FILE MS LIMIT
 
 The dots are HTTP PID PARTITIONS COUNT: the broker's address for /metrics, its process, and what the old topic has.
@@ -11,6 +12,7 @@ The dots are HTTP PID PARTITIONS COUNT: the broker's address for /metrics, its p
 
 import collections
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -67,8 +69,10 @@ def tail(beside, seconds, folder, levee, broker, http, pid, partitions, count):
 
     def again_and_again():
         nonlocal reader
+        # As many requests at once as bring about what a consumer gets.
+        raw_reads = [*os.environ.get("RAW", "").split(), "4096", "3"]
         while not done.is_set():
-            reader = subprocess.Popen(consumer(broker, OLD, range(int(partitions))), **quiet)
+            reader = subprocess.Popen(raw_reads if beside == "raw" else consumer(broker, OLD, range(int(partitions))), **quiet)
             reader.wait()
 
     reading = threading.Thread(target=again_and_again)
@@ -118,10 +122,14 @@ def tables(file, ms, limit):
             who = "1 consumer" if consumers == 1 else f"{consumers} consumers"
             lines.append([f"{place}: {who}", spread(own["mbs"]), spread(ratios), spread(own["cpu"]), spread(own["gets"]),
                           spread(own["amplified"])])
+    for time_of in ("first", "second", "third"):
+        if own := rows.get(f"read disk-{time_of} 1"):
+            lines.append([f"{ms} ms late, with a disk cache: 1 consumer, the {time_of} time", spread(own["mbs"]), "", spread(own["cpu"]),
+                          spread(own["gets"]), spread(own["amplified"])])
     if lines:
         print(table(["catching up", "MB/s", "of the server's", "broker CPU s/GiB", "GETs a GiB", "bytes read by bytes sent"], lines))
         print()
-    titles = {"alone": "alone", "beside": "beside a consumer that catches up", "limited": f"the same, held to {limit} MiB/s"}
+    titles = {"alone": "alone", "raw": "beside raw reads of the store, 3 at once, without the broker", "beside": "beside a consumer that catches up", "limited": f"the same, held to {limit} MiB/s"}
     names = [f"{what} p{part}" for what in ("received", "acknowledged") for part in (50, 99)]
     lines = [[title, *(spread(rows[f"tail {key}"][name]) for name in names), spread(rows[f"tail {key}"]["store"]),
               spread(rows[f"tail {key}"]["cpu"])] for key, title in titles.items() if f"tail {key}" in rows]

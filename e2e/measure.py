@@ -14,7 +14,7 @@ PERFORMANCE = HERE / "librdkafka/performance"
 RECORD = 1024
 TICKS = os.sysconf("SC_CLK_TCK")
 GIB = 2**30
-QUIET, SETTLED = 5, 90
+QUIET, SETTLED = 5, 300
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? ([-+.\deE]+)$", re.MULTILINE)
 LABEL = re.compile(r'(\w+)="([^"]*)"')
 

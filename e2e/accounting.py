@@ -25,7 +25,6 @@ SAMPLE = re.compile(r'(\w+)(?:\{operation="(\w+)",purpose="(\w+)"\})? (\d+)$', r
 S3_OPERATIONS = {
     "s3_PutObject": "create",
     "s3_GetObject": "get",
-    "s3_HeadObject": "get",
     "s3_ListObjectsV2": "list",
     "s3_DeleteObject": "delete",
 }
@@ -67,6 +66,8 @@ def s3_requests(lines, prefix):
     """`OWNER BUCKET [DATE ZONE] IP REQUESTER ID OPERATION KEY URI STATUS ...`"""
     for line in lines:
         words = line.split(" ")
+        if words[7] not in S3_OPERATIONS:
+            sys.exit(f"the broker has asked for {words[7]}, which it is not known to do: {line}")
         yield Request(S3_OPERATIONS[words[7]], words[8].removeprefix(prefix + "/"), words[10] != "200")
 
 

@@ -73,7 +73,8 @@ def tail(beside, seconds, folder, levee, broker, http, pid, partitions, count):
         raw_reads = [*os.environ.get("RAW", "").split(), "4096", "3"]
         while not done.is_set():
             reader = subprocess.Popen(raw_reads if beside == "raw" else consumer(broker, OLD, range(int(partitions))), **quiet)
-            reader.wait()
+            if reader.wait() and not done.is_set():
+                sys.exit(f"what reads beside it has failed: {reader.args}")
 
     reading = threading.Thread(target=again_and_again)
     try:
@@ -86,6 +87,8 @@ def tail(beside, seconds, folder, levee, broker, http, pid, partitions, count):
         together([producer(broker, topic, count, *options)])
         took, cpu, asked = time.monotonic() - began, cpu_seconds(pid) - cpu, Counters(http).since(before)
         follower.wait(60)
+        if beside != "alone" and not reading.is_alive():
+            sys.exit(1)
     finally:
         done.set()
         follower.kill()

@@ -69,7 +69,7 @@ pub const COMPACT_FAN_IN: usize = 128;
 pub const COMPACT_SMALLEST_TIER_BYTES: u64 = 16 * KIB as u64;
 /// Bytes that compaction moves in a second at most.
 pub const COMPACT_BYTES_PER_SECOND: u64 = 128 * MIB as u64;
-/// For how long compaction spreads out what reads well where it lies,
+/// Compaction of what reads well where it lies goes as fast as would do all of it in so long,
 pub const COMPACT_LEISURE: Duration = Duration::from_secs(120);
 /// until a stream has so many extents between two full ones,
 pub const COMPACT_LEISURELY_EXTENTS: usize = 256;
@@ -140,14 +140,16 @@ pub const READ_NEAR_END_BYTES: u64 = 8 * MIB as u64;
 pub const BLOCK_CACHE_BYTES: usize = 256 * MIB;
 /// What the disk cache takes unless it is told otherwise, in bytes.
 pub const DISK_CACHE_BYTES: u64 = 16 * 1024 * MIB as u64;
-/// The part of it, in percent, that takes what has left memory for the first time.
+/// The part of it, in percent, that takes what has left memory for the first time, once it is full.
 pub const DISK_CACHE_NEW_PERCENT: u64 = 10;
 /// Spans that have left that part and are remembered, so that they count as used when they come again.
 pub const DISK_CACHE_LEFT: usize = 65_536;
 /// Spans that wait to be written to it: those that come when so many do are not kept.
 pub const DISK_CACHE_QUEUE: usize = 32;
 /// Spans that are read from it at once.
-pub const DISK_CACHE_READS: usize = 16;
+pub const DISK_CACHE_READS: usize = 64;
+/// How long a read from it may take, before the store is asked.
+pub const DISK_CACHE_PATIENCE: Duration = Duration::from_secs(1);
 /// The part of a cache, in percent, that only what was used again gets: what a scan passes through is the rest.
 pub const CACHE_HOT_PERCENT: u32 = 90;
 /// What is read ahead of an object of a bucket comes by one request up to so many bytes, and what lacks less waits.

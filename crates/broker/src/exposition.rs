@@ -175,10 +175,10 @@ fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Re
         out,
         "block_cache_hits",
         None,
-        "Reads of objects that the block cache saved",
+        "Blocks of objects that readers found in memory",
         m.cache_hits.get(),
     )?;
-    let help = "Reads of objects that it did not save, those ahead of readers included";
+    let help = "Blocks that it lacked, those read ahead included";
     counter(out, "block_cache_misses", None, help, m.cache_misses.get())?;
     counter(out, "read_ahead", bytes, "Bytes read before a reader asked for them", m.read_ahead_bytes.get())?;
     gauge(out, "read_ahead_held", bytes, "Bytes that readers are ahead by", m.read_ahead_held.get())?;
@@ -196,10 +196,16 @@ fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Re
 fn disk_cache(out: &mut DescriptorEncoder<'_>, m: &DiskCacheMetrics) -> fmt::Result {
     let bytes = Some(&Unit::Bytes);
     gauge(out, "disk_cache", bytes, "Blocks of objects on the local disk", m.bytes.get())?;
-    counter(out, "disk_cache_hits", None, "Reads of objects that the disk cache saved", m.hits.get())?;
+    counter(
+        out,
+        "disk_cache_hits",
+        None,
+        "Blocks that were read from the local disk and not from the store",
+        m.hits.get(),
+    )?;
     counter(out, "disk_cache_read", bytes, "Bytes read from it", m.read_bytes.get())?;
     counter(out, "disk_cache_written", bytes, "Bytes written to it", m.written_bytes.get())?;
-    let help = "What came while others were being written, and was not kept";
+    let help = "Blocks that were not kept as others were being written";
     counter(out, "disk_cache_passed_over", None, help, m.passed_over.get())?;
     let help =
         "Reads and writes of the local disk that failed, and what it gave that was not what was written";

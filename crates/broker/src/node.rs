@@ -56,7 +56,8 @@ pub enum StartError {
     Wildcard(SocketAddr),
     /// There can be no cache on the local disk.
     #[error(
-        "no disk cache can be made in {}: {source}. Give --disk-cache a directory that can be written, or leave it out",
+        "no disk cache can be made in {}: {source}. Give --disk-cache a directory that can be written and has room for \
+         --disk-cache-mib, or leave it out",
         path.display()
     )]
     DiskCache {
@@ -160,7 +161,7 @@ impl Node {
         };
         let opened = open(&random)?;
         *shown.store.lock().unwrap_or_else(PoisonError::into_inner) = Some(opened.metrics.clone());
-        let streams = options.streams(opened.kind)?;
+        let streams = options.streams(opened.kind, clock)?;
         if let Some(disk_cache) = &streams.disk_cache {
             // It is set once, here.
             let _ = shown.disk_cache.set(disk_cache.metrics().clone());

@@ -126,10 +126,11 @@ options! {
     /// Memory for blocks of objects that consumers read again, in MiB: those far behind, and all after a restart.
     block_cache_mib: u32 = "LEVEE_BLOCK_CACHE_MIB", "N", 256, clap::value_parser!(u32).range(0..=1_048_576);
     /// A directory on a local disk for blocks that `block-cache-mib` has no room for; empty is none. It holds nothing that
-    /// can't be lost, and is empty again after a restart.
+    /// can't be lost, and is empty again after a restart. What consumers far behind pass through is written there once, so
+    /// give it a disk that nothing else depends on.
     disk_cache: String = "LEVEE_DISK_CACHE", "PATH", String::new();
-    /// What the disk cache takes there, in MiB.
-    disk_cache_mib: u32 = "LEVEE_DISK_CACHE_MIB", "N", 16_384, clap::value_parser!(u32).range(64..=16_777_216);
+    /// What the disk cache takes there, from the start, in MiB; and about 0.2 MiB of memory for each GiB.
+    disk_cache_mib: u32 = "LEVEE_DISK_CACHE_MIB", "N", 16_384, clap::value_parser!(u32).range(64..=1_048_576);
     /// How far ahead of a consumer that is not near the end is read at most, in MiB; 0 is not at all. All consumers
     /// together have 128 MiB.
     read_ahead_mib: u32 = "LEVEE_READ_AHEAD_MIB", "N", 16, clap::value_parser!(u32).range(0..=64);
@@ -205,7 +206,7 @@ fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
     range("wal-untrimmed-objects", given.wal_untrimmed_objects, 64..=65_536)?;
     range("wal-buffer-mib", given.wal_buffer_mib, 64..=262_144)?;
     range("block-cache-mib", given.block_cache_mib, 0..=1_048_576)?;
-    range("disk-cache-mib", given.disk_cache_mib, 64..=16_777_216)?;
+    range("disk-cache-mib", given.disk_cache_mib, 64..=1_048_576)?;
     range("read-ahead-mib", given.read_ahead_mib, 0..=64)?;
     Ok(given)
 }

@@ -114,14 +114,18 @@ impl Shared {
             let (span, own) = (step.span?, range(step)?);
             let (shared, key, together) = (self.clone(), step.object.key.clone(), together.clone());
             let read = async move {
-                if let Some((at, together)) = together
-                    && let Ok(all) = together.await
-                {
-                    // A copy, so that one span does not keep the others.
-                    let own = (own.start - at) as usize..(own.end - at) as usize;
-                    return Ok(all.get(own).map(Bytes::copy_from_slice).unwrap_or_default());
+                if let Some((at, together)) = together {
+                    match together.await {
+                        Ok(all) => {
+                            // A copy, so that one span does not keep the others.
+                            let own = (own.start - at) as usize..(own.end - at) as usize;
+                            return Ok(all.get(own).map(Bytes::copy_from_slice).unwrap_or_default());
+                        }
+                        // An object that is too short may have this one.
+                        Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) => {}
+                        Err(error) => return Err(error),
+                    }
                 }
-                // What is wrong with one of them is not the others' trouble.
                 shared.get(&key, own, lane.purpose()).await
             };
             let (loading, began) = self.start(step, span, lane, false, |key| self.spans.peek(key), read);

@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) trims: tokio::sync::Mutex<()>,
     /// Held while something is written anew: what it reads is in nobody else's hands.
     pub(crate) compacting: tokio::sync::Mutex<()>,
+    /// How many wait for that who are in a hurry.
+    pub(crate) hurried: watch::Sender<usize>,
 }
 
 impl Shared {
@@ -158,6 +160,7 @@ impl StreamStore {
             room,
             trims: tokio::sync::Mutex::default(),
             compacting: tokio::sync::Mutex::default(),
+            hurried: watch::Sender::new(0),
             registrar,
             compaction: options.compaction,
             together_bytes: reads.together_bytes as u64,

@@ -204,14 +204,16 @@ async fn readers_of_the_same_make_one_request() {
         ..FaultPlan::none()
     };
     let inner = Arc::new(Faulty::new(objects, slow, Clock::simulated(0), Random::seeded(5)));
-    let alone = Rig::over(inner.clone(), ReadOptions::folder(), extents.clone());
-    alone.read_all(STREAM, 0, MIB).await;
-    let rig = Rig::over(inner, ReadOptions::folder(), extents);
-    let readers = (0..20).map(|_| rig.read_all(STREAM, 0, MIB));
-    let seen = futures::future::join_all(readers).await;
-    assert!(seen.iter().all(|seen| seen.len() == 256));
-    assert_eq!(rig.all_gets(), rig.metrics.cache_misses.get() + 1);
-    assert_eq!(rig.all_gets(), alone.all_gets(), "20 readers, and each span once");
+    for reads in [ReadOptions::folder(), ReadOptions::SUITABLE] {
+        let alone = Rig::over(inner.clone(), reads, extents.clone());
+        alone.read_all(STREAM, 0, MIB).await;
+        let rig = Rig::over(inner.clone(), reads, extents.clone());
+        let readers = (0..20).map(|_| rig.read_all(STREAM, 0, MIB));
+        let seen = futures::future::join_all(readers).await;
+        assert!(seen.iter().all(|seen| seen.len() == 256));
+        assert_eq!(rig.metrics.cache_misses.get(), alone.metrics.cache_misses.get(), "each span once");
+        assert!(rig.all_gets() <= alone.all_gets(), "20 readers, and each request once");
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -380,7 +382,7 @@ impl Store for Held {
 #[tokio::test]
 async fn what_memory_has_no_room_for_is_read_again_from_the_local_disk() {
     let folder = tempfile::tempdir().unwrap();
-    let disk = Arc::new(DiskCache::open(folder.path(), 1_024 * MIB as u64).unwrap());
+    let disk = Arc::new(DiskCache::open(folder.path(), 256 * MIB as u64, Clock::system()).unwrap());
     let objects = Arc::new(MemoryStore::new());
     let mut extents = Vec::new();
     for stream in 1..5 {

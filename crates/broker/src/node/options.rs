@@ -2,7 +2,7 @@
 
 use super::StartError;
 use crate::led_topics::Intervals;
-use levee_base::NodeId;
+use levee_base::{Clock, NodeId};
 use levee_object::stores::Kind;
 use levee_store::{DiskCache, ReadOptions, StoreOptions, WalOptions};
 use std::collections::BTreeMap;
@@ -54,11 +54,14 @@ pub struct DiskCacheConfig {
 
 impl NodeOptions {
     /// How the store of streams writes and reads. Opens the cache on disk.
-    pub(super) fn streams(&self, kind: Kind) -> Result<StoreOptions, StartError> {
+    pub(super) fn streams(&self, kind: Kind, clock: Clock) -> Result<StoreOptions, StartError> {
         let open = |DiskCacheConfig { path, bytes }: &DiskCacheConfig| {
-            let opened = DiskCache::open(path, *bytes).map(Arc::new);
+            let opened = DiskCache::open(path, *bytes, clock).map(Arc::new);
             opened.map_err(|source| StartError::DiskCache { path: path.clone(), source })
         };
+        if self.disk_cache.is_some() && kind != Kind::Cloud {
+            tracing::warn!("--disk-cache is of little use here: the store is on a disk itself");
+        }
         let disk_cache = self.disk_cache.as_ref().map(open).transpose()?;
         Ok(StoreOptions { wal: self.wal.options(kind), reads: self.reads.options(kind), disk_cache })
     }

@@ -41,7 +41,7 @@ async fn settled(cache: &DiskCache, writes: impl Fn(&DiskCacheMetrics) -> bool) 
 #[tokio::test]
 async fn what_is_offered_is_there_until_others_have_taken_its_place() {
     let folder = tempfile::tempdir().unwrap();
-    let cache = DiskCache::open(&folder.path().join("made"), 4_000_000).unwrap();
+    let cache = DiskCache::open(&folder.path().join("made"), 4_000_000, Clock::system()).unwrap();
     assert!(std::fs::read_dir(folder.path().join("made")).unwrap().next().is_none(), "nobody sees the file");
     for number in 0..50 {
         cache.offer(key(number), span(number as u8, 100_000));
@@ -61,7 +61,7 @@ async fn what_is_offered_is_there_until_others_have_taken_its_place() {
 #[tokio::test]
 async fn what_the_disk_gives_and_was_not_written_is_a_miss() {
     let file = tempfile::tempfile().unwrap();
-    let cache = DiskCache::over(file.try_clone().unwrap(), 64 * MIB);
+    let cache = DiskCache::over(file.try_clone().unwrap(), 64 * MIB, Clock::system());
     cache.offer(key(1), span(1, 1_000));
     settled(&cache, |metrics| metrics.written_bytes.get() == 1_000).await;
     let (place, _) = cache.disk.shelves().find(&key(1)).unwrap();
@@ -81,7 +81,7 @@ async fn what_the_disk_gives_and_was_not_written_is_a_miss() {
 #[tokio::test]
 async fn a_disk_without_room_keeps_nothing_and_fails_nobody() {
     let full = File::options().read(true).write(true).open("/dev/full").unwrap();
-    let cache = DiskCache::over(full, 64 * MIB);
+    let cache = DiskCache::over(full, 64 * MIB, Clock::system());
     cache.offer(key(1), span(1, 1_000));
     settled(&cache, |metrics| metrics.failures.get() == 1).await;
     assert_eq!(cache.get(&key(1)).await, None);
@@ -91,5 +91,5 @@ async fn a_disk_without_room_keeps_nothing_and_fails_nobody() {
 #[tokio::test]
 async fn a_path_that_is_no_directory_is_refused() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    assert!(DiskCache::open(file.path(), MIB).is_err());
+    assert!(DiskCache::open(file.path(), MIB, Clock::system()).is_err());
 }

@@ -1,8 +1,8 @@
 //! What is kept of objects that are not in memory any more, and how it is got.
 //!
-//! An object's blocks are cut into *spans* (`layout`): blocks that lie together and are read in one request. A span is
-//! the unit of requests, of the cache (`spans`) and of read-ahead, so each has its memory to itself and counts for
-//! what it takes. Readers that want the same span share one request (`flights`); what they may ask of the store is
+//! An object's blocks are cut into *spans* (`layout`): blocks that lie together and are never read apart. A span is the
+//! unit of the cache (`spans`) and of read-ahead, so each has its memory to itself and counts for what it takes; a
+//! request brings one, or, of a bucket and ahead of a reader, several. Readers that want the same span share one request (`flights`); what they may ask of the store is
 //! limited apart from everything else (`lanes`, `bucket`). What has to leave memory may go to a local disk (`disk`,
 //! `shelves`).
 //!

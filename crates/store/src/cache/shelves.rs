@@ -39,7 +39,8 @@ pub(crate) struct Shelves {
     new: Shelf,
     used: Shelf,
     places: HashMap<SpanKey, Place>,
-    /// What has left the new shelf, the oldest first, with its bytes and when it left: as much as the used one holds.
+    /// What has left the new shelf, the oldest first, with its bytes and when it left: as much as the used
+    /// one holds, and so many at most.
     left: VecDeque<(SpanKey, u64, u64)>,
     left_at: HashMap<SpanKey, u64>,
     left_bytes: u64,
@@ -129,20 +130,31 @@ impl Shelves {
         Some((place.range.clone(), crc))
     }
 
+    /// Whether a span that has left memory would be written.
+    pub(crate) fn wants(&self, key: &SpanKey, bytes: u64) -> bool {
+        self.shelf_for(key, bytes).is_some()
+    }
+
+    fn shelf_for(&self, key: &SpanKey, bytes: u64) -> Option<Which> {
+        match self.places.get(key) {
+            Some(place) => match place.of {
+                Which::New if place.used => Some(Which::Used),
+                Which::Used if place.used && self.used.is_old(&place.range) => Some(Which::Used),
+                _ => None,
+            },
+            None if self.left_at.contains_key(key) || self.used.has_room(bytes) => Some(Which::Used),
+            None => Some(Which::New),
+        }
+    }
+
     /// Where a span of so many bytes that has left memory is to be written, if it is. Until it is [`Shelves::written`]
     /// it is not there.
     pub(crate) fn offer(&mut self, key: &SpanKey, bytes: u64) -> Option<Range<u64>> {
-        let comes_again = match self.places.get(key) {
-            Some(place) => match place.of {
-                Which::New if place.used => true,
-                Which::Used if place.used && self.used.is_old(&place.range) => true,
-                _ => return None,
-            },
-            None => self.left_at.remove(key).is_some() || self.used.has_room(bytes),
-        };
-        let (shelf, of) = match comes_again {
-            true => (&mut self.used, Which::Used),
-            false => (&mut self.new, Which::New),
+        let of = self.shelf_for(key, bytes)?;
+        self.left_at.remove(key);
+        let shelf = match of {
+            Which::Used => &mut self.used,
+            Which::New => &mut self.new,
         };
         let (range, gone) = shelf.place(key, bytes)?;
         for (key, old) in gone {

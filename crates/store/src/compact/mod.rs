@@ -61,14 +61,17 @@ pub enum CompactError {
 #[derive(Debug, Clone, Copy)]
 struct Pace {
     began: Instant,
-    bytes_per_second: u64,
+    /// What is asked for,
+    enough: u64,
+    /// and what is allowed, both in bytes a second.
+    most: u64,
 }
 
 impl Pace {
     /// From now on, no faster than compaction may go and than is asked for.
-    fn begin(shared: &Shared, bytes_per_second: u64) -> Self {
-        let bytes_per_second = shared.compaction_bytes_per_second.min(bytes_per_second).max(1);
-        Self { began: shared.ctx.clock.now(), bytes_per_second }
+    fn begin(shared: &Shared, enough: u64) -> Self {
+        let most = shared.compaction_bytes_per_second.max(1);
+        Self { began: shared.ctx.clock.now(), enough: enough.clamp(1, most), most }
     }
 
     /// From now on, as fast as compaction may go.
@@ -76,9 +79,35 @@ impl Pace {
         Self::begin(shared, u64::MAX)
     }
 
-    /// Waits for as long as moving so many bytes takes at least.
+    /// Waits for as long as moving so many bytes takes at least; as fast as may be when others are in a hurry.
     async fn keep(self, shared: &Shared, bytes: u64) {
-        let due = Duration::from_secs_f64(bytes as f64 / self.bytes_per_second as f64);
-        shared.ctx.clock.sleep_until(self.began + due).await;
+        let (clock, mut hurried) = (shared.ctx.clock, shared.hurried.subscribe());
+        let due = |rate: u64| self.began + Duration::from_secs_f64(bytes as f64 / rate as f64);
+        let in_a_hurry = async {
+            // It fails when the store is gone, and this with it.
+            let _ = hurried.wait_for(|waiting| *waiting > 0).await;
+            clock.sleep_until(due(self.most)).await;
+        };
+        tokio::select! {
+            biased;
+            () = clock.sleep_until(due(self.enough)) => {}
+            () = in_a_hurry => {}
+        }
+    }
+}
+
+/// Somebody who makes leisurely jobs go faster.
+struct Hurry<'a>(&'a Shared);
+
+impl<'a> Hurry<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        shared.hurried.send_modify(|waiting| *waiting += 1);
+        Self(shared)
+    }
+}
+
+impl Drop for Hurry<'_> {
+    fn drop(&mut self) {
+        self.0.hurried.send_modify(|waiting| *waiting -= 1);
     }
 }

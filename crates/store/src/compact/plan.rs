@@ -23,8 +23,9 @@
 //! even while a busy stream outruns compaction.
 //!
 //! A job says how fast it is worth doing. Long runs read well where they lie, and are many just when producers are busy:
-//! all that wait are spread over some time, so the more there is of them the faster they go, until one has too many
-//! extents. The others are in a hurry.
+//! each goes as fast as would do all that wait in some time, until one has too many extents. The others are urgent, and as
+//! some long run waits always where much comes in, leisurely ones come after the rules for objects, which look on
+//! for longer then: the long runs empty objects too.
 //!
 //! Each rule takes away what it looks for, and what it makes is looked for by none but a later tier: so where nothing
 //! changes, nothing is left to do. `docs/compaction.md` says what months of load cost and leave.
@@ -117,6 +118,12 @@ pub struct Job {
 }
 
 impl Job {
+    /// Whether it is worth doing as fast as may be.
+    #[must_use]
+    pub fn is_urgent(&self) -> bool {
+        self.bytes_per_second == u64::MAX
+    }
+
     /// Bytes of batches that are moved.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -161,9 +168,13 @@ impl Job {
 /// The next job, if there is one. `streams` are those that are led here, with their extents in order.
 #[must_use]
 pub fn plan(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
-    many_pieces(streams, options)
-        .or_else(|| long_runs(streams, options))
-        .or_else(|| objects::plan(streams, options))
+    if let Some(job) = many_pieces(streams, options) {
+        return Some(job);
+    }
+    match long_runs(streams, options) {
+        Some(job) if job.is_urgent() => Some(job),
+        leisurely => objects::plan(streams, options, leisurely.is_some()).or(leisurely),
+    }
 }
 
 /// Whether writing an extent anew would not make a longer one: it is long, or it is most of an object whose index is as

@@ -8,7 +8,7 @@ use super::blocks::{BlockRead, Blocks};
 use super::plan::{Part, up_to};
 use super::run::as_it_is;
 use super::writer::{New, Writer};
-use super::{CompactError, Pace};
+use super::{CompactError, Hurry, Pace};
 use crate::registrar::Extent;
 use crate::store::StreamStore;
 use crate::types::NewBatch;
@@ -64,6 +64,7 @@ impl StreamStore {
         each: &mut (dyn FnMut(StoredBatch<'_>) -> ControlFlow<()> + Send),
     ) -> Result<(), CompactError> {
         let mut next = range.start;
+        let _hurry = Hurry::new(&self.shared);
         loop {
             let _one_at_a_time = self.shared.compacting.lock().await;
             let pace = Pace::full(&self.shared);
@@ -103,6 +104,7 @@ impl StreamStore {
         filter: &mut dyn Filter,
     ) -> Result<(), CompactError> {
         let mut next = Offset::ZERO;
+        let _hurry = Hurry::new(&self.shared);
         loop {
             let _one_at_a_time = self.shared.compacting.lock().await;
             let pace = Pace::full(&self.shared);

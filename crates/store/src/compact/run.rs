@@ -37,18 +37,15 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
         };
         let mut failed = false;
         for job in job.cut(COMPACT_COMMIT_EXTENTS) {
-            let (pace, mut bytes) = (Pace::begin(&shared, job.bytes_per_second), job.bytes());
+            let pace = Pace::begin(&shared, job.bytes_per_second);
             match run(&shared, &job, pace, &options).await {
-                Ok(bytes_read) => bytes = bytes.max(bytes_read),
+                Ok(bytes_read) => pace.keep(&shared, job.bytes().max(bytes_read)).await,
                 Err(CompactError::Stopped) => return,
                 Err(error) => {
                     failed = true;
                     passed_over.extend(give_up(&job, error));
+                    break;
                 }
-            }
-            pace.keep(&shared, bytes).await;
-            if failed {
-                break;
             }
         }
         drop(one_at_a_time);

@@ -74,6 +74,15 @@ pub fn all() -> Vec<Mix> {
             ..mix.clone()
         },
         Mix {
+            name: "24 MiB/s to 100 partitions and 10,000 idle",
+            days: 0.3,
+            streams: IDLE + 100,
+            keep: |stream| days(if stream < 100 { 0.02 } else { 7.0 }),
+            load: |_| vec![Group::new(0..100, 24.0 * MIB as f64, 16 * KIB), idle(100, IDLE)],
+            look_seconds: 10.0,
+            ..mix.clone()
+        },
+        Mix {
             name: "Zipf over 10,000, 1 MiB/s",
             days: 1.0,
             streams: IDLE,

@@ -10,6 +10,8 @@ use std::sync::Arc;
 const SMALL_OBJECTS_OF_ALL: usize = 16;
 /// The part of all bytes that may be dead in mostly dead objects.
 const DEAD_BYTES_OF_ALL: u64 = 8;
+/// Times so much while other jobs wait that empty objects.
+const PATIENCE: usize = 2;
 
 /// What is led here of an object.
 struct Held<'a> {
@@ -30,8 +32,13 @@ struct Holdings<'a> {
     bytes: u64,
 }
 
-/// The next job for the sake of objects.
-pub(super) fn plan(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
+/// The next job for the sake of objects. `others_wait`: jobs that will empty some of them without being for that.
+pub(super) fn plan(
+    streams: &BTreeMap<StreamId, Vec<Extent>>,
+    options: &PlanOptions,
+    others_wait: bool,
+) -> Option<Job> {
+    let patience = if others_wait { PATIENCE } else { 1 };
     let mut all = Holdings { held: HashMap::default(), objects: 0, bytes: 0 };
     for extent in streams.values().flatten() {
         let object = &extent.object;
@@ -46,9 +53,9 @@ pub(super) fn plan(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOpti
         });
         known.live_bytes += extent.bytes;
     }
-    many_objects(&all, options)
+    many_objects(&all, options, patience)
         .map(|objects| (Reason::ManyObjects, objects))
-        .or_else(|| dead_objects(&all, options).map(|objects| (Reason::DeadObjects, objects)))
+        .or_else(|| dead_objects(&all, options, patience).map(|objects| (Reason::DeadObjects, objects)))
         .map(|(reason, objects)| Job {
             reason,
             parts: all_of(&objects, streams, options),
@@ -61,25 +68,33 @@ fn small(options: &PlanOptions) -> u64 {
     options.object_bytes / 16
 }
 
-fn many_objects<'a>(all: &'a Holdings<'a>, options: &PlanOptions) -> Option<Vec<&'a Held<'a>>> {
+fn many_objects<'a>(
+    all: &'a Holdings<'a>,
+    options: &PlanOptions,
+    patience: usize,
+) -> Option<Vec<&'a Held<'a>>> {
     let mut tiers: BTreeMap<u32, Vec<&Held<'_>>> = BTreeMap::new();
     for one in all.held.values() {
         if one.live_bytes < small(options) && !has_long_index(one.object, options) {
             tiers.entry(tier(one.live_bytes, options)).or_default().push(one);
         }
     }
-    let many = options.fan_in.max(all.objects / SMALL_OBJECTS_OF_ALL);
+    let many = patience * options.fan_in.max(all.objects / SMALL_OBJECTS_OF_ALL);
     let mut tier = tiers.into_values().find(|objects| objects.len() >= many)?;
     // The oldest first, as far as names tell.
     tier.sort_unstable_by(|a, b| a.object.key.cmp(&b.object.key));
     Some(tier)
 }
 
-fn dead_objects<'a>(all: &'a Holdings<'a>, options: &PlanOptions) -> Option<Vec<&'a Held<'a>>> {
+fn dead_objects<'a>(
+    all: &'a Holdings<'a>,
+    options: &PlanOptions,
+    patience: usize,
+) -> Option<Vec<&'a Held<'a>>> {
     let mut mostly: Vec<&Held<'_>> =
         all.held.values().filter(|one| one.dead_bytes() > one.live_bytes).collect();
     let dead: u64 = mostly.iter().map(|one| one.dead_bytes()).sum();
-    if dead < options.object_bytes.max(all.bytes / DEAD_BYTES_OF_ALL) {
+    if dead < patience as u64 * options.object_bytes.max(all.bytes / DEAD_BYTES_OF_ALL) {
         return None;
     }
     let share = |one: &Held<'_>| one.live_bytes as f64 / payload(one.object) as f64;

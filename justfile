@@ -19,10 +19,7 @@ test:
 
 # Histories over a faulty store, with kills, for many seeds: of the store of streams, and of a broker with its metadata.
 sim SEEDS='2000' FIRST='0':
-    LEVEE_SIM_SEEDS={{SEEDS}} LEVEE_SIM_FIRST_SEED={{FIRST}} cargo test --release -p levee-store --test crash \
-        a_faulty_store -- --nocapture
-    LEVEE_SIM_SEEDS={{SEEDS}} LEVEE_SIM_FIRST_SEED={{FIRST}} cargo test --release -p levee-broker --lib \
-        simulation::a_faulty_cluster -- --nocapture
+    e2e/simulation {{SEEDS}} {{FIRST}}
 
 # Licences, advisories and sources of dependencies.
 deny:

@@ -30,7 +30,8 @@ pub(crate) struct Stream {
     pub(crate) appended: Offset,
     /// Where the registered part ends.
     pub(crate) registered: Offset,
-    pub(crate) extents: Vec<Extent>,
+    /// Shared with a planner while it looks at them.
+    pub(crate) extents: Arc<Vec<Extent>>,
     /// The newest one.
     pub(crate) checkpoint: Option<Checkpoint>,
     pub(crate) tail: VecDeque<TailBlock>,
@@ -42,7 +43,7 @@ impl Stream {
         let end = extents.last().map_or(start, |extent| extent.range.end);
         assert!(start <= end, "a stream starts before its end");
         assert_contiguous(&extents);
-        let tail = VecDeque::new();
+        let (extents, tail) = (Arc::new(extents), VecDeque::new());
         Self { leader_epoch, start, durable: end, appended: end, registered: end, extents, checkpoint, tail }
     }
 
@@ -94,13 +95,14 @@ impl Stream {
             return;
         }
         self.registered = extent.range.end;
-        match self.extents.last_mut() {
+        let extents = Arc::make_mut(&mut self.extents);
+        match extents.last_mut() {
             _ if extent.range.end <= self.start => {}
             Some(last) if Arc::ptr_eq(&last.object, &extent.object) => {
                 last.range.end = extent.range.end;
                 last.bytes += extent.bytes;
             }
-            _ => self.extents.push(extent),
+            _ => extents.push(extent),
         }
     }
 
@@ -109,7 +111,9 @@ impl Stream {
         if (self.start..=self.durable).contains(&start) {
             self.start = start;
             let gone = self.extents.partition_point(|extent| extent.range.end <= start);
-            self.extents.drain(..gone);
+            if gone > 0 {
+                Arc::make_mut(&mut self.extents).drain(..gone);
+            }
         }
     }
 
@@ -123,7 +127,7 @@ impl Stream {
             "the metadata knows what was registered here, and nothing that is not durable"
         );
         self.registered = end;
-        self.extents = extents;
+        self.extents = Arc::new(extents);
         self.checkpoint = checkpoint;
         let start = start.max(self.start);
         self.advance_start(start);

@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 struct Loosest {
     ms: Option<i64>,
     bytes: Option<u64>,
+    /// Whether keyed compaction may have removed records before.
+    compacts: bool,
 }
 
 impl Loosest {
@@ -29,7 +31,7 @@ impl Loosest {
         }
         let less = |a: Option<i64>, b: Option<i64>| a.into_iter().chain(b).min();
         let bytes = self.bytes.into_iter().chain(config.retention_bytes).min();
-        Self { ms: less(self.ms, config.retention_ms), bytes }
+        Self { ms: less(self.ms, config.retention_ms), bytes, compacts: self.compacts || config.compacts }
     }
 }
 
@@ -224,8 +226,11 @@ fn may_begin(
     let Some(log) = ledger.logs.get(&id) else {
         return Err(format!("stream {id} begins at {to}, and nobody wrote to it"));
     };
-    let Loosest { ms, bytes } = loosest.copied().unwrap_or_default();
-    let expired = |ms| log.acknowledged(from..to).all(|(_, batch)| now_ms - batch.timestamp > ms);
+    let Loosest { ms, bytes, compacts } = loosest.copied().unwrap_or_default();
+    let expired = |ms| {
+        let mut all = log.acknowledged(from..to);
+        all.all(|(_, batch)| now_ms - batch.timestamp > ms || compacts && log.is_outdated(batch))
+    };
     let may = to <= log.deleted_to
         || ms.is_some_and(expired)
         || bytes.is_some_and(|bytes| log.bytes_from(to) >= bytes);

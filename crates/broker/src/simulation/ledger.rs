@@ -1,5 +1,6 @@
 //! What clients of a simulated cluster sent, what was acknowledged to them, and what they asked to be deleted.
 
+use super::records::records;
 use crate::batch::BatchView;
 use levee_base::{Offset, StreamId};
 use levee_meta::TopicId;
@@ -41,6 +42,14 @@ impl Log {
     ) -> impl Iterator<Item = (Offset, &Batch)> {
         let batches = self.batches.range(range);
         batches.flat_map(|(at, same)| same.iter().filter(|batch| batch.acknowledged).map(|one| (*at, one)))
+    }
+
+    /// Whether each record of a batch has a later one of its key, so that keyed compaction may have removed it.
+    pub(super) fn is_outdated(&self, batch: &Batch) -> bool {
+        records(&batch.bytes).iter().all(|(offset, key, _)| {
+            let mut later = self.acknowledged(*offset..).flat_map(|(_, batch)| records(&batch.bytes));
+            later.any(|(at, other, _)| at > *offset && other == *key)
+        })
     }
 
     /// Bytes that may lie at `start` and above.

@@ -248,7 +248,7 @@ impl Session {
         let pairs: &[(&str, &str)] = match self.random.below(7) {
             6 => &[
                 ("cleanup.policy", "compact,delete"),
-                ("retention.ms", "-1"),
+                ("retention.ms", "300000"),
                 ("segment.ms", "20000"),
                 ("min.cleanable.dirty.ratio", "0.01"),
             ],

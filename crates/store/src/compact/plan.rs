@@ -167,7 +167,7 @@ impl Job {
 
 /// The next job, if there is one. `streams` are those that are led here, with their extents in order.
 #[must_use]
-pub fn plan(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
+pub fn plan<E: AsRef<Vec<Extent>>>(streams: &BTreeMap<StreamId, E>, options: &PlanOptions) -> Option<Job> {
     if let Some(job) = many_pieces(streams, options) {
         return Some(job);
     }
@@ -210,11 +210,13 @@ fn is_long(bytes: u64, options: &PlanOptions) -> bool {
     bytes >= options.object_bytes / 2
 }
 
-fn long_runs(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
+fn long_runs<E: AsRef<Vec<Extent>>>(streams: &BTreeMap<StreamId, E>, options: &PlanOptions) -> Option<Job> {
     let mut worst: Option<((usize, u64), StreamId, &[Extent])> = None;
     let mut waiting = 0;
     for (&stream, extents) in streams {
-        for (run, bytes) in short_runs(extents, options).filter(|(_, bytes)| is_long(*bytes, options)) {
+        for (run, bytes) in
+            short_runs(extents.as_ref(), options).filter(|(_, bytes)| is_long(*bytes, options))
+        {
             waiting += bytes;
             let size = (run.len(), bytes);
             if worst.is_none_or(|(most, ..)| size > most) {
@@ -246,10 +248,10 @@ pub(super) fn up_to<I: Iterator>(
     })
 }
 
-fn many_pieces(streams: &BTreeMap<StreamId, Vec<Extent>>, options: &PlanOptions) -> Option<Job> {
+fn many_pieces<E: AsRef<Vec<Extent>>>(streams: &BTreeMap<StreamId, E>, options: &PlanOptions) -> Option<Job> {
     let mut found: Vec<(usize, StreamId, &[Extent])> = Vec::new();
     for (&stream, extents) in streams {
-        for (run, bytes) in short_runs(extents, options) {
+        for (run, bytes) in short_runs(extents.as_ref(), options) {
             let is_piece = |extent: &&Extent| extent.bytes < options.piece_bytes;
             let pieces = run.iter().filter(is_piece).count();
             if 2 * pieces >= options.pieces && !is_long(bytes, options) {

@@ -11,6 +11,9 @@ use levee_base::{Offset, StreamId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What is registered of each open stream, as of one moment.
+pub(crate) type RegisteredExtents = BTreeMap<StreamId, Arc<Vec<Extent>>>;
+
 impl State {
     /// The oldest durable objects to be trimmed next. Starts at half of either limit and goes on to a quarter, or
     /// takes all there is once the oldest has waited for long enough.
@@ -94,7 +97,7 @@ impl State {
     }
 
     /// The extents of all open streams, unless none has changed since this returned `seen`; and what to say next time.
-    pub(crate) fn registered(&self, seen: Option<u64>) -> Option<(u64, BTreeMap<StreamId, Vec<Extent>>)> {
+    pub(crate) fn registered(&self, seen: Option<u64>) -> Option<(u64, RegisteredExtents)> {
         if seen == Some(self.changes) {
             return None;
         }

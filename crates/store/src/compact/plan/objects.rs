@@ -33,14 +33,14 @@ struct Holdings<'a> {
 }
 
 /// The next job for the sake of objects. `others_wait`: jobs that will empty some of them without being for that.
-pub(super) fn plan(
-    streams: &BTreeMap<StreamId, Vec<Extent>>,
+pub(super) fn plan<E: AsRef<Vec<Extent>>>(
+    streams: &BTreeMap<StreamId, E>,
     options: &PlanOptions,
     others_wait: bool,
 ) -> Option<Job> {
     let patience = if others_wait { PATIENCE } else { 1 };
     let mut all = Holdings { held: HashMap::default(), objects: 0, bytes: 0 };
-    for extent in streams.values().flatten() {
+    for extent in streams.values().flat_map(AsRef::as_ref) {
         let object = &extent.object;
         // Most bytes are in long objects of one extent, which need no looking up.
         if extent.bytes >= small(options) && extent.bytes == payload(object) {
@@ -103,16 +103,16 @@ fn dead_objects<'a>(
 }
 
 /// All that is led here of the first of these objects, up to an object's size.
-fn all_of(
+fn all_of<E: AsRef<Vec<Extent>>>(
     objects: &[&Held<'_>],
-    streams: &BTreeMap<StreamId, Vec<Extent>>,
+    streams: &BTreeMap<StreamId, E>,
     options: &PlanOptions,
 ) -> Vec<Part> {
     let taken = up_to(options.object_bytes, objects.iter(), |one| one.live_bytes);
     let taken: HashSet<&str> = taken.map(|one| one.object.key.as_str()).collect();
     let mut parts: Vec<Part> = Vec::new();
     for (&stream, extents) in streams {
-        let runs = extents.split(|extent| !taken.contains(extent.object.key.as_str()));
+        let runs = extents.as_ref().split(|extent| !taken.contains(extent.object.key.as_str()));
         let runs = runs.filter(|run| !run.is_empty());
         parts.extend(runs.map(|run| Part { stream, extents: run.to_vec() }));
     }

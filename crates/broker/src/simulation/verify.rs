@@ -137,10 +137,6 @@ async fn read(world: &World, process: u64, log: &PartitionLog, random: &Random) 
             }
             Err(FetchError::Store(error)) => panic!("stream {stream}: {error}"),
         };
-        if runs.is_empty() && has_gaps {
-            // What was left there has been compacted away.
-            break;
-        }
         assert!(!runs.is_empty(), "stream {stream}: there is more from {from} to {}", ends.durable);
         for run in runs {
             let mut rest = &run.bytes[..];

@@ -13,6 +13,7 @@ The dots are HTTP PID PARTITIONS COUNT: the broker's address for /metrics, its p
 import collections
 import json
 import os
+import statistics
 import subprocess
 import sys
 import threading
@@ -65,16 +66,21 @@ def tail(beside, seconds, folder, levee, broker, http, pid, partitions, count):
     run([levee, "topic", "--bootstrap-server", broker, "create", topic])
     all_of_it = ["-o", "beginning", "-c", str(count), "-l", "-A", received]
     follower = subprocess.Popen(consumer(broker, topic, [0], *all_of_it), **quiet)
-    reader, done = None, threading.Event()
+    reader, done, raw_rates = None, threading.Event(), []
 
     def again_and_again():
         nonlocal reader
         # As many requests at once as bring about what a consumer gets.
-        raw_reads = [*os.environ.get("RAW", "").split(), "4096", "3"]
+        raw_reads = [*os.environ.get("RAW", "").split(), "4096", "3", "512"]
+        reads = raw_reads if beside == "raw" else consumer(broker, OLD, range(int(partitions)))
         while not done.is_set():
-            reader = subprocess.Popen(raw_reads if beside == "raw" else consumer(broker, OLD, range(int(partitions))), **quiet)
-            if reader.wait() and not done.is_set():
-                sys.exit(f"what reads beside it has failed: {reader.args}")
+            reader = subprocess.Popen(reads, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            said = reader.communicate()[0]
+            if reader.returncode and not done.is_set():
+                sys.exit(f"what reads beside it has failed: {reads}")
+            if beside == "raw" and not reader.returncode:
+                size, took, _ = map(float, said.split())
+                raw_rates.append(size / took / 1e6)
 
     reading = threading.Thread(target=again_and_again)
     try:
@@ -101,8 +107,9 @@ def tail(beside, seconds, folder, levee, broker, http, pid, partitions, count):
         values = [float(line) / 1000 for line in file.read_text().split()[WARM * RATE :]]
         figures.update({f"{name} p{part}": quantile(values, part / 100) for part in (50, 99)})
         file.unlink()
-    from_store = sum(n for (_, purpose), n in asked.read.items() if purpose == "catch_up")
-    row(f"tail {beside}", **figures, store=from_store / took / 1e6, cpu=cpu / took)
+    from_store = sum(n for (_, purpose), n in asked.read.items() if purpose == "catch_up") / took / 1e6
+    store = statistics.median(raw_rates) if beside == "raw" else from_store
+    row(f"tail {beside}", **figures, store=store, cpu=cpu / took)
 
 
 def tables(file, ms, limit):

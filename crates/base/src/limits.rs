@@ -138,9 +138,7 @@ pub const READ_VIEWS: usize = 16;
 pub const READ_NEAR_END_BYTES: u64 = 8 * MIB as u64;
 /// Blocks of objects that are not in memory.
 pub const BLOCK_CACHE_BYTES: usize = 256 * MIB;
-/// What the disk cache takes unless it is told otherwise, in bytes.
-pub const DISK_CACHE_BYTES: u64 = 16 * 1024 * MIB as u64;
-/// The part of it, in percent, that takes what has left memory for the first time, once it is full.
+/// The part of the disk cache, in percent, that takes what has left memory for the first time, once it is full.
 pub const DISK_CACHE_NEW_PERCENT: u64 = 10;
 /// Spans that have left that part and are remembered, so that they count as used when they come again.
 pub const DISK_CACHE_LEFT: usize = 65_536;

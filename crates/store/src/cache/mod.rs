@@ -2,9 +2,9 @@
 //!
 //! An object's blocks are cut into *spans* (`layout`): blocks that lie together and are never read apart. A span is the
 //! unit of the cache (`spans`) and of read-ahead, so each has its memory to itself and counts for what it takes; a
-//! request brings one, or, of a bucket and ahead of a reader, several. Readers that want the same span share one request (`flights`); what they may ask of the store is
-//! limited apart from everything else (`lanes`, `bucket`). What has to leave memory may go to a local disk (`disk`,
-//! `shelves`).
+//! request brings one, or, of a bucket and ahead of a reader, several. Readers that want the same span share one request
+//! (`flights`); what they may ask of the store is limited apart from everything else (`lanes`, `bucket`). What has to
+//! leave memory may go to a local disk (`disk`, `shelves`).
 //!
 //! Objects never change and keys are never used twice, so nothing here is ever out of date.
 

@@ -46,7 +46,7 @@ impl Collector for Shown {
     }
 }
 
-/// A counter of each row: name, unit, help, value.
+/// What is counted or measured of something: name, unit, help, value.
 type Counted<T> = (&'static str, Option<Unit>, &'static str, fn(&T) -> u64);
 
 fn family<'a>(
@@ -72,14 +72,19 @@ fn gauge(
     family(out, (name, unit, help), MetricType::Gauge)?.encode_gauge(&value)
 }
 
-fn counter(
-    out: &mut DescriptorEncoder<'_>,
-    name: &str,
-    unit: Option<&Unit>,
-    help: &str,
-    value: u64,
-) -> fmt::Result {
-    family(out, (name, unit, help), MetricType::Counter)?.encode_counter::<NoLabelSet, _, u64>(&value, None)
+fn counters<T>(out: &mut DescriptorEncoder<'_>, counted: &[Counted<T>], of: &T) -> fmt::Result {
+    for (name, unit, help, value) in counted {
+        family(out, (name, unit.as_ref(), help), MetricType::Counter)?
+            .encode_counter::<NoLabelSet, _, u64>(&value(of), None)?;
+    }
+    Ok(())
+}
+
+fn gauges<T>(out: &mut DescriptorEncoder<'_>, measured: &[Counted<T>], of: &T) -> fmt::Result {
+    for (name, unit, help, value) in measured {
+        gauge(out, name, unit.as_ref(), help, value(of))?;
+    }
+    Ok(())
 }
 
 /// A counter of microseconds, shown in seconds.
@@ -124,69 +129,63 @@ fn apis(out: &mut DescriptorEncoder<'_>, metrics: &Metrics) -> fmt::Result {
 }
 
 fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Result {
-    let bytes = Some(&Unit::Bytes);
-    counter(out, "wal_flushes", None, "Objects that were sealed and sent", m.flushes.get())?;
-    counter(out, "wal_flushed", bytes, "Bytes of objects that were sealed and sent", m.flushed_bytes.get())?;
-    counter(out, "wal_batches", None, "Batches that were appended", m.batches.get())?;
-    counter(out, "wal_batch", bytes, "Bytes of batches that were appended", m.batch_bytes.get())?;
-    counter(out, "wal_full", None, "Appends that had to wait because a limit was reached", m.full.get())?;
-    counter(out, "wal_trims", None, "Trims that were committed", m.trims.get())?;
-    counter(out, "wal_extents", None, "Extents that trims registered", m.extents.get())?;
-    counter(
-        out,
-        "promoted",
-        bytes,
-        "Batches that stay in the write-ahead log's objects",
-        m.promoted_bytes.get(),
-    )?;
-    counter(out, "uploads", None, "Objects gathered from the write-ahead log", m.uploads.get())?;
-    counter(
-        out,
-        "uploaded",
-        bytes,
-        "Bytes of objects gathered from the write-ahead log",
-        m.uploaded_bytes.get(),
-    )?;
-    counter(out, "compactions", None, "Compactions that were committed", m.compactions.get())?;
-    counter(out, "compacted", bytes, "Bytes of batches that compactions moved", m.compacted_bytes.get())?;
-    counter(
-        out,
-        "rewritten",
-        bytes,
-        "Bytes of batches that keyed compaction went through",
-        m.rewritten_bytes.get(),
-    )?;
-    counter(out, "checkpoints", None, "Checkpoints of partitions that were written", m.checkpoints.get())?;
-    counter(out, "checkpoint", bytes, "Bytes of these checkpoints", m.checkpoint_bytes.get())?;
-    gauge(out, "wal_untrimmed", bytes, "Write-ahead log that is not registered yet", m.wal_bytes.get())?;
-    gauge(out, "wal_untrimmed_objects", None, "The same in objects", m.wal_objects.get())?;
-    gauge(out, "wal_in_flight", None, "Objects that are sent and not yet durable", m.in_flight.get())?;
-    gauge(out, "tail_cache_objects", None, "Objects in memory", m.tail_objects.get())?;
-    gauge(
-        out,
-        "buffer",
-        bytes,
-        "Buffers held for objects in memory and those being filled",
-        m.buffer_bytes.get(),
-    )?;
-    gauge(out, "index_cache", bytes, "Cached indexes of objects", m.index_cache_bytes.get())?;
-    gauge(out, "block_cache", bytes, "Cached blocks of objects", m.cache_bytes.get())?;
-    counter(
-        out,
-        "block_cache_hits",
-        None,
-        "Blocks of objects that readers found in memory",
-        m.cache_hits.get(),
-    )?;
-    let help = "Blocks that it lacked, those read ahead included";
-    counter(out, "block_cache_misses", None, help, m.cache_misses.get())?;
-    counter(out, "read_ahead", bytes, "Bytes read before a reader asked for them", m.read_ahead_bytes.get())?;
-    gauge(out, "read_ahead_held", bytes, "Bytes that readers are ahead by", m.read_ahead_held.get())?;
+    let counted: [Counted<levee_store::Metrics>; 21] = [
+        ("wal_flushes", None, "Objects that were sealed and sent", |m| m.flushes.get()),
+        ("wal_flushed", Some(Unit::Bytes), "Bytes of objects that were sealed and sent", |m| {
+            m.flushed_bytes.get()
+        }),
+        ("wal_batches", None, "Batches that were appended", |m| m.batches.get()),
+        ("wal_batch", Some(Unit::Bytes), "Bytes of batches that were appended", |m| m.batch_bytes.get()),
+        ("wal_full", None, "Appends that had to wait because a limit was reached", |m| m.full.get()),
+        ("wal_trims", None, "Trims that were committed", |m| m.trims.get()),
+        ("wal_extents", None, "Extents that trims registered", |m| m.extents.get()),
+        ("promoted", Some(Unit::Bytes), "Batches that stay in the write-ahead log's objects", |m| {
+            m.promoted_bytes.get()
+        }),
+        ("uploads", None, "Objects gathered from the write-ahead log", |m| m.uploads.get()),
+        ("uploaded", Some(Unit::Bytes), "Bytes of objects gathered from the write-ahead log", |m| {
+            m.uploaded_bytes.get()
+        }),
+        ("compactions", None, "Compactions that were committed", |m| m.compactions.get()),
+        ("compacted", Some(Unit::Bytes), "Bytes of batches that compactions moved", |m| {
+            m.compacted_bytes.get()
+        }),
+        ("rewritten", Some(Unit::Bytes), "Bytes of batches that keyed compaction went through", |m| {
+            m.rewritten_bytes.get()
+        }),
+        ("checkpoints", None, "Checkpoints of partitions that were written", |m| m.checkpoints.get()),
+        ("checkpoint", Some(Unit::Bytes), "Bytes of these checkpoints", |m| m.checkpoint_bytes.get()),
+        ("block_cache_hits", None, "Blocks of objects that readers found in memory", |m| m.cache_hits.get()),
+        ("block_cache_misses", None, "Blocks that it lacked, those read ahead included", |m| {
+            m.cache_misses.get()
+        }),
+        ("read_ahead", Some(Unit::Bytes), "Bytes read before a reader asked for them", |m| {
+            m.read_ahead_bytes.get()
+        }),
+        ("tail_reads", None, "Reads served from memory", |m| m.tail_reads.get()),
+        ("cold_reads", None, "Reads that went to the store", |m| m.cold_reads.get()),
+        ("damaged_reads", None, "Reads that met a missing or corrupt object", |m| m.damaged_reads.get()),
+    ];
+    counters(out, &counted, m)?;
+    let measured: [Counted<levee_store::Metrics>; 8] = [
+        ("wal_untrimmed", Some(Unit::Bytes), "Write-ahead log that is not registered yet", |m| {
+            m.wal_bytes.get()
+        }),
+        ("wal_untrimmed_objects", None, "The same in objects", |m| m.wal_objects.get()),
+        ("wal_in_flight", None, "Objects that are sent and not yet durable", |m| m.in_flight.get()),
+        ("tail_cache_objects", None, "Objects in memory", |m| m.tail_objects.get()),
+        ("buffer", Some(Unit::Bytes), "Buffers held for objects in memory and those being filled", |m| {
+            m.buffer_bytes.get()
+        }),
+        ("index_cache", Some(Unit::Bytes), "Cached indexes of objects", |m| m.index_cache_bytes.get()),
+        ("block_cache", Some(Unit::Bytes), "Cached blocks of objects", |m| m.cache_bytes.get()),
+        ("read_ahead_held", Some(Unit::Bytes), "Bytes that readers are ahead by", |m| {
+            m.read_ahead_held.get()
+        }),
+    ];
+    gauges(out, &measured, m)?;
     let help = "Time that readers far behind waited for their throttle, all requests together";
     counter_seconds(out, "catch_up_throttled", help, m.throttled_us.get())?;
-    counter(out, "tail_reads", None, "Reads served from memory", m.tail_reads.get())?;
-    counter(out, "cold_reads", None, "Reads that went to the store", m.cold_reads.get())?;
-    counter(out, "damaged_reads", None, "Reads that met a missing or corrupt object", m.damaged_reads.get())?;
     let help = "From sealing an object to its being durable";
     let mut flushes = family(out, ("wal_flush", Some(&Unit::Seconds), help), MetricType::Histogram)?;
     let counts = m.flush_latency.buckets.each_ref().map(Counter::get);
@@ -194,22 +193,24 @@ fn streams(out: &mut DescriptorEncoder<'_>, m: &levee_store::Metrics) -> fmt::Re
 }
 
 fn disk_cache(out: &mut DescriptorEncoder<'_>, m: &DiskCacheMetrics) -> fmt::Result {
-    let bytes = Some(&Unit::Bytes);
-    gauge(out, "disk_cache", bytes, "Blocks of objects on the local disk", m.bytes.get())?;
-    counter(
-        out,
-        "disk_cache_hits",
-        None,
-        "Blocks that were read from the local disk and not from the store",
-        m.hits.get(),
-    )?;
-    counter(out, "disk_cache_read", bytes, "Bytes read from it", m.read_bytes.get())?;
-    counter(out, "disk_cache_written", bytes, "Bytes written to it", m.written_bytes.get())?;
-    let help = "Blocks that were not kept as others were being written";
-    counter(out, "disk_cache_passed_over", None, help, m.passed_over.get())?;
-    let help =
-        "Reads and writes of the local disk that failed, and what it gave that was not what was written";
-    counter(out, "disk_cache_failures", None, help, m.failures.get())
+    gauge(out, "disk_cache", Some(&Unit::Bytes), "Blocks of objects on the local disk", m.bytes.get())?;
+    let counted: [Counted<DiskCacheMetrics>; 5] = [
+        ("disk_cache_hits", None, "Blocks that were read from the local disk and not from the store", |m| {
+            m.hits.get()
+        }),
+        ("disk_cache_read", Some(Unit::Bytes), "Bytes read from it", |m| m.read_bytes.get()),
+        ("disk_cache_written", Some(Unit::Bytes), "Bytes written to it", |m| m.written_bytes.get()),
+        ("disk_cache_passed_over", None, "Blocks that were not kept as others were being written", |m| {
+            m.passed_over.get()
+        }),
+        (
+            "disk_cache_failures",
+            None,
+            "Reads and writes of the local disk that failed, and what it gave that was not what was written",
+            |m| m.failures.get(),
+        ),
+    ];
+    counters(out, &counted, m)
 }
 
 fn requests(out: &mut DescriptorEncoder<'_>, store: &StoreMetrics) -> fmt::Result {

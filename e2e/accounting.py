@@ -31,14 +31,14 @@ S3_OPERATIONS = {
 QUIET = 0.1
 
 Request = collections.namedtuple("Request", "operation key failed")
-Edge = collections.namedtuple("Edge", "time line flushes sent")
+Edge = collections.namedtuple("Edge", "time line flushes sent given_up")
 
 
 def metrics(url):
-    """Flushes, requests by operation and purpose, and whether all of them have ended."""
+    """Flushes, requests by operation and purpose, those given up by operation, and whether all of them have ended."""
     with urllib.request.urlopen(url, timeout=10) as answer:
         text = answer.read().decode()
-    flushes, sent, ended = 0, {}, collections.Counter()
+    flushes, sent, ended, given_up = 0, {}, collections.Counter(), collections.Counter()
     for name, operation, purpose, value in SAMPLE.findall(text):
         if name == "levee_wal_flushes_total":
             flushes = int(value)
@@ -46,7 +46,8 @@ def metrics(url):
             sent[operation, purpose] = int(value)
         elif name in ("levee_store_request_seconds_count", "levee_store_unanswered_total"):
             ended[operation, purpose] += int(value)
-    return flushes, sent, sent == ended
+            given_up[operation] += int(value) if name == "levee_store_unanswered_total" else 0
+    return flushes, sent, given_up, sent == ended
 
 
 def edge(log, url):
@@ -57,8 +58,8 @@ def edge(log, url):
         time.sleep(QUIET)
         with open(log, "rb") as file:
             line = file.read().count(b"\n")
-        if before[2] and before == metrics(url):
-            return Edge(time.monotonic(), line, *before[:2])
+        if before[3] and before == metrics(url):
+            return Edge(time.monotonic(), line, *before[:3])
     sys.exit("the broker's requests do not come to rest")
 
 
@@ -136,10 +137,14 @@ def compare_start(first, logged):
     counters, log = collections.Counter(), collections.Counter(request.operation for request in logged)
     for (operation, _), n in first.sent.items():
         counters[operation] += n
-    print(f"\nstarting, and the first record\n{'':44}{'counters':>10}{'log':>10}")
+    print(f"\nstarting, and the first record\n{'':34}{'given up':>10}{'counters':>10}{'log':>10}")
+    faults = []
     for operation in sorted(counters | log):
-        print(f"  {operation:42}{counters[operation]:>10}{log[operation]:>10}")
-    faults = [] if counters == log else ["starting"]
+        given_up, sent, logged = first.given_up[operation], counters[operation], log[operation]
+        print(f"  {operation:32}{given_up:>10}{sent:>10}{logged:>10}")
+        # What was given up may never have been sent.
+        if not sent - given_up <= logged <= sent:
+            faults.append(f"starting: {operation}")
     return faults if counters["list"] and counters["delete"] else [*faults, "starting: nothing was listed or deleted"]
 
 

@@ -426,19 +426,29 @@ def flip(path, at):
 
 
 def damaged_objects(broker):
-    broker.create("damaged", "missing", "sound")
-    for topic in ("damaged", "missing", "sound"):
+    topics = ("damaged", "missing", "sound", "index", "gone")
+    broker.create(*topics)
+    for topic in topics:
         for n in range(3):
             ensure(broker.produce(topic, batch((b"marker-%s-%d" % (topic.encode(), n),)))["error_code"] == 0, topic)
     ensure(broker.stop() == 0, "the exit code")
     (damaged,), (missing,) = objects_with(broker, b"marker-damaged-1"), objects_with(broker, b"marker-missing-1")
     sound = damaged.read_bytes()
     flip(damaged, sound.index(b"marker-damaged-1"))
+    # Before the start: what is said of their batches can't be read either.
+    (index,), (gone,) = objects_with(broker, b"marker-index-1"), objects_with(broker, b"marker-gone-1")
+    index_sound, gone_away = index.read_bytes(), SCRATCH / "gone"
+    flip(index, len(index_sound) - 10)
+    gone.rename(gone_away)
     broker.start()
+    ensure(broker.metric("levee_damaged_reads_total") >= 2, "the metric counts what was met at the start")
     away = SCRATCH / "away"
     missing.rename(away)
     key = lambda path: str(path.relative_to(broker.store))
-    for topic, path in (("damaged", damaged), ("missing", missing)):
+    for topic, path in (("index", index), ("gone", gone)):
+        line = f"a part of a partition can't be read.*{re.escape(key(path))}"
+        ensure(re.search(line, broker.log()), f"no line names {key(path)} at the start")
+    for topic, path in (("damaged", damaged), ("missing", missing), ("index", index), ("gone", gone)):
         before = broker.metric("levee_damaged_reads_total")
         answer = broker.fetch(topic, 1)
         ensure(answer["error_code"] == STORAGE_ERROR, f"{topic}: {answer}")
@@ -448,13 +458,16 @@ def damaged_objects(broker):
         ensure(b"marker-sound-1" in broker.fetch("sound", 1)["records"], "another partition")
         answer = broker.produce(topic, batch((b"goes on",)))
         ensure((answer["error_code"], answer["base_offset"]) == (0, 3), f"producing to {topic}: {answer}")
-        ensure(b"goes on" in broker.fetch(topic, 3)["records"], f"reading {topic} behind the damage")
+        for offset, text in ((0, b"-0"), (2, b"-2"), (3, b"goes on")):
+            ensure(text in broker.fetch(topic, offset)["records"], f"reading {topic} beside the damage")
     damaged.write_bytes(sound)
     away.rename(missing)
-    for topic in ("damaged", "missing"):
+    index.write_bytes(index_sound)
+    gone_away.rename(gone)
+    for topic in ("damaged", "missing", "index", "gone"):
         ensure(b"marker-%s-1" % topic.encode() in broker.fetch(topic, 1)["records"], f"{topic} after it was restored")
-    say("a corrupt and a missing object: reads of it fail with KAFKA_STORAGE_ERROR, a line and a metric; the rest of "
-        "the partition, other partitions and producing go on; restored, it is read again")
+    say("a corrupt and a missing object, met at the start or later: reads of it fail with KAFKA_STORAGE_ERROR, a line and "
+        "a metric; the rest of the partition, other partitions and producing go on; restored, it is read again")
 
 
 def refuses_to_start(broker, path, change, what):

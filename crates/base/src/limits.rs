@@ -108,6 +108,8 @@ pub const CHECKPOINT_OBJECT_BYTES: usize = 8 * MIB;
 pub const CHECKPOINT_STREAMS: usize = 1_024;
 /// How long a job of compaction waits for a store that does not answer a read, before it is given up.
 pub const COMPACT_PATIENCE: Duration = Duration::from_secs(300);
+/// For how long compaction passes over a stream of which something could not be read.
+pub const COMPACT_PASS_OVER: Duration = Duration::from_secs(3_600);
 /// How long compaction waits after a job that came to nothing.
 pub const COMPACT_AGAIN: Duration = Duration::from_secs(5);
 /// Bytes that are copied before others get their turn.

@@ -15,10 +15,12 @@ use crate::partition::note::Note;
 use crate::partition::producers::LastWritten;
 use crate::partition::{Partition, PartitionLog};
 use crate::topic_config::TopicConfig;
+use levee_base::clock::Instant;
+use levee_base::limits::COMPACT_PASS_OVER;
 use levee_base::{Offset, StreamId};
 use levee_object::Purpose;
 use levee_store::{BatchInfo, CompactError, Filter, ReadError, StoredBatch};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -36,8 +38,8 @@ struct Dirt {
 #[derive(Debug, Default)]
 struct Dirty {
     known: BTreeMap<StreamId, Dirt>,
-    /// Those that can't be cleaned until the process is started anew.
-    unreadable: BTreeSet<StreamId>,
+    /// Those of which something could not be read, and until when they are passed over.
+    unreadable: BTreeMap<StreamId, Instant>,
 }
 
 /// A pass that is worth making.
@@ -66,12 +68,13 @@ impl LedTopics {
     async fn dirtiest(&self, dirty: &mut Dirty) -> Option<Job> {
         let mut worst: Option<Job> = None;
         let mut known = std::mem::take(&mut dirty.known);
+        dirty.unreadable.retain(|_, until| *until > self.clock.now());
         for topic in self.table.all() {
             for (partition, led) in topic.partitions.iter().enumerate() {
                 let Partition::Here(log) = led else { continue };
                 let config = log.config().topic;
                 let stream = log.stream();
-                if !config.compacts || dirty.unreadable.contains(&stream) {
+                if !config.compacts || dirty.unreadable.contains_key(&stream) {
                     continue;
                 }
                 let Some(dirt) = self.look(log, &config, known.remove(&stream)).await else { continue };
@@ -167,9 +170,9 @@ impl LedTopics {
                 true
             }
             Err(CompactError::Unreadable(_, error)) => {
-                let advice = "it keeps everything until the broker is started anew";
+                let advice = "it keeps everything, and is tried again in an hour";
                 tracing::error!(%topic, partition, %error, "a partition can't be compacted; {advice}");
-                dirty.unreadable.insert(log.stream());
+                dirty.unreadable.insert(log.stream(), self.clock.now() + COMPACT_PASS_OVER);
                 true
             }
             Err(error) => {

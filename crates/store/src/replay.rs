@@ -8,7 +8,8 @@ use crate::types::{BatchInfo, ReadError};
 use futures::{StreamExt, TryStreamExt, stream};
 use levee_base::limits::READ_OBJECTS;
 use levee_base::{Offset, StreamId};
-use levee_object::Purpose;
+use levee_object::{Key, Purpose};
+use std::ops::Range;
 
 impl StreamStore {
     /// Calls `each` for every durable batch of a stream that ends above `from`, in order. Reads indexes, several
@@ -27,9 +28,20 @@ impl StreamStore {
         loop {
             match self.replay_known(stream, &mut next, purpose, each).await {
                 Err(error) if views.outdated(stream, next, &error).await => {}
-                result => return result,
+                result => {
+                    if let Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) = &result {
+                        self.shared.metrics.damaged_reads.add(1);
+                    }
+                    return result;
+                }
             }
         }
+    }
+
+    /// The first part of a stream that ends above `from` and lies in this object.
+    #[must_use]
+    pub fn part_in(&self, stream: StreamId, object: &Key, from: Offset) -> Option<Range<Offset>> {
+        self.shared.state().part_in(stream, object, from)
     }
 
     /// As `replay`, by the extents that are known when it begins. `next` is where it has come to.

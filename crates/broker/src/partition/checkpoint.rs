@@ -131,7 +131,7 @@ impl Resumed {
 /// The bytes of a checkpoint.
 #[must_use]
 pub fn encode(known: &Known, cleaned_until: Offset) -> Vec<u8> {
-    let Known { producers, times, epochs, appended_ms } = known;
+    let Known { producers, times, epochs, appended_ms, unread: _ } = known;
     let times = times.seen.map(|seen| WrittenTimes {
         spacing: times.spacing,
         since: times.since,

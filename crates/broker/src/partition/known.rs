@@ -10,6 +10,7 @@ use levee_base::limits::{
     PARTITION_PRODUCERS, TIME_INDEX_ENTRIES, TIME_INDEX_SPACING, TIME_INDEX_SPACING_TIME,
 };
 use levee_store::BatchInfo;
+use std::ops::Range;
 
 /// A batch has a note that this release doesn't read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,6 +30,8 @@ pub struct Known {
     pub(super) epochs: LeaderEpochs,
     /// The leader's clock at the last append: the next one is never earlier.
     pub(super) appended_ms: i64,
+    /// What was passed over since the last batch.
+    pub(super) unread: Option<Range<Offset>>,
 }
 
 impl Default for Known {
@@ -40,6 +43,7 @@ impl Default for Known {
             times: TimeIndex::new(TIME_INDEX_ENTRIES, TIME_INDEX_SPACING, spacing_ms),
             epochs: LeaderEpochs::default(),
             appended_ms: i64::MIN,
+            unread: None,
         }
     }
 }
@@ -53,6 +57,9 @@ impl Known {
         let base = batch.base;
         let note = Note::decode(batch.note).map_err(|error| UnknownNote { base, error })?;
         let end = Offset(base.0 + u64::from(batch.count));
+        if let Some(unread) = self.unread.take() {
+            self.times.push(unread.start, unread.end, note.max_timestamp, note.appended_ms);
+        }
         if note.producer_id >= 0 {
             let claim = Claim {
                 producer_id: note.producer_id,
@@ -66,6 +73,22 @@ impl Known {
         self.epochs.assign(note.leader_epoch, base);
         self.appended_ms = self.appended_ms.max(note.appended_ms);
         Ok(())
+    }
+
+    /// Batches that can't be read now. Their producers are not known, nor whether those from before wrote any of them, so
+    /// all are forgotten: each may go on with any sequence number, as when its records have expired. In time they count as
+    /// the batch after them.
+    pub fn pass_over(&mut self, unread: Range<Offset>) {
+        self.producers = Producers::new(PARTITION_PRODUCERS);
+        let start = self.unread.take().map_or(unread.start, |before| before.start);
+        self.unread = Some(start..unread.end);
+    }
+
+    /// There is no batch after these: what was passed over last is no older than now.
+    pub fn end(&mut self, now_ms: i64) {
+        if let Some(unread) = self.unread.take() {
+            self.times.push(unread.start, unread.end, -1, now_ms);
+        }
     }
 
     /// Forgets what is only about what lies below `start`, and producers that appended nothing since `before_ms` of the

@@ -179,6 +179,38 @@ impl State {
     }
 }
 
+/// Brings `known` up to the stream's durable end.
+async fn replay(
+    streams: &dyn Streams,
+    stream: StreamId,
+    mut from: Offset,
+    known: &mut Known,
+) -> Result<(), OpenError> {
+    loop {
+        let mut outcome = Ok(());
+        let mut each = |batch: BatchInfo<'_>| {
+            if outcome.is_ok() {
+                outcome = known.replay(batch);
+            }
+        };
+        let replayed = streams.replay(stream, from, Purpose::Recovery, &mut each).await;
+        outcome?;
+        let Err(error) = replayed else { return Ok(()) };
+        let (ReadError::Missing { key, .. } | ReadError::Corrupt { key, .. }) = &error else {
+            return Err(error.into());
+        };
+        let Some(lost) = streams.part_in(stream, key, from) else { return Err(error.into()) };
+        let lost = from.max(lost.start)..lost.end;
+        tracing::error!(
+            %stream, %error, from = lost.start.0, to = lost.end.0,
+            "a part of a partition can't be read; the rest is served. What its producers wrote there is not known, so a \
+             batch that they repeat now may be there twice"
+        );
+        known.pass_over(lost.clone());
+        from = lost.end;
+    }
+}
+
 /// A partition that this broker leads.
 #[derive(Debug)]
 pub struct PartitionLog {
@@ -195,6 +227,7 @@ pub struct PartitionLog {
 impl PartitionLog {
     /// Opens the partition on a stream that the store has opened with the same leader epoch, and that nobody else
     /// appends to. Replays the stream's indexes, from the checkpoint's offset on where there is one that can be read.
+    /// Objects that are missing or corrupt are passed over: reads of them fail, and nothing else.
     ///
     /// # Errors
     /// See [`OpenError`]. Opening may be tried again.
@@ -210,14 +243,8 @@ impl PartitionLog {
         let checkpoint = checkpoint.filter(|(offset, _)| *offset <= ends.durable);
         let Resumed { mut known, offset, cleaned_until } = Resumed::from(stream, checkpoint, ends.start);
         known.times.drop_below(ends.start);
-        let mut outcome = Ok(());
-        let mut each = |batch: BatchInfo<'_>| {
-            if outcome.is_ok() {
-                outcome = known.replay(batch);
-            }
-        };
-        streams.replay(stream, ends.start.max(offset), Purpose::Recovery, &mut each).await?;
-        outcome?;
+        replay(&*streams, stream, ends.start.max(offset), &mut known).await?;
+        known.end(clock.wall_ms());
         known.epochs.assign(leader_epoch, ends.appended);
         let log = Self {
             streams,

@@ -5,9 +5,10 @@ use crate::batch::BatchView;
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use levee_base::{Offset, Slot, StreamId};
-use levee_object::Purpose;
+use levee_object::{Key, Purpose};
 use levee_store::{AppendError, BatchInfo, NewBatch, ReadError, Run, Stopped, StoreStatus, StreamEnds};
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard};
 use tokio::sync::{Notify, watch};
 
@@ -224,5 +225,9 @@ impl Streams for Arc<Simulated> {
             each(BatchInfo { base: batch.base, count: batch.count, bytes, note: &batch.note });
         }
         Ok(())
+    }
+
+    fn part_in(&self, _stream: StreamId, _object: &Key, _from: Offset) -> Option<Range<Offset>> {
+        None
     }
 }

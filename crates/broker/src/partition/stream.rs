@@ -3,9 +3,10 @@
 
 use async_trait::async_trait;
 use levee_base::{Offset, Slot, StreamId};
-use levee_object::Purpose;
+use levee_object::{Key, Purpose};
 use levee_store::{AppendError, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds, StreamStore};
 use std::fmt::Debug;
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
@@ -58,6 +59,9 @@ pub trait Streams: Debug + Send + Sync + 'static {
         purpose: Purpose,
         each: &mut (dyn for<'a> FnMut(BatchInfo<'a>) + Send),
     ) -> Result<(), ReadError>;
+
+    /// The first part of a stream that ends above `from` and lies in this object.
+    fn part_in(&self, stream: StreamId, object: &Key, from: Offset) -> Option<Range<Offset>>;
 }
 
 #[async_trait]
@@ -100,5 +104,9 @@ impl Streams for StreamStore {
         each: &mut (dyn for<'a> FnMut(BatchInfo<'a>) + Send),
     ) -> Result<(), ReadError> {
         Self::replay(self, stream, from, purpose, each).await
+    }
+
+    fn part_in(&self, stream: StreamId, object: &Key, from: Offset) -> Option<Range<Offset>> {
+        Self::part_in(self, stream, object, from)
     }
 }

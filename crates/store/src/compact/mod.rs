@@ -10,7 +10,7 @@
 //!
 //! Retry: reads and creates are tried until the store answers. A part whose stream has changed meanwhile is left out by
 //! the metadata, and what was written of it is garbage. A job that fails on an object that is missing or corrupt is
-//! given up, and its streams are passed over by this process from then on: the reads that need the object say so.
+//! given up, and its streams are passed over for an hour: the reads that need the object say so.
 //!
 //! Going through a stream to keep only some of it (`rewrite`) is the same, with a filter in between.
 //!

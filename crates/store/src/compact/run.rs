@@ -7,22 +7,27 @@ use super::{CompactError, Pace};
 use crate::format::BatchEntry;
 use crate::store::Shared;
 use crate::types::NewBatch;
-use levee_base::limits::{COMPACT_AGAIN, COMPACT_COMMIT_EXTENTS, COMPACT_LOOK_PACE};
-use levee_base::{HashSet, StreamId};
+use levee_base::clock::Instant;
+use levee_base::limits::{COMPACT_AGAIN, COMPACT_COMMIT_EXTENTS, COMPACT_LOOK_PACE, COMPACT_PASS_OVER};
+use levee_base::{HashMap, StreamId};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Compacts until the store stops.
 pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
     let clock = shared.ctx.clock;
-    let mut passed_over: HashSet<StreamId> = HashSet::default();
+    let mut passed_over: HashMap<StreamId, Instant> = HashMap::default();
     // As of when there was nothing to do.
     let mut idle = None;
     while !shared.is_stopped() {
         let one_at_a_time = shared.compacting.lock().await;
+        let before = passed_over.len();
+        passed_over.retain(|_, until| *until > clock.now());
+        // What was passed over may have been mended.
+        idle = idle.filter(|_| passed_over.len() == before);
         let registered = shared.state().registered(idle);
         let planned = registered.map(|(seen, mut streams)| {
-            streams.retain(|stream, _| !passed_over.contains(stream));
+            streams.retain(|stream, _| !passed_over.contains_key(stream));
             (seen, plan(&streams, &options))
         });
         let job = match planned {
@@ -31,7 +36,18 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
                 drop(one_at_a_time);
                 idle = nothing.map_or(idle, |(seen, _)| Some(seen));
                 clock.sleep(COMPACT_LOOK_PACE).await;
-                shared.compact.notified().await;
+                let mended = passed_over.values().min().copied();
+                let again = async {
+                    match mended {
+                        Some(then) => clock.sleep_until(then).await,
+                        None => std::future::pending().await,
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = shared.compact.notified() => {}
+                    () = again => {}
+                }
                 continue;
             }
         };
@@ -43,7 +59,11 @@ pub(crate) async fn compact(shared: Arc<Shared>, options: PlanOptions) {
                 Err(CompactError::Stopped) => return,
                 Err(error) => {
                     failed = true;
-                    passed_over.extend(give_up(&job, error));
+                    if let CompactError::Unreadable(..) = error {
+                        shared.metrics.damaged_reads.add(1);
+                    }
+                    let until = clock.now() + COMPACT_PASS_OVER;
+                    passed_over.extend(give_up(&job, error).into_iter().map(|stream| (stream, until)));
                     break;
                 }
             }
@@ -77,7 +97,7 @@ fn give_up(job: &Job, error: CompactError) -> BTreeSet<StreamId> {
             let mut streams = BTreeSet::from([stream]);
             streams.extend(job.streams_without(&error));
             let passed_over = streams.len();
-            tracing::error!(%stream, %error, passed_over, "can't compact streams; passing them over until restarted");
+            tracing::error!(%stream, %error, passed_over, "can't compact streams; passing them over for an hour");
             streams
         }
         error => {

@@ -10,6 +10,7 @@ use crate::types::ReadError;
 use levee_base::limits::{READ_AHEAD_OBJECTS, READ_NEAR_END_BYTES, READ_OBJECTS};
 use levee_base::{Offset, StreamId};
 use levee_object::Key;
+use std::ops::Range;
 
 impl State {
     pub(crate) fn read(
@@ -74,6 +75,12 @@ impl State {
     pub(crate) fn refers(&self, stream: StreamId, from: Offset, key: &Key) -> bool {
         let known = self.streams.get(&stream).filter(|known| from >= known.start);
         known.is_some_and(|known| known.extents_from(from).iter().any(|extent| extent.object.key == *key))
+    }
+
+    /// The first part of a stream that ends above `from` and lies in this object.
+    pub(crate) fn part_in(&self, stream: StreamId, key: &Key, from: Offset) -> Option<Range<Offset>> {
+        let extents = self.streams.get(&stream)?.extents_from(from);
+        extents.iter().find(|extent| extent.object.key == *key).map(|extent| extent.range.clone())
     }
 
     fn readable(&self, stream: StreamId, from: Offset) -> Result<&Stream, ReadError> {

@@ -66,9 +66,11 @@ async fn landed<V: Clone>(flight: Flight<V>, key: &Key) -> Result<V, ReadError> 
 impl Shared {
     /// A span for a reader.
     pub(crate) fn span(self: &Arc<Self>, step: &Step, span: u32, lane: Lane) -> Loading {
-        let (shared, key, range) =
-            (self.clone(), step.object.key.clone(), step.layout.span(span).bytes.clone());
-        let read = async move { shared.get(&key, range, lane.purpose()).await };
+        let read = || {
+            let (shared, key) = (self.clone(), step.object.key.clone());
+            let range = step.layout.span(span).bytes.clone();
+            async move { shared.get(&key, range, lane.purpose()).await }
+        };
         self.start(step, span, lane, true, |key| self.spans.get(key), read).0
     }
 
@@ -81,7 +83,7 @@ impl Shared {
                 || self.spans.peek(&key).is_some()
                 || self.spans.on_disk(&key)
                 || self.span_flights.has(&(lane, key.clone()));
-            (!known).then(|| step.layout.span(key.1).bytes.clone())
+            step.span_range().filter(|_| !known)
         };
         let mut all: Option<Range<u64>> = None;
         let joined = steps.iter().take_while(|step| {
@@ -103,30 +105,31 @@ impl Shared {
 
     /// Spans that a reader will want, of one object, by one request.
     pub(crate) fn spans_ahead(self: &Arc<Self>, steps: &[Step], lane: Lane) -> Vec<Option<Loading>> {
-        let range = |step: &Step| step.span.map(|span| step.layout.span(span).bytes.clone());
-        let ends = steps.first().and_then(range).zip(steps.last().and_then(range));
+        let ends = steps.first().and_then(Step::span_range).zip(steps.last().and_then(Step::span_range));
         let together = ends.filter(|_| steps.len() > 1).zip(steps.first()).map(|((first, last), step)| {
             let (shared, key, range) = (self.clone(), step.object.key.clone(), first.start..last.end);
             let read = async move { shared.get(&key, range, lane.purpose()).await };
             (first.start, read.boxed().shared())
         });
         let load = |step: &Step| {
-            let (span, own) = (step.span?, range(step)?);
-            let (shared, key, together) = (self.clone(), step.object.key.clone(), together.clone());
-            let read = async move {
-                if let Some((at, together)) = together {
-                    match together.await {
-                        Ok(all) => {
-                            // A copy, so that one span does not keep the others.
-                            let own = (own.start - at) as usize..(own.end - at) as usize;
-                            return Ok(all.get(own).map(Bytes::copy_from_slice).unwrap_or_default());
+            let (span, own) = (step.span?, step.span_range()?);
+            let read = || {
+                let (shared, key, together) = (self.clone(), step.object.key.clone(), together.clone());
+                async move {
+                    if let Some((at, together)) = together {
+                        match together.await {
+                            Ok(all) => {
+                                // A copy, so that one span does not keep the others.
+                                let own = (own.start - at) as usize..(own.end - at) as usize;
+                                return Ok(all.get(own).map(Bytes::copy_from_slice).unwrap_or_default());
+                            }
+                            // An object that is too short may have this one.
+                            Err(error) if error.damaged().is_some() => {}
+                            Err(error) => return Err(error),
                         }
-                        // An object that is too short may have this one.
-                        Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) => {}
-                        Err(error) => return Err(error),
                     }
+                    shared.get(&key, own, lane.purpose()).await
                 }
-                shared.get(&key, own, lane.purpose()).await
             };
             let (loading, began) = self.start(step, span, lane, false, |key| self.spans.peek(key), read);
             if began {
@@ -138,21 +141,21 @@ impl Shared {
     }
 
     /// Says whether a request began. What is `wanted` now is put into the cache at once.
-    fn start(
+    fn start<F: Future<Output = Result<Bytes, ReadError>> + Send + 'static>(
         self: &Arc<Self>,
         step: &Step,
         span: u32,
         lane: Lane,
         wanted: bool,
         kept: impl FnOnce(&SpanKey) -> Option<Arc<Span>>,
-        read: impl Future<Output = Result<Bytes, ReadError>> + Send + 'static,
+        read: impl FnOnce() -> F,
     ) -> (Loading, bool) {
         let key = (step.object.key.clone(), span);
         if let Some(span) = &step.came {
             return (Loading { key, way: Way::Loaded(span.clone()) }, false);
         }
         let load = || {
-            let (shared, layout, key) = (self.clone(), step.layout.clone(), key.clone());
+            let (shared, layout, key, read) = (self.clone(), step.layout.clone(), key.clone(), read());
             async move {
                 let bytes = match shared.spans.read_disk(&key).await {
                     Some(bytes) => bytes,

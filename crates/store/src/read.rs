@@ -59,7 +59,7 @@ impl StreamStore {
                     // The metadata gives it to another by now.
                     result = Err(ReadError::UnknownStream);
                 }
-                if let Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) = &result {
+                if result.as_ref().is_err_and(|error| error.damaged().is_some()) {
                     shared.metrics.damaged_reads.add(1);
                 }
                 result
@@ -87,12 +87,14 @@ impl Step {
         of(self.blocks.first()).start..of(self.blocks.last()).end
     }
 
+    /// Where all of the span lies in the object.
+    pub(crate) fn span_range(&self) -> Option<Range<u64>> {
+        self.span.map(|span| self.layout.span(span).bytes.clone())
+    }
+
     /// Bytes of all of the span.
     pub(crate) fn span_bytes(&self) -> u64 {
-        self.span.map_or(0, |span| {
-            let range = &self.layout.span(span).bytes;
-            range.end - range.start
-        })
+        self.span_range().map_or(0, |range| range.end - range.start)
     }
 
     fn corrupt(&self, block: &Block, what: FormatError) -> ReadError {

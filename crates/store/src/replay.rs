@@ -29,7 +29,7 @@ impl StreamStore {
             match self.replay_known(stream, &mut next, purpose, each).await {
                 Err(error) if views.outdated(stream, next, &error).await => {}
                 result => {
-                    if let Err(ReadError::Missing { .. } | ReadError::Corrupt { .. }) = &result {
+                    if result.as_ref().is_err_and(|error| error.damaged().is_some()) {
                         self.shared.metrics.damaged_reads.add(1);
                     }
                     return result;

@@ -227,6 +227,17 @@ pub enum ReadError {
     Store(#[from] levee_object::Error),
 }
 
+impl ReadError {
+    /// The object that is missing or corrupt, if that is what is wrong.
+    #[must_use]
+    pub fn damaged(&self) -> Option<&Key> {
+        match self {
+            Self::Missing { key, .. } | Self::Corrupt { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

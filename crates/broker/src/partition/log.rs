@@ -196,10 +196,8 @@ async fn replay(
         let replayed = streams.replay(stream, from, Purpose::Recovery, &mut each).await;
         outcome?;
         let Err(error) = replayed else { return Ok(()) };
-        let (ReadError::Missing { key, .. } | ReadError::Corrupt { key, .. }) = &error else {
-            return Err(error.into());
-        };
-        let Some(lost) = streams.part_in(stream, key, from) else { return Err(error.into()) };
+        let lost = error.damaged().and_then(|key| streams.part_in(stream, key, from));
+        let Some(lost) = lost else { return Err(error.into()) };
         let lost = from.max(lost.start)..lost.end;
         tracing::error!(
             %stream, %error, from = lost.start.0, to = lost.end.0,

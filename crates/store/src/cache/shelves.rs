@@ -14,11 +14,11 @@ use std::ops::Range;
 
 /// A place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
+struct Place {
     /// The bytes.
-    pub(crate) range: Range<u64>,
+    range: Range<u64>,
     /// Their CRC-32C, once they are written.
-    pub(crate) crc: Option<u32>,
+    crc: Option<u32>,
     /// Read since it was written.
     used: bool,
     of: Which,

@@ -1,0 +1,45 @@
+//! Kafka's coordinators: of groups and of transactions. Pure state machines: no I/O, no clock, no tasks.
+//!
+//! A *shard* is what one partition of an internal topic says: of `__consumer_offsets` a [`group::GroupShard`], of
+//! `__transaction_state` a [`transaction::TransactionShard`]. Whoever leads that partition replays its records into
+//! the shard and then hands it requests, one after the other. What a shard wants done it says in [`Effects`]: the records
+//! to append, the answers to give, the markers to write. It counts what it wants appended as done; when that can't be
+//! appended, the shard is dropped and loaded anew.
+//!
+//! `schema` is the bytes of those records, as Apache Kafka writes them.
+//!
+//! What doesn't belong here: how records get to be durable, who leads a partition, sockets (all of that: `broker`).
+
+pub mod context;
+pub mod effects;
+pub mod group;
+pub mod schema;
+pub mod transaction;
+
+pub use context::{Client, Cluster, Context, Request, Time, TopicView};
+pub use effects::{Answer, Append, Effects, Markers, Producer, Record, Token, When};
+
+/// The partition of an internal topic with `partitions` partitions that an id belongs to: that of a group by its
+/// name, that of a transaction by its transactional id. Kafka's `Utils.abs(id.hashCode()) % partitions`.
+#[must_use]
+pub fn partition_of(id: &str, partitions: u32) -> u32 {
+    let hash =
+        id.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
+    // Kafka's `Utils.abs`: it drops the sign bit.
+    (hash & i32::MAX).cast_unsigned() % partitions.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_belong_where_kafka_puts_them() {
+        // By Java's String.hashCode.
+        for (id, hash) in [("", 0_i32), ("a", 97), ("group", 98_629_247), ("Aa", 2112), ("BB", 2112)] {
+            assert_eq!(partition_of(id, 50), (hash & i32::MAX).cast_unsigned() % 50, "{id}");
+        }
+        // Its hash is i32::MIN.
+        assert_eq!(partition_of("polygenelubricants", 50), 0);
+    }
+}

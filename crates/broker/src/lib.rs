@@ -22,6 +22,7 @@ pub mod fsck;
 pub mod handlers;
 pub mod holder;
 pub mod http;
+pub mod internal_topics;
 pub mod keeper;
 pub mod led_topics;
 pub mod metrics;

@@ -381,6 +381,27 @@ pub const TOPICS_OPENING: usize = 4;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
 
+/// Requests that wait for one shard of a coordinator; further ones wait in their connections,
+pub const COORDINATOR_CALLS: usize = 1_024;
+/// and those that it serves together: what they want appended goes into one batch
+pub const COORDINATOR_CALLS_TOGETHER: usize = 256;
+/// of up to so many bytes, but for one record that is longer.
+pub const COORDINATOR_APPEND_BYTES: usize = 256 * KIB;
+/// Bytes that loading a shard asks for at a time,
+pub const COORDINATOR_LOAD_BYTES: usize = 4 * MIB;
+/// and that one batch of an internal topic unpacks to: no client's frame is longer.
+pub const COORDINATOR_BATCH_BYTES: usize = FRAME_BYTES;
+/// How long a shard waits before it is loaded again.
+pub const COORDINATOR_LOAD_AGAIN: Duration = Duration::from_secs(1);
+/// The least time between two looks at a shard's timers.
+pub const COORDINATOR_TIMER_PACE: Duration = Duration::from_millis(1);
+/// How long a marker waits before it is tried again.
+pub const COORDINATOR_MARKERS_AGAIN: Duration = Duration::from_millis(100);
+/// How long a group's coordinator may take until its client is told to try again (Kafka's `offsets.commit.timeout.ms`),
+pub const GROUP_ANSWER: Duration = Duration::from_secs(5);
+/// and a transaction's (Kafka's `request.timeout.ms` of the broker).
+pub const TRANSACTION_ANSWER: Duration = Duration::from_secs(30);
+
 /// Names of a listing that `levee fsck` keeps before it asks the metadata about them.
 pub const FSCK_NAMES: usize = 100_000;
 /// Objects whose extents it has looked up at once.

@@ -7,6 +7,7 @@
 
 pub mod codec;
 pub mod header;
+pub mod key_values;
 pub mod pack;
 pub mod records;
 pub mod split;

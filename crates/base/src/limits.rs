@@ -393,6 +393,11 @@ pub const TRANSACTIONAL_ID_BYTES: usize = 32 * MIB;
 /// and the partitions of all their transactions. Kafka bounds none of these three.
 pub const TRANSACTION_PARTITIONS: usize = 1_000_000;
 
+/// A regular expression that a client sends, in bytes,
+pub const PATTERN_BYTES: usize = 64 * KIB;
+/// and compiled: as the regex crate has it by default.
+pub const PATTERN_COMPILED_BYTES: usize = 10 * MIB;
+
 /// Names of a listing that `levee fsck` keeps before it asks the metadata about them.
 pub const FSCK_NAMES: usize = 100_000;
 /// Objects whose extents it has looked up at once.

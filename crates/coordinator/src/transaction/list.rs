@@ -2,6 +2,7 @@
 
 use super::TransactionShard;
 use super::metadata::Metadata;
+use super::pattern::Pattern;
 use super::state::State;
 use crate::context::Context;
 use crate::effects::{Effects, Token};
@@ -14,6 +15,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A string of an answer.
 pub(super) fn text(text: &str) -> StrBytes {
@@ -54,19 +56,26 @@ impl TransactionShard {
         let ids: BTreeSet<i64> = request.producer_id_filters.iter().map(|id| id.0).collect();
         let names: BTreeSet<&str> = request.state_filters.iter().map(|name| name.as_str()).collect();
         let unknown = names.iter().filter(|name| !State::is_name(name)).map(|name| text(name)).collect();
-        let included = |metadata: &Metadata| {
+        let pattern = request.transactional_id_pattern.as_ref().filter(|pattern| !pattern.is_empty());
+        let Ok(pattern) = pattern.map(|pattern| Pattern::new(pattern)).transpose() else {
+            let code = ResponseError::InvalidRegularExpression.code();
+            let response = ListTransactionsResponse::default().with_error_code(code);
+            effects.answer_now(token, ResponseKind::ListTransactions(response));
+            return;
+        };
+        let included = |(id, metadata): &(&Arc<str>, &Metadata)| {
             (ids.is_empty() || ids.contains(&metadata.producer_id))
                 && (names.is_empty() || names.contains(metadata.state.name()))
                 && (request.duration_filter < 0
                     || ctx.time.wall_ms.saturating_sub(metadata.start_ms) > request.duration_filter)
+                && pattern.as_ref().is_none_or(|pattern| pattern.matches(id))
         };
-        let states =
-            self.transactions.iter().filter(|(_, metadata)| included(metadata)).map(|(id, metadata)| {
-                Listing::default()
-                    .with_transactional_id(text(id).into())
-                    .with_producer_id(metadata.producer_id.into())
-                    .with_transaction_state(StrBytes::from_static_str(metadata.state.name()))
-            });
+        let states = self.transactions.iter().filter(included).map(|(id, metadata)| {
+            Listing::default()
+                .with_transactional_id(text(id).into())
+                .with_producer_id(metadata.producer_id.into())
+                .with_transaction_state(StrBytes::from_static_str(metadata.state.name()))
+        });
         let response = ListTransactionsResponse::default()
             .with_unknown_state_filters(unknown)
             .with_transaction_states(states.collect());

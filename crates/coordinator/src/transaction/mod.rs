@@ -21,6 +21,7 @@ mod init;
 mod list;
 mod metadata;
 mod partitions;
+mod pattern;
 mod state;
 
 use crate::context::{Context, Request};

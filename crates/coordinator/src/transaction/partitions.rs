@@ -50,13 +50,9 @@ impl TransactionShard {
             let results = self.add_to_one(ctx, version, id, producer, topics, false, effects);
             response.with_results_by_topic_v3_and_below(results)
         } else {
-            let mut seen = BTreeSet::new();
             let mut results = Vec::new();
             for one in &request.transactions {
                 let id = one.transactional_id.as_str();
-                if !seen.insert(id) {
-                    continue;
-                }
                 let producer = Producer { id: one.producer_id.0, epoch: one.producer_epoch };
                 let topics =
                     self.add_to_one(ctx, version, id, producer, &one.topics, one.verify_only, effects);
@@ -82,33 +78,29 @@ impl TransactionShard {
         verify_only: bool,
         effects: &mut Effects,
     ) -> Vec<AddPartitionsToTxnTopicResult> {
-        let topics = distinct(topics);
-        let refused = refused(ctx, version, &topics);
+        let merged = merged(topics);
+        let refused = refused(ctx, version, &merged);
         if !refused.is_empty() {
             let otherwise = ResponseError::OperationNotAttempted.code();
-            return results(&topics, |topic, number| {
+            return results(&merged, |topic, number| {
                 refused.get(&(topic, number)).map_or(otherwise, ResponseError::code)
             });
         }
-        let mut partitions = Partitions::new();
-        for (name, numbers) in &topics {
-            if !numbers.is_empty() {
-                partitions.insert((*name).into(), numbers.iter().copied().collect());
-            }
+        if verify_only {
+            return match self.verify(id, producer) {
+                Err(error) => results(&merged, |_, _| error.code()),
+                Ok(added) => results(&merged, |topic, number| {
+                    let added = added.get(topic).is_some_and(|numbers| numbers.contains(&number));
+                    if added { 0 } else { ResponseError::TransactionAbortable.code() }
+                }),
+            };
         }
-        if !verify_only {
-            let client = if version < BATCHED { 0 } else { metadata::EPOCH_BUMP };
-            let outcome = self.add(ctx, id, producer, &partitions, client, effects);
-            let code = code(outcome, version, PRODUCER_FENCED);
-            return results(&topics, |_, _| code);
-        }
-        match self.verify(id, producer) {
-            Err(error) => results(&topics, |_, _| error.code()),
-            Ok(added) => results(&topics, |topic, number| {
-                let added = added.get(topic).is_some_and(|numbers| numbers.contains(&number));
-                if added { 0 } else { ResponseError::TransactionAbortable.code() }
-            }),
-        }
+        let partitions =
+            merged.iter().map(|(name, numbers)| ((*name).into(), numbers.iter().copied().collect()));
+        let client = if version < BATCHED { 0 } else { metadata::EPOCH_BUMP };
+        let outcome = self.add(ctx, id, producer, &partitions.collect(), client, effects);
+        let code = code(outcome, version, PRODUCER_FENCED);
+        results(&verbatim(topics), |_, _| code)
     }
 
     pub(super) fn add_offsets_to_txn(
@@ -189,22 +181,35 @@ impl TransactionShard {
     }
 }
 
-/// Topics and partitions as Kafka understands them: what is named twice counts where it was named first.
-fn distinct(topics: &[AddPartitionsToTxnTopic]) -> Vec<(&str, Vec<i32>)> {
-    let mut names = BTreeSet::new();
-    let mut distinct = Vec::new();
+/// Topics and their partitions.
+type Topics<'a> = Vec<(&'a str, Vec<i32>)>;
+
+/// What is asked for, as it is asked for: this is how Kafka answers if one code is for all of it.
+fn verbatim(topics: &[AddPartitionsToTxnTopic]) -> Topics<'_> {
+    topics.iter().map(|topic| (topic.name.as_str(), topic.partitions.clone())).collect()
+}
+
+/// What is asked for, each partition once: this is how Kafka answers if each has a code of its own.
+fn merged(topics: &[AddPartitionsToTxnTopic]) -> Topics<'_> {
+    let mut merged = Topics::new();
+    let (mut places, mut seen) = (BTreeMap::new(), BTreeSet::new());
     for topic in topics {
-        if names.insert(topic.name.as_str()) {
-            let mut numbers = BTreeSet::new();
-            let once = topic.partitions.iter().copied().filter(|number| numbers.insert(*number));
-            distinct.push((topic.name.as_str(), once.collect()));
+        let name = topic.name.as_str();
+        for number in &topic.partitions {
+            if seen.insert((name, *number)) {
+                let place = *places.entry(name).or_insert(merged.len());
+                if place == merged.len() {
+                    merged.push((name, Vec::new()));
+                }
+                merged[place].1.push(*number);
+            }
         }
     }
-    distinct
+    merged
 }
 
 /// The partitions that can't take part, and why. Clients can't add internal topics; brokers add them for their clients.
-fn refused<'a>(ctx: Context<'_>, version: i16, topics: &[(&'a str, Vec<i32>)]) -> Outcomes<'a> {
+fn refused<'a>(ctx: Context<'_>, version: i16, topics: &Topics<'a>) -> Outcomes<'a> {
     let mut refused = Outcomes::new();
     for (name, numbers) in topics {
         let existing = ctx.cluster.topic(name).map_or(0, |topic| topic.partitions);

@@ -401,6 +401,22 @@ pub const COORDINATOR_MARKERS_AGAIN: Duration = Duration::from_millis(100);
 pub const GROUP_ANSWER: Duration = Duration::from_secs(5);
 /// and a transaction's (Kafka's `request.timeout.ms` of the broker).
 pub const TRANSACTION_ANSWER: Duration = Duration::from_secs(30);
+/// What a record takes in a batch at most beside its key and value, in bytes.
+pub const RECORD_OVERHEAD_BYTES: usize = 32;
+/// One record of `__transaction_state` that partitions are added by, key and value, in bytes: there is room in a batch for
+/// what is to be written of the same transaction later.
+pub const TRANSACTION_RECORD_BYTES: usize = MESSAGE_BYTES - 2 * KIB;
+/// Transactional ids of one partition of `__transaction_state`,
+pub const TRANSACTIONAL_IDS: usize = 100_000;
+/// their bytes together,
+pub const TRANSACTIONAL_ID_BYTES: usize = 32 * MIB;
+/// and the partitions of all their transactions. Kafka bounds none of these three.
+pub const TRANSACTION_PARTITIONS: usize = 1_000_000;
+
+/// A regular expression that a client sends, in bytes,
+pub const PATTERN_BYTES: usize = 64 * KIB;
+/// and compiled: as the regex crate has it by default.
+pub const PATTERN_COMPILED_BYTES: usize = 10 * MIB;
 
 /// Names of a listing that `levee fsck` keeps before it asks the metadata about them.
 pub const FSCK_NAMES: usize = 100_000;

@@ -14,6 +14,7 @@ pub(super) trait Machine: Send + 'static {
     fn replay_marker(&mut self, producer: Producer, commit: bool);
     fn loaded(&mut self, ctx: Context<'_>) -> Effects;
     fn producer_ids_wanted(&self, request: &Request) -> usize;
+    fn producer_ids_wanted_by_tick(&self, ctx: Context<'_>) -> usize;
     fn supply_producer_id(&mut self, id: i64);
     fn handle(&mut self, ctx: Context<'_>, request: Request) -> Effects;
     fn transaction_ended(&mut self, ctx: Context<'_>, producer: Producer, commit: bool) -> Effects;
@@ -47,6 +48,10 @@ impl Machine for GroupShard {
     }
 
     fn producer_ids_wanted(&self, _request: &Request) -> usize {
+        0
+    }
+
+    fn producer_ids_wanted_by_tick(&self, _ctx: Context<'_>) -> usize {
         0
     }
 
@@ -91,6 +96,10 @@ impl Machine for TransactionShard {
 
     fn producer_ids_wanted(&self, request: &Request) -> usize {
         Self::producer_ids_wanted(self, request)
+    }
+
+    fn producer_ids_wanted_by_tick(&self, ctx: Context<'_>) -> usize {
+        Self::producer_ids_wanted_by_tick(self, ctx)
     }
 
     fn supply_producer_id(&mut self, id: i64) {

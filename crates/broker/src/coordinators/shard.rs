@@ -200,6 +200,8 @@ impl<M: Machine> Running<M> {
                 }
                 Next::Due => {
                     timers_from = self.shared.clock.now() + COORDINATOR_TIMER_PACE;
+                    let wanted = self.machine.producer_ids_wanted_by_tick(self.context());
+                    self.supply_producer_ids(wanted).await;
                     let effects = self.with(|machine, ctx| machine.tick(ctx));
                     self.perform(effects).await?;
                 }
@@ -227,12 +229,32 @@ impl<M: Machine> Running<M> {
         }
     }
 
-    fn with(&mut self, act: impl FnOnce(&mut M, Context<'_>) -> Effects) -> Effects {
-        let time = Time {
+    fn time(&self) -> Time {
+        Time {
             wall_ms: self.shared.clock.wall_ms(),
             now: self.shared.clock.now().saturating_duration_since(self.since),
-        };
+        }
+    }
+
+    fn context(&self) -> Context<'_> {
+        Context { time: self.time(), cluster: &self.shared.cluster }
+    }
+
+    fn with(&mut self, act: impl FnOnce(&mut M, Context<'_>) -> Effects) -> Effects {
+        let time = self.time();
         act(&mut self.machine, Context { time, cluster: &self.shared.cluster })
+    }
+
+    async fn supply_producer_ids(&mut self, wanted: usize) {
+        for _ in 0..wanted {
+            match self.shared.producer_ids.next().await {
+                Ok(id) => self.machine.supply_producer_id(id),
+                Err(error) => {
+                    tracing::warn!(%error, "no producer id can be given now; what needs one is tried again");
+                    return;
+                }
+            }
+        }
     }
 
     /// Makes a call, and those that wait behind it: what they want appended goes together.
@@ -242,15 +264,7 @@ impl<M: Machine> Running<M> {
         while let Some(next) = call {
             match next {
                 Call::Request { request, in_order, answer } => {
-                    for _ in 0..self.machine.producer_ids_wanted(&request) {
-                        match self.shared.producer_ids.next().await {
-                            Ok(id) => self.machine.supply_producer_id(id),
-                            Err(error) => {
-                                tracing::warn!(%error, "no producer id can be given; the client tries again");
-                                break;
-                            }
-                        }
-                    }
+                    self.supply_producer_ids(self.machine.producer_ids_wanted(&request)).await;
                     self.waiting.insert(request.token, answer);
                     if in_order {
                         self.in_order.insert(request.token);

@@ -370,8 +370,6 @@ pub const CLEANER_MAP_KEYS: usize = 2_500_000;
 pub const CLEANER_BATCH_KEYS: usize = 16_384;
 /// Segments that a partition with keyed compaction remembers as not yet cleaned. Beyond it neighbours become one.
 pub const CLEANER_SEGMENTS: usize = 1_024;
-/// Coordinators write what needn't be atomic (the tombstones of many offsets) in batches of so many bytes.
-pub const COORDINATOR_APPEND_BYTES: usize = 256 * KIB;
 /// What the protocols of one member of a classic group may take in memory together. The one that is chosen must fit
 /// into a record batch with those of all members, so that nothing that works needs more.
 pub const GROUP_MEMBER_BYTES: usize = 4 * MIB;
@@ -395,7 +393,7 @@ pub const TOPIC_PARTITIONS: usize = 10_000;
 pub const COORDINATOR_CALLS: usize = 1_024;
 /// and those that it serves together: what they want appended goes into one batch
 pub const COORDINATOR_CALLS_TOGETHER: usize = 256;
-/// of up to so many bytes, but for one record that is longer.
+/// of up to so many bytes, but for what has to be atomic. (What needn't be, the tombstones of many offsets, is not.)
 pub const COORDINATOR_APPEND_BYTES: usize = 256 * KIB;
 /// Bytes that loading a shard asks for at a time,
 pub const COORDINATOR_LOAD_BYTES: usize = 4 * MIB;

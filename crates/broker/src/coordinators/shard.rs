@@ -269,10 +269,7 @@ impl<M: Machine> Running<M> {
                     if in_order {
                         self.in_order.insert(request.token);
                     }
-                    let effects = self.with(|machine, ctx| machine.handle(ctx, request));
-                    together.appends.extend(effects.appends);
-                    together.answers.extend(effects.answers);
-                    together.markers.extend(effects.markers);
+                    together.extend(self.with(|machine, ctx| machine.handle(ctx, request)));
                 }
                 Call::Marker { marker, appended } => {
                     self.perform(std::mem::take(&mut together)).await?;

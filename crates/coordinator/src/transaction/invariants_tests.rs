@@ -86,6 +86,8 @@ struct World {
     it: Harness,
     clients: [Option<Knows>; CLIENTS],
     told: BTreeMap<String, Told>,
+    /// Which transactional id a producer id was given to.
+    owners: BTreeMap<i64, String>,
     /// How much of the log has been looked at.
     looked: usize,
     /// Markers that were asked for at some time.
@@ -102,7 +104,14 @@ impl World {
         // One whose epochs are about to run out, twice at best.
         it.record("tired", State::Empty, producer(1, i16::MAX - 6));
         it.record("old", State::CompleteAbort, producer(2, i16::MAX - 2));
-        Self { it, clients: [None; CLIENTS], told: BTreeMap::new(), looked: 0, asked: Vec::new() }
+        Self {
+            it,
+            clients: [None; CLIENTS],
+            told: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            looked: 0,
+            asked: Vec::new(),
+        }
     }
 
     const fn id(client: usize) -> &'static str {
@@ -113,8 +122,14 @@ impl World {
     fn look(&mut self) {
         for record in &self.it.log[self.looked..] {
             let id = TransactionLogKey::read(record.key.clone()).unwrap().transactional_id;
-            let told = self.told.entry(id).or_default();
             let value = record.value.clone().map(|value| TransactionLogValue::read(value).unwrap());
+            for given in
+                value.iter().flat_map(|it| [it.producer_id, it.next_producer_id]).filter(|it| *it != -1)
+            {
+                let owner = self.owners.entry(given).or_insert_with(|| id.clone());
+                assert_eq!(*owner, id, "producer id {given} was given twice");
+            }
+            let told = self.told.entry(id).or_default();
             if let (Some(before), Some(after)) = (&told.last, &value) {
                 if before.producer_id == after.producer_id {
                     assert!(

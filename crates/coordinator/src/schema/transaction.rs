@@ -152,3 +152,7 @@ fn field(put: impl FnOnce(&mut BytesMut)) -> Bytes {
     put(&mut bytes);
     bytes.freeze()
 }
+
+#[cfg(test)]
+#[path = "transaction_tests.rs"]
+mod tests;

@@ -380,3 +380,12 @@ fn code(outcome: Result<(), ResponseError>, version: i16, since: i16) -> i16 {
         Err(error) => error.code(),
     }
 }
+
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+#[path = "invariants_tests.rs"]
+mod invariants_tests;
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;

@@ -6,6 +6,7 @@
 
 use crate::handlers::backend::BackendError;
 use crate::handlers::led::LedPartitions;
+use crate::handlers::transactions::NoCoordinator;
 use crate::keeper::Keeper;
 use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
@@ -100,7 +101,14 @@ impl LedTopics {
         let table = Arc::new(PartitionTable::default());
         let node = i32::try_from(node.0).unwrap_or(i32::MAX);
         let starts: Arc<dyn Starts> = Arc::new(Keeper { metadata: metadata.clone(), store: store.clone() });
-        let records = LedPartitions::new(table.clone(), starts.clone(), node, clock, random.clone());
+        let records = LedPartitions::new(
+            table.clone(),
+            starts.clone(),
+            Arc::new(NoCoordinator),
+            node,
+            clock,
+            random.clone(),
+        );
         Self {
             epoch,
             metadata,

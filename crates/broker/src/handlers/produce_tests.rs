@@ -3,6 +3,7 @@
 use super::*;
 use crate::batch::build::{Build, rehash};
 use crate::batch::{Compression, Rules};
+use crate::handlers::transactions::NoCoordinator;
 use crate::partition::log::LogConfig;
 use crate::partition::simulated::Simulated;
 use crate::topic_config::TopicConfig;
@@ -57,7 +58,7 @@ impl Fixture {
             .collect();
         let topics = vec![crate::wire::produce::ProduceTopic { topic, partitions }];
         let request = ProduceRequest { transactional_id: None, acks, timeout_ms, topics };
-        enter(&self.table, self.clock, request, VERSION).await
+        enter(&self.table, &NoCoordinator, self.clock, request, VERSION).await
     }
 
     async fn send(&self, build: &Build) -> BoxFuture<'static, ProduceResponse> {
@@ -221,7 +222,7 @@ async fn refused_batches_have_kafkas_codes() {
         ("base offset", changed(0, &1_i64.to_be_bytes()), 87),
         ("count", changed(57, &5_i32.to_be_bytes()), 87),
         ("control", good.clone().attribute(5).bytes(), 87),
-        ("transactional", good.clone().producer(1, 0, 0).attribute(4).bytes(), 48),
+        ("transactional", good.clone().producer(1, 0, 0).attribute(4).bytes(), 53),
         ("codec", changed(21, &6_i16.to_be_bytes()), 76),
         ("no sequence", good.clone().producer(1, 0, -1).bytes(), 87),
         ("future", Build::records(2, NOW + 1_001).compressed(Compression::Snappy).bytes(), 32),
@@ -257,5 +258,5 @@ async fn null_records_are_no_batch() {
     let partitions = vec![ProducePartition { index: 0, records: None }];
     let topics = vec![crate::wire::produce::ProduceTopic { topic: TopicRef::Name("t"), partitions }];
     let request = ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 0, topics };
-    assert_eq!(only(enter(&f.table, f.clock, request, VERSION).await.await).error_code, 87);
+    assert_eq!(only(enter(&f.table, &NoCoordinator, f.clock, request, VERSION).await.await).error_code, 87);
 }

@@ -253,3 +253,7 @@ impl PartitionLog {
         })
     }
 }
+
+#[cfg(test)]
+#[path = "append_tests.rs"]
+mod tests;

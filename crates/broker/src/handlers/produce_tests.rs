@@ -15,16 +15,16 @@ use uuid::Uuid;
 const NOW: i64 = 1_700_000_000_000;
 const VERSION: i16 = 12;
 
-struct Fixture {
-    streams: Arc<Simulated>,
-    table: PartitionTable,
-    clock: Clock,
-    logs: Vec<Arc<PartitionLog>>,
+pub(super) struct Fixture {
+    pub(super) streams: Arc<Simulated>,
+    pub(super) table: PartitionTable,
+    pub(super) clock: Clock,
+    pub(super) logs: Vec<Arc<PartitionLog>>,
 }
 
 impl Fixture {
     /// A topic `t` with two partitions here, one elsewhere and one nowhere.
-    async fn new(config: LogConfig) -> Self {
+    pub(super) async fn new(config: LogConfig) -> Self {
         let (streams, clock) = (Simulated::new(), Clock::simulated(NOW));
         let mut logs = Vec::new();
         for stream in [StreamId(0), StreamId(1)] {
@@ -72,7 +72,7 @@ impl Fixture {
     }
 }
 
-fn only(mut response: ProduceResponse) -> PartitionResponse {
+pub(super) fn only(mut response: ProduceResponse) -> PartitionResponse {
     assert_eq!(response.topics.len(), 1);
     assert_eq!(response.topics[0].partitions.len(), 1);
     response.topics.remove(0).partitions.remove(0)

@@ -127,3 +127,7 @@ fn begin<'p, 'a>(
 fn fail(prepared: &mut Prepared<'_>, error: &AppendError) {
     prepared.fail(|index| Entered::failed(index, append_code(error), Some(error.to_string())));
 }
+
+#[cfg(test)]
+#[path = "enrolling_tests.rs"]
+mod tests;

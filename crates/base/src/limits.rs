@@ -341,6 +341,17 @@ pub const RECORD_ERRORS: usize = 100;
 /// Idempotent producers remembered a partition. Beyond it those silent for longest are forgotten, never one
 /// with a batch that waits for durability.
 pub const PARTITION_PRODUCERS: usize = 100_000;
+/// Transactions of one partition that are open, or were aborted and not yet removed, in 32 bytes each. Beyond it none
+/// begins in the partition: producers are told to try again (KAFKA_STORAGE_ERROR). Kafka keeps them in files.
+pub const PARTITION_TRANSACTIONS: usize = 500_000;
+/// Producers of one partition that are asking a coordinator whether their transaction includes it. Beyond it those that
+/// asked first have to ask again.
+pub const PARTITION_VERIFICATIONS: usize = 10_000;
+/// How long a Produce that makes a partition part of a transaction tries so again while the transaction before is still
+/// ending (Kafka's `add.partitions.to.txn.retry.backoff.max.ms`),
+pub const ENROLMENT_PATIENCE: Duration = Duration::from_millis(100);
+/// and how long it waits in between (`add.partitions.to.txn.retry.backoff.ms`).
+pub const ENROLMENT_BACKOFF: Duration = Duration::from_millis(20);
 /// Entries of one partition's time index. When it is full, every second one goes.
 pub const TIME_INDEX_ENTRIES: usize = 1_024;
 /// Batches between two entries of a time index, as long as it has never been full.

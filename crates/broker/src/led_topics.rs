@@ -112,7 +112,7 @@ impl LedTopics {
         );
         let transactions = coordinators.shared();
         let records =
-            LedPartitions::new(table.clone(), starts.clone(), node, clock, random.clone(), transactions);
+            LedPartitions::new(table.clone(), starts.clone(), transactions, node, clock, random.clone());
         Self {
             epoch,
             metadata,

@@ -7,7 +7,7 @@ use super::machine::{Machine, Replayed};
 use crate::batch::BatchView;
 use crate::batch::key_values::{KeyValue, key_values};
 use crate::partition::PartitionLog;
-use crate::partition::log::FetchError;
+use crate::partition::read::FetchError;
 use bytes::Buf;
 use levee_base::limits::{COORDINATOR_BATCH_BYTES, COORDINATOR_LOAD_BYTES};
 use levee_coordinator::Producer;

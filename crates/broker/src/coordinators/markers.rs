@@ -7,8 +7,8 @@
 use super::Shared;
 use super::shard::Call;
 use crate::internal_topics::CONSUMER_OFFSETS;
-use crate::partition::log::MarkerError;
-use crate::partition::{Partition, PartitionLog};
+use crate::partition::producers::ProducerError;
+use crate::partition::{AppendError, Partition, PartitionLog};
 use levee_base::Slot;
 use levee_base::limits::COORDINATOR_MARKERS_AGAIN;
 use levee_coordinator::{Markers, Producer};
@@ -39,15 +39,15 @@ pub enum Unwritten {
     NotLeader,
     /// The partition refuses it.
     #[error(transparent)]
-    Refused(MarkerError),
+    Refused(AppendError),
 }
 
 /// Appends a marker to a partition, waiting for room.
-pub(super) async fn append(log: &PartitionLog, marker: Marker) -> Result<Option<Slot>, MarkerError> {
+pub(super) async fn append(log: &PartitionLog, marker: Marker) -> Result<Option<Slot>, AppendError> {
     let Marker { producer, coordinator_epoch, commit, transaction_version } = marker;
     loop {
         match log.append_marker(producer.id, producer.epoch, coordinator_epoch, commit, transaction_version) {
-            Err(MarkerError::Append(crate::partition::AppendError::Full)) => log.streams().room().await,
+            Err(AppendError::Full) => log.streams().room().await,
             outcome => return outcome.map(|appended| appended.slot),
         }
     }
@@ -93,7 +93,9 @@ pub(super) async fn write_all(shared: &Shared, markers: Markers) -> Option<(Stri
             let error = match write(shared, topic, *index, marker).await {
                 // One that was deleted takes part no more.
                 Ok(_) | Err(Unwritten::Unknown) => break,
-                Err(Unwritten::Refused(error)) if error.is_fenced() => {
+                Err(Unwritten::Refused(AppendError::Producer(
+                    error @ (ProducerError::OldEpoch { .. } | ProducerError::OldCoordinator { .. }),
+                ))) => {
                     tracing::warn!(
                         %transactional_id, topic, index, %error, "a partition has seen a newer producer or coordinator"
                     );

@@ -191,7 +191,7 @@ impl Coordinators {
             if before.is_some_and(|before| Arc::ptr_eq(&before.handle.log, log)) {
                 continue;
             }
-            let (handle, task) = shard::shard(self.shared.clone(), log.clone(), make(log));
+            let (handle, task) = shard::shard(self.shared.clone(), index, log.clone(), make(log));
             let task = tasks.spawn(task);
             if let Some(before) = open.1.insert(index, Open { handle, task }) {
                 before.task.abort();

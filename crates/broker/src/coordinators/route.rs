@@ -5,8 +5,10 @@ use super::shard::{Call, Handle};
 use super::{Coordinators, Marker, Shared, Unwritten, markers};
 use crate::errors::Code;
 use crate::internal_topics::CONSUMER_OFFSETS;
+use crate::handlers::produce::append_code;
 use crate::handlers::transactions::{Enrolment, Transactions};
 use crate::partition::PartitionLog;
+use crate::partition::verifications::Guard;
 use futures::future::join_all;
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
@@ -16,7 +18,7 @@ use kafka_protocol::messages::{
 use levee_base::Slot;
 use levee_base::limits::{GROUP_ANSWER, TRANSACTION_ANSWER};
 use levee_coordinator::refusal::refusal;
-use levee_coordinator::{Client, Request, partition_of};
+use levee_coordinator::{Client, Request};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -28,15 +30,31 @@ const ADD_BATCHED_FROM: i16 = 4;
 /// The first version of TxnOffsetCommit with which the partition joins the transaction (KIP-890).
 const OFFSETS_JOIN_FROM: i16 = 5;
 
-/// Asks a shard. Whoever asks with `in_order` goes on in the same write-ahead log. After `patience` it is told that no
-/// coordinator is available, as in Kafka; what was asked for may yet be done.
+/// How a shard is asked.
+#[derive(Debug, Clone, Copy, Default)]
+struct Manner {
+    /// Whoever asks goes on in the same write-ahead log.
+    in_order: bool,
+    /// See [`Call::Request`].
+    guard: Option<Guard>,
+    /// After so long it is told that no coordinator is available, as in Kafka; what was asked for may yet be done.
+    patience: Option<Duration>,
+}
+
+impl Manner {
+    fn patient(patience: Duration) -> Self {
+        Self { patience: Some(patience), ..Self::default() }
+    }
+}
+
+/// Asks a shard.
 async fn ask(
     shared: &Shared,
     handle: Option<Handle>,
     request: Request,
-    in_order: bool,
-    patience: Option<Duration>,
+    asking: Manner,
 ) -> ResponseKind {
+    let Manner { in_order, guard, patience } = asking;
     let (kind, version) = (request.kind.clone(), request.version);
     let failed = |code: Code| refused(&kind, version, code);
     let Some(handle) = handle else { return failed(Code::NotCoordinator) };
@@ -45,7 +63,7 @@ async fn ask(
     }
     let (answer, answered) = oneshot::channel();
     let asking = async {
-        handle.calls.send(Call::Request { request, in_order, answer }).await.ok()?;
+        handle.calls.send(Call::Request { request, in_order, guard, answer }).await.ok()?;
         answered.await.ok()
     };
     let answered = match patience {
@@ -75,7 +93,7 @@ pub(super) async fn ask_transaction(
     let client = Client { id: "".into(), host: "".into() };
     let request = Request { token: shared.token(), client, version, kind };
     let handle = shared.transactions.holds(transactional_id);
-    ask(shared, handle, request, true, Some(TRANSACTION_ANSWER)).await
+    ask(shared, handle, request, Manner { in_order: true, ..Manner::patient(TRANSACTION_ANSWER) }).await
 }
 
 /// One asker's request, to be handed to shards.
@@ -93,19 +111,19 @@ impl Asking<'_> {
     async fn group(&self, group: &str, kind: RequestKind) -> ResponseKind {
         // These wait for other members.
         let waits = matches!(kind, RequestKind::JoinGroup(_) | RequestKind::SyncGroup(_));
-        let patience = (!waits).then_some(GROUP_ANSWER);
-        ask(self.shared, self.shared.groups.holds(group), self.request(kind), false, patience).await
+        let manner = if waits { Manner::default() } else { Manner::patient(GROUP_ANSWER) };
+        ask(self.shared, self.shared.groups.holds(group), self.request(kind), manner).await
     }
 
     async fn transaction(&self, id: &str, kind: RequestKind) -> ResponseKind {
         let handle = self.shared.transactions.holds(id);
-        ask(self.shared, handle, self.request(kind), false, Some(TRANSACTION_ANSWER)).await
+        ask(self.shared, handle, self.request(kind), Manner::patient(TRANSACTION_ANSWER)).await
     }
 
     /// Asks each shard of a topic.
     async fn each(&self, all: Vec<Handle>, kind: &RequestKind, patience: Duration) -> Vec<ResponseKind> {
         let asked = all.into_iter().map(|handle| {
-            ask(self.shared, Some(handle), self.request(kind.clone()), false, Some(patience))
+            ask(self.shared, Some(handle), self.request(kind.clone()), Manner::patient(patience))
         });
         join_all(asked).await
     }
@@ -241,26 +259,29 @@ impl Coordinators {
     ) -> ResponseKind {
         let (group, version) = (request.group_id.0.clone(), asking.version);
         let (producer, epoch) = (request.producer_id.0, request.producer_epoch);
-        let handle = self.shared.groups.holds(&group);
-        if let Some(handle) = &handle
-            && handle.is_loaded()
-            && !handle.log.ongoing_transaction(producer, epoch)
-        {
-            let how = if version >= OFFSETS_JOIN_FROM { Enrolment::Add } else { Enrolment::Verify };
-            let partitions = self.shared.groups.open.read().map_or(0, |open| open.0);
-            let partition = partition_of(&group, partitions).cast_signed();
+        let refuse = |request, code| refused(&RequestKind::TxnOffsetCommit(request), version, code);
+        let Some(handle) = self.shared.groups.holds(&group) else {
+            return refuse(request, Code::NotCoordinator);
+        };
+        let joins = version >= OFFSETS_JOIN_FROM;
+        // Offsets have no sequence numbers.
+        let guard = match handle.log.verify(producer, epoch, -1, joins) {
+            Ok(guard) => guard,
+            Err(error) => return refuse(request, append_code(&error)),
+        };
+        if guard.is_some() && handle.is_loaded() {
+            let how = if joins { Enrolment::Add } else { Enrolment::Verify };
+            let partition = handle.partition.cast_signed();
             let id = request.transactional_id.0.clone();
-            let joined = self
-                .shared
-                .enrol(&id, producer, epoch, vec![(CONSUMER_OFFSETS.into(), partition)], how)
-                .await;
+            let joined =
+                self.shared.enrol(&id, producer, epoch, vec![(CONSUMER_OFFSETS.into(), partition)], how).await;
             if let Some(Err(code)) = joined.first() {
-                let code = commit_code(*code);
-                return refused(&RequestKind::TxnOffsetCommit(request), version, code);
+                return refuse(request, commit_code(*code));
             }
         }
         let request = asking.request(RequestKind::TxnOffsetCommit(request));
-        ask(asking.shared, handle, request, false, Some(GROUP_ANSWER)).await
+        let manner = Manner { guard, ..Manner::patient(GROUP_ANSWER) };
+        ask(asking.shared, Some(handle), request, manner).await
     }
 
     /// Appends a transaction marker to a partition that this broker leads. Returns the partition, and the slot that it

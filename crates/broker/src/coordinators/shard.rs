@@ -13,16 +13,18 @@ use super::Shared;
 use super::load::{LoadError, load};
 use super::machine::Machine;
 use super::markers::{self, Marker};
-use crate::partition::log::MarkerError;
+use crate::handlers::produce::append_code;
+use crate::partition::verifications::Guard;
 use crate::partition::{AppendError, PartitionLog};
 use bytes::Bytes;
-use kafka_protocol::messages::ResponseKind;
+use kafka_protocol::messages::{RequestKind, ResponseKind};
 use levee_base::Slot;
 use levee_base::clock::Instant;
 use levee_base::limits::{
     COORDINATOR_APPEND_BYTES, COORDINATOR_CALLS, COORDINATOR_CALLS_TOGETHER, COORDINATOR_LOAD_AGAIN,
     COORDINATOR_TIMER_PACE,
 };
+use levee_coordinator::refusal::refusal;
 use levee_coordinator::{Append, Context, Effects, Producer, Record, Request, Time, Token, When};
 use levee_store::StoreStatus;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,15 +43,18 @@ pub(super) enum Call {
         /// Whether whoever asks goes on in the same write-ahead log: then what the answer stands on need not be durable
         /// before it leaves, as nothing that comes later is durable without it.
         in_order: bool,
+        /// The right to begin a transaction in the shard's own partition, of a TxnOffsetCommit.
+        guard: Option<Guard>,
         answer: oneshot::Sender<ResponseKind>,
     },
     /// Append a transaction marker to the shard's own partition.
-    Marker { marker: Marker, appended: oneshot::Sender<Result<Option<Slot>, MarkerError>> },
+    Marker { marker: Marker, appended: oneshot::Sender<Result<Option<Slot>, AppendError>> },
 }
 
 /// How others reach a shard's task.
 #[derive(Debug, Clone)]
 pub(super) struct Handle {
+    pub(super) partition: u32,
     pub(super) log: Arc<PartitionLog>,
     pub(super) calls: mpsc::Sender<Call>,
     loaded: Arc<AtomicBool>,
@@ -76,16 +81,17 @@ impl Handle {
     }
 }
 
-/// A shard of `log`, made by `make` and not loaded yet, and the task that runs it until it is dropped or this broker
+/// The shard of a partition and its `log`, made by `make` and not loaded yet, and the task that runs it until it is dropped or this broker
 /// leads the partition no more.
 pub(super) fn shard<M: Machine>(
     shared: Arc<Shared>,
+    partition: u32,
     log: Arc<PartitionLog>,
     make: impl Fn() -> M + Send + 'static,
 ) -> (Handle, impl Future<Output = ()> + Send) {
     let (calls, mut called) = mpsc::channel(COORDINATOR_CALLS);
     let (loaded, news) = (Arc::new(AtomicBool::new(false)), Arc::new(News::default()));
-    let handle = Handle { log: log.clone(), calls, loaded: loaded.clone(), news: news.clone() };
+    let handle = Handle { partition, log: log.clone(), calls, loaded: loaded.clone(), news: news.clone() };
     let task = async move {
         loop {
             let began = shared.clock.now();
@@ -113,6 +119,7 @@ pub(super) fn shard<M: Machine>(
                 in_order: BTreeSet::new(),
                 held: VecDeque::new(),
                 last: None,
+                guard: None,
                 marking: JoinSet::new(),
             };
             let ended = running.run(&mut called, &news).await;
@@ -153,6 +160,8 @@ struct Running<M> {
     held: VecDeque<(Slot, oneshot::Sender<ResponseKind>, ResponseKind)>,
     /// The slot of what was appended last.
     last: Option<Slot>,
+    /// The right to begin a transaction, of the call that is being served.
+    guard: Option<Guard>,
     /// Markers that are being written.
     marking: JoinSet<Option<(String, Producer)>>,
 }
@@ -263,7 +272,13 @@ impl<M: Machine> Running<M> {
         let (mut call, mut count) = (Some(first), 0);
         while let Some(next) = call {
             match next {
-                Call::Request { request, in_order, answer } => {
+                Call::Request { request, in_order: _, guard, answer }
+                    if matches!(request.kind, RequestKind::TxnOffsetCommit(_)) =>
+                {
+                    self.perform(std::mem::take(&mut together)).await?;
+                    self.commit_in_transaction(request, guard, answer).await?;
+                }
+                Call::Request { request, in_order, guard: _, answer } => {
                     self.supply_producer_ids(self.machine.producer_ids_wanted(&request)).await;
                     self.waiting.insert(request.token, answer);
                     if in_order {
@@ -287,6 +302,31 @@ impl<M: Machine> Running<M> {
             call = if count < COORDINATOR_CALLS_TOGETHER { calls.try_recv().ok() } else { None };
         }
         self.perform(together).await
+    }
+
+    /// Commits offsets in a transaction, if it still is what it was when its coordinator was asked: markers come to this
+    /// partition by way of this task only, so nothing comes between the look and the records.
+    async fn commit_in_transaction(
+        &mut self,
+        request: Request,
+        guard: Option<Guard>,
+        answer: oneshot::Sender<ResponseKind>,
+    ) -> Result<(), Ended> {
+        let RequestKind::TxnOffsetCommit(commit) = &request.kind else { return Ok(()) };
+        if let Err(error) = self.log.check_records((commit.producer_id.0, commit.producer_epoch), guard) {
+            let code = append_code(&error).code();
+            if let Some(response) = refusal(&request.kind, request.version, code) {
+                // A client that is gone needs no answer.
+                let _ = answer.send(response);
+            }
+            return Ok(());
+        }
+        self.waiting.insert(request.token, answer);
+        self.guard = guard;
+        let effects = self.with(|machine, ctx| machine.handle(ctx, request));
+        let performed = self.perform(effects).await;
+        self.guard = None;
+        performed
     }
 
     async fn perform(&mut self, effects: Effects) -> Result<(), Ended> {
@@ -341,7 +381,7 @@ impl<M: Machine> Running<M> {
     ) -> Result<(), Ended> {
         let producer = producer.map(|producer| (producer.id, producer.epoch));
         loop {
-            match self.log.append_records(&records, producer) {
+            match self.log.append_records_verified(&records, producer, self.guard) {
                 Ok(appended) => {
                     self.last = appended.slot.or(self.last);
                     return Ok(());

@@ -24,6 +24,7 @@ pub mod produce;
 pub mod records;
 pub mod topic_configs;
 pub mod topic_name;
+pub mod transactions;
 pub mod uuid_text;
 pub mod write_txn_markers;
 

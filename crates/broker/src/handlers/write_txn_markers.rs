@@ -2,10 +2,10 @@
 //! Answered when all markers are durable.
 
 use super::coordination::Coordination;
+use super::produce::append_code;
 use crate::coordinators::{Marker, Unwritten};
 use crate::errors::{Code, NONE};
-use crate::partition::log::MarkerError;
-use crate::partition::{AppendError, PartitionLog};
+use crate::partition::PartitionLog;
 use crate::wire::txn_markers::TxnMarker;
 use kafka_protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -76,7 +76,7 @@ async fn append<C: Coordination>(
     coordination.write_marker(topic, index, marker).await.map_err(|error| match error {
         Unwritten::Unknown => Code::UnknownTopicOrPartition,
         Unwritten::NotLeader => Code::NotLeaderOrFollower,
-        Unwritten::Refused(error) => marker_code(&error),
+        Unwritten::Refused(error) => append_code(&error),
     })
 }
 
@@ -87,15 +87,5 @@ async fn durable(log: &PartitionLog, slot: Option<Slot>) -> i16 {
     match settled {
         Ok(status) if slot < status.durable => NONE,
         _ => Code::NotLeaderOrFollower.code(),
-    }
-}
-
-/// The code for a marker that a partition refuses.
-fn marker_code(error: &MarkerError) -> Code {
-    match error {
-        MarkerError::OldEpoch { .. } => Code::InvalidProducerEpoch,
-        MarkerError::CoordinatorFenced { .. } => Code::TransactionCoordinatorFenced,
-        MarkerError::Append(AppendError::NoSpace) => Code::KafkaStorageError,
-        MarkerError::Append(_) => Code::NotLeaderOrFollower,
     }
 }

@@ -387,5 +387,8 @@ mod harness;
 #[path = "invariants_tests.rs"]
 mod invariants_tests;
 #[cfg(test)]
+#[path = "kafka_answers_tests.rs"]
+mod kafka_answers_tests;
+#[cfg(test)]
 #[path = "shard_tests.rs"]
 mod tests;

@@ -2,8 +2,12 @@
 
 use super::harness::*;
 use super::*;
+use kafka_protocol::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
 use kafka_protocol::messages::{
-    InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest, ResponseKind,
+    AddPartitionsToTxnRequest, InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest,
+    ResponseKind,
 };
 
 const fn code_of(error: ResponseError) -> i16 {
@@ -185,6 +189,45 @@ fn partitions_take_part() {
     let value = it.on_record("a").unwrap();
     assert_eq!((value.transaction_start_timestamp_ms, value.client_transaction_version), (start, 0));
     assert_eq!(value.transaction_last_update_timestamp_ms, it.time.wall_ms);
+}
+
+#[test]
+fn brokers_ask_for_several_transactions_at_once() {
+    let mut it = Harness::new();
+    let (a, b) = (it.producer("a"), it.producer("b"));
+    assert_eq!(it.add(5, "b", b), NONE);
+    let transaction = |id: &str, me: Producer, verify_only: bool| {
+        let topic =
+            AddPartitionsToTxnTopic::default().with_name(text("t").into()).with_partitions(vec![1, 2]);
+        AddPartitionsToTxnTransaction::default()
+            .with_transactional_id(text(id).into())
+            .with_producer_id(me.id.into())
+            .with_producer_epoch(me.epoch)
+            .with_verify_only(verify_only)
+            .with_topics(vec![topic])
+    };
+    let asked = vec![transaction("nope", a, false), transaction("a", a, false), transaction("b", b, true)];
+    let request = AddPartitionsToTxnRequest::default().with_transactions(asked);
+    let ResponseKind::AddPartitionsToTxn(response) = it.send(5, RequestKind::AddPartitionsToTxn(request))
+    else {
+        panic!("another answer");
+    };
+    let results = response.results_by_transaction.iter();
+    let results: Vec<_> =
+        results.map(|it| (it.transactional_id.to_string(), codes(&it.topic_results))).collect();
+    let expected = [("nope", [INVALID_MAPPING; 2]), ("a", [NONE; 2]), ("b", [NONE, ABORTABLE])];
+    let expected =
+        expected.map(|(id, [one, two])| (id.to_owned(), vec![("t".to_owned(), vec![(1, one), (2, two)])]));
+    assert_eq!(results, expected);
+    assert_eq!((response.error_code, it.state("a").0), (NONE, "Ongoing".into()));
+    // What was added by the new protocol may end by the old one, and the other way round.
+    assert_eq!(it.on_record("a").unwrap().client_transaction_version, 2);
+    assert_eq!(it.end_v4("a", a, true), NONE);
+    assert_eq!((it.markers[0].producer, it.markers[0].transaction_version), (a, 0));
+    it.write_markers();
+    assert_eq!((it.add(3, "a", a), it.on_record("a").unwrap().client_transaction_version), (NONE, 0));
+    assert_eq!(it.end("a", a, true), (NONE, a.id, 1));
+    assert_eq!(it.markers[0].transaction_version, 2);
 }
 
 fn partition_of_group(group: &str) -> i32 {

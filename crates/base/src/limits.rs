@@ -434,8 +434,8 @@ pub const TRANSACTION_PARTITIONS: usize = 1_000_000;
 
 /// A regular expression that a client sends, in bytes,
 pub const PATTERN_BYTES: usize = 64 * KIB;
-/// and compiled: as the regex crate has it by default.
-pub const PATTERN_COMPILED_BYTES: usize = 10 * MIB;
+/// and compiled. Each partition of `__transaction_state` that is asked compiles it.
+pub const PATTERN_COMPILED_BYTES: usize = 2 * MIB;
 
 /// Names of a listing that `levee fsck` keeps before it asks the metadata about them.
 pub const FSCK_NAMES: usize = 100_000;

@@ -118,6 +118,13 @@ fn judge(before: &Metadata, producer: Producer, commit: bool) -> Result<Verdict,
     }
     match (before.state, commit) {
         (State::Ongoing, _) | (State::Empty, false) => Ok(Verdict::Decide),
+        // Kafka doesn't ask by which version the last transaction ended. If that was an old one, which gives no epoch, it
+        // takes whoever was fenced before for its producer, and tells it the epoch that is in use.
+        (State::CompleteCommit, true) | (State::CompleteAbort, false)
+            if again && before.version < metadata::EPOCH_BUMP =>
+        {
+            Err(ResponseError::ProducerFenced)
+        }
         (State::CompleteCommit, true) | (State::CompleteAbort, false) if again => Ok(Verdict::Done),
         (State::CompleteCommit | State::CompleteAbort, false) if !again => Ok(Verdict::Decide),
         _ => Err(ResponseError::InvalidTxnState),

@@ -196,7 +196,12 @@ impl TransactionShard {
     }
 
     /// The markers of a transaction have been written to all its partitions that still exist. `producer` is as in
-    /// [`Markers`]; what was asked for before the transaction that is decided now is passed over.
+    /// [`Markers`], for each of which this is called once at most: by versions 0 and 1 of the protocol the next
+    /// transaction has the same producer, and what is said of this one again would be taken for that. Other than that,
+    /// what isn't of the transaction that is decided now is passed over.
+    ///
+    /// Where markers can't be written for good, as another coordinator or producer has come (Kafka's
+    /// TRANSACTION_COORDINATOR_FENCED and INVALID_PRODUCER_EPOCH), it isn't called: the transaction stays decided.
     #[must_use]
     pub fn markers_written(
         &mut self,
@@ -386,6 +391,9 @@ mod harness;
 #[cfg(test)]
 #[path = "invariants_tests.rs"]
 mod invariants_tests;
+#[cfg(test)]
+#[path = "kafka_answers_tests.rs"]
+mod kafka_answers_tests;
 #[cfg(test)]
 #[path = "shard_tests.rs"]
 mod tests;

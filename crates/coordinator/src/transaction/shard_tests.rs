@@ -2,8 +2,12 @@
 
 use super::harness::*;
 use super::*;
+use kafka_protocol::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
 use kafka_protocol::messages::{
-    InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest, ResponseKind,
+    AddPartitionsToTxnRequest, InitProducerIdRequest, InitProducerIdResponse, ListTransactionsRequest,
+    ResponseKind,
 };
 
 const fn code_of(error: ResponseError) -> i16 {
@@ -187,6 +191,45 @@ fn partitions_take_part() {
     assert_eq!(value.transaction_last_update_timestamp_ms, it.time.wall_ms);
 }
 
+#[test]
+fn brokers_ask_for_several_transactions_at_once() {
+    let mut it = Harness::new();
+    let (a, b) = (it.producer("a"), it.producer("b"));
+    assert_eq!(it.add(5, "b", b), NONE);
+    let transaction = |id: &str, me: Producer, verify_only: bool| {
+        let topic =
+            AddPartitionsToTxnTopic::default().with_name(text("t").into()).with_partitions(vec![1, 2]);
+        AddPartitionsToTxnTransaction::default()
+            .with_transactional_id(text(id).into())
+            .with_producer_id(me.id.into())
+            .with_producer_epoch(me.epoch)
+            .with_verify_only(verify_only)
+            .with_topics(vec![topic])
+    };
+    let asked = vec![transaction("nope", a, false), transaction("a", a, false), transaction("b", b, true)];
+    let request = AddPartitionsToTxnRequest::default().with_transactions(asked);
+    let ResponseKind::AddPartitionsToTxn(response) = it.send(5, RequestKind::AddPartitionsToTxn(request))
+    else {
+        panic!("another answer");
+    };
+    let results = response.results_by_transaction.iter();
+    let results: Vec<_> =
+        results.map(|it| (it.transactional_id.to_string(), codes(&it.topic_results))).collect();
+    let expected = [("nope", [INVALID_MAPPING; 2]), ("a", [NONE; 2]), ("b", [NONE, ABORTABLE])];
+    let expected =
+        expected.map(|(id, [one, two])| (id.to_owned(), vec![("t".to_owned(), vec![(1, one), (2, two)])]));
+    assert_eq!(results, expected);
+    assert_eq!((response.error_code, it.state("a").0), (NONE, "Ongoing".into()));
+    // What was added by the new protocol may end by the old one, and the other way round.
+    assert_eq!(it.on_record("a").unwrap().client_transaction_version, 2);
+    assert_eq!(it.end_v4("a", a, true), NONE);
+    assert_eq!((it.markers[0].producer, it.markers[0].transaction_version), (a, 0));
+    it.write_markers();
+    assert_eq!((it.add(3, "a", a), it.on_record("a").unwrap().client_transaction_version), (NONE, 0));
+    assert_eq!(it.end("a", a, true), (NONE, a.id, 1));
+    assert_eq!(it.markers[0].transaction_version, 2);
+}
+
 fn partition_of_group(group: &str) -> i32 {
     crate::partition_of(group, 50).cast_signed()
 }
@@ -235,7 +278,8 @@ fn a_transaction_ends_by_version_0_of_the_protocol() {
     assert_eq!(it.state("a"), ("CompleteCommit".into(), 0, 0));
     assert_eq!((it.end_v4("a", me, true), it.end_v4("a", me, false)), (NONE, INVALID_STATE));
     assert_eq!(it.end("a", me, true), (INVALID_STATE, -1, -1));
-    assert_eq!(it.end("a", producer(0, -1), true), (NONE, 0, 0));
+    // Here Kafka answers as if that had been its transaction.
+    assert_eq!(it.end("a", producer(0, -1), true), (FENCED, -1, -1));
     // The next one.
     assert_eq!((it.add(3, "a", me), it.end_v4("a", me, false)), (NONE, NONE));
     assert!(!it.write_markers().commit);
@@ -572,22 +616,20 @@ fn transactions_are_listed() {
 #[test]
 fn what_is_kept_is_bounded() {
     let mut it = Harness::new();
-    let all: Vec<i32> = (0..400_000).collect();
+    let all: Vec<i32> = (0..263_000).collect();
     let a = it.producer("a");
     // More than a record holds: it's as in Kafka.
     let codes = it.add_by(3, "a", a, &[("wide", &all)], false);
     assert!(codes[0].1.iter().all(|(_, code)| *code == UNKNOWN_ERROR));
-    assert_eq!(it.state("a").0, "Empty");
-    for id in ["a", "b", "c", "d", "e"] {
-        let me = if id == "a" { a } else { it.producer(id) };
-        let codes = it.add_by(3, id, me, &[("wide", &all[..240_000])], false);
-        let expected = if id == "e" { LOADING } else { NONE };
-        assert!(codes[0].1.iter().all(|(_, code)| *code == expected), "{id}");
-    }
-    assert_eq!(it.shard.partitions, 960_000);
+    assert_eq!((it.state("a").0, it.shard.partitions), ("Empty".into(), 0));
+    let others = limits::TRANSACTION_PARTITIONS - 3;
+    it.shard.partitions = others;
+    assert_eq!((it.add(3, "a", a), it.shard.partitions), (NONE, others + 2));
+    assert_eq!(it.add_by(3, "a", a, &[("u", &[0, 1])], false)[0].1, [(0, LOADING), (1, LOADING)]);
+    assert_eq!(it.add_by(3, "a", a, &[("t", &[0, 3])], false)[0].1, [(0, NONE), (3, NONE)]);
     assert_eq!(it.end("a", a, false).0, NONE);
     it.write_markers();
-    assert_eq!(it.shard.partitions, 720_000);
+    assert_eq!(it.shard.partitions, others);
     // Ids are, by number and by bytes.
     it.shard.id_bytes = limits::TRANSACTIONAL_ID_BYTES - 2;
     assert_eq!((it.init("xyz").0, it.init("xy").0), (code_of(ResponseError::PolicyViolation), NONE));

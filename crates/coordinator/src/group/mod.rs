@@ -332,3 +332,6 @@ impl GroupShard {
         turn.effects
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -285,7 +285,13 @@ impl GroupShard {
         }
         let Some(group) = groups.get(committer.group) else { return Err(ResponseError::GroupIdNotFound) };
         let Committer { member, instance, generation, version, .. } = *committer;
-        group.validate_offset_commit(member, instance, generation, transactional, version)?;
+        group.validate_offset_commit(member, instance, generation, transactional, version).map_err(
+            |error| {
+                // Producers know of generations only.
+                let unknown = transactional && error == ResponseError::StaleMemberEpoch;
+                if unknown { ResponseError::IllegalGeneration } else { error }
+            },
+        )?;
         if !transactional {
             group.committed(&mut turn, member);
         }

@@ -40,6 +40,14 @@ impl Join {
         self.request.group_instance_id.as_deref()
     }
 
+    /// Whether it can't be served, as it would be given a member id and too many of them wait to be used.
+    pub(crate) fn is_too_much(&self, turn: &Turn<'_>, of_group: usize) -> bool {
+        let named = !self.request.member_id.is_empty() || self.instance().is_some();
+        !named
+            && self.waiting.version >= VERSION_MEMBER_ID
+            && (of_group >= GROUP_PENDING_MEMBERS || *turn.pending_members >= GROUPS_PENDING_MEMBERS)
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.request.protocols.iter().map(|protocol| &*protocol.name)
     }
@@ -126,8 +134,7 @@ impl ClassicGroup {
         if join.waiting.version < VERSION_MEMBER_ID {
             return self.add_member(turn, join, id);
         }
-        if self.pending_join.len() >= GROUP_PENDING_MEMBERS || *turn.pending_members >= GROUPS_PENDING_MEMBERS
-        {
+        if join.is_too_much(turn, self.pending_join.len()) {
             // Clients try again, and by then some may have come or have been given up.
             return join.refuse(turn, "", ResponseError::CoordinatorNotAvailable);
         }

@@ -393,6 +393,7 @@ fn what_clients_can_make_the_group_keep_is_bounded() {
         other => panic!("{other:?}"),
     }
     assert_eq!(broker.shard.pending_members, before);
+    assert!(!broker.shard.groups.contains_key("h"), "nor is there a group for each attempt");
 }
 
 #[test]

@@ -8,7 +8,9 @@ use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
 };
 use levee_meta::{State, TopicId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -149,6 +151,17 @@ impl Records for Current {
 
     async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
         self.led().records.list_offsets(request, version).await
+    }
+
+    async fn offset_for_leader_epoch(
+        &self,
+        request: OffsetForLeaderEpochRequest,
+    ) -> OffsetForLeaderEpochResponse {
+        self.led().records.offset_for_leader_epoch(request).await
+    }
+
+    async fn describe_producers(&self, request: DescribeProducersRequest) -> DescribeProducersResponse {
+        self.led().records.describe_producers(request).await
     }
 
     async fn delete_records(&self, request: DeleteRecordsRequest) -> DeleteRecordsResponse {

@@ -11,6 +11,7 @@ pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_configs;
+pub mod describe_producers;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod incremental_alter_configs;
@@ -18,6 +19,7 @@ pub mod init_producer_id;
 pub mod led;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod records;
 pub mod topic_configs;
@@ -145,7 +147,8 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
         let _memory = self.admit(walked.memory).await;
         let (api, version) = (head.api, head.version);
         let backend = &*self.backend;
-        let response = match guard::decode(api, version, body)? {
+        let wire_version = api_versions::on_the_wire(api, version);
+        let response = match guard::decode(api, wire_version, body)? {
             RequestKind::ApiVersions(request) => {
                 Response::message(head, version, &api_versions::handle(&request, version))
             }
@@ -190,7 +193,13 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
                 Ok(answer.encode(head).holding(memory))
             }
             RequestKind::ListOffsets(request) => {
-                Response::message(head, version, &self.records.list_offsets(request, version).await)
+                Response::message(head, wire_version, &self.records.list_offsets(request, version).await)
+            }
+            RequestKind::OffsetForLeaderEpoch(request) => {
+                Response::message(head, version, &self.records.offset_for_leader_epoch(request).await)
+            }
+            RequestKind::DescribeProducers(request) => {
+                Response::message(head, version, &self.records.describe_producers(request).await)
             }
             _ => return Err(Malformed::UnknownApi(api as i16).into()),
         };

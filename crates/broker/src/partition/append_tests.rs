@@ -73,7 +73,9 @@ async fn nothing_is_decided_before_its_marker_is_durable() {
     let (streams, log) = new_log().await;
     assert_eq!(append(&log, &Build::records(2, NOW), None).unwrap(), 0);
     assert_eq!(transactional(&log, 1, 0, 0).unwrap(), 2);
-    assert!(log.ongoing_transaction(1, 0) && !log.ongoing_transaction(1, 1) && !log.ongoing_transaction(2, 0));
+    assert!(
+        log.ongoing_transaction(1, 0) && !log.ongoing_transaction(1, 1) && !log.ongoing_transaction(2, 0)
+    );
     assert_eq!(stable(&log), 0, "nothing is durable");
     streams.flush_all();
     assert_eq!(stable(&log), 2);
@@ -106,10 +108,7 @@ async fn batches_around_a_transaction_are_checked_as_by_kafka() {
     assert_eq!(log.verify(1, 0, 1, false).unwrap(), None, "it is open");
     append(&log, &batch(1, 0, 1), None).unwrap();
     let outside = Build::records(1, NOW).producer(1, 0, 2);
-    assert_eq!(
-        refused(append(&log, &outside, None)),
-        ProducerError::NotTransactional { producer_id: 1 }
-    );
+    assert_eq!(refused(append(&log, &outside, None)), ProducerError::NotTransactional { producer_id: 1 });
     assert_eq!(append(&log, &batch(1, 0, 1), None).unwrap(), 1, "a repetition");
     end(&log, 1, 0, true).unwrap();
     assert_eq!(append(&log, &batch(1, 0, 1), None).unwrap(), 1, "still a repetition");

@@ -7,8 +7,9 @@ use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, ApiVersionsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
-    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
-    ProduceResponse as TheirProduceResponse, RequestHeader,
+    DescribeProducersRequest, DescribeProducersResponse, FetchRequest, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse, ProduceResponse as TheirProduceResponse, RequestHeader,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
 use levee_base::Clock;
@@ -106,8 +107,14 @@ impl Records for Lengths {
     async fn fetch(&self, _: FetchRequest, _: i16) -> FetchResponse {
         FetchResponse::default()
     }
-    async fn list_offsets(&self, _: ListOffsetsRequest, _: i16) -> ListOffsetsResponse {
-        ListOffsetsResponse::default()
+    async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+        ListOffsetsResponse::default().with_throttle_time_ms(request.timeout_ms + i32::from(version))
+    }
+    async fn offset_for_leader_epoch(&self, _: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+        OffsetForLeaderEpochResponse::default()
+    }
+    async fn describe_producers(&self, _: DescribeProducersRequest) -> DescribeProducersResponse {
+        DescribeProducersResponse::default()
     }
     async fn delete_records(&self, _: DeleteRecordsRequest) -> DeleteRecordsResponse {
         DeleteRecordsResponse::default()
@@ -132,7 +139,10 @@ async fn send(client: &mut TcpStream, api: ApiKey, version: i16, id: i32, body: 
         .with_request_api_version(version)
         .with_correlation_id(id)
         .with_client_id(Some("test".into()))
-        .encode(&mut request, api.request_header_version(version))
+        .encode(
+            &mut request,
+            if api == ApiKey::ListOffsets { 2 } else { api.request_header_version(version) },
+        )
         .unwrap();
     request.extend_from_slice(body);
     client.write_all(&(request.len() as u32).to_be_bytes()).await.unwrap();
@@ -166,7 +176,7 @@ async fn every_version_of_api_versions_is_answered() {
         let (id, mut body) = receive(&mut client).await;
         let response = ApiVersionsResponse::decode(&mut body, version).unwrap();
         assert!(body.is_empty(), "the response header has no tagged fields in any version");
-        assert_eq!((id, response.error_code, response.api_keys.len()), (7, 0, 13));
+        assert_eq!((id, response.error_code, response.api_keys.len()), (7, 0, 15));
     }
     // A version of the future, with a header and body that nobody here can read.
     client.write_all(&[0, 0, 0, 12, 0, 18, 0, 99, 0, 0, 0, 8, 9, 9, 9, 9]).await.unwrap();
@@ -189,6 +199,22 @@ async fn every_version_of_metadata_is_answered() {
         let response = MetadataResponse::decode(&mut body, version).unwrap();
         assert!(body.is_empty());
         assert_eq!(response.topics[0].partitions.len(), 3);
+    }
+}
+
+/// Version 11 has the bytes of version 10, and a meaning of its own.
+#[tokio::test]
+async fn list_offsets_11_is_answered() {
+    let (address, _stop) = serve().await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let body = encoded(&ListOffsetsRequest::default().with_timeout_ms(100), 10);
+    for version in [10, 11] {
+        send(&mut client, ApiKey::ListOffsets, version, 1, &body).await;
+        let (_, mut body) = receive(&mut client).await;
+        assert_eq!(body.split_to(1)[0], 0, "no tagged fields in the header");
+        let response = ListOffsetsResponse::decode(&mut body, 10).unwrap();
+        assert!(body.is_empty());
+        assert_eq!(response.throttle_time_ms, 100 + i32::from(version));
     }
 }
 

@@ -165,7 +165,8 @@ async fn what_is_undecided_stays_and_what_was_aborted_goes_before_its_marker() {
     assert!(open(None).await.unwrap().aborted().is_empty());
     // One that is older than the passes still has the transaction, of which nothing is left: nobody is told of it.
     let mut known = crate::partition::known::Known::default();
-    let stale = [Build::new().producer(7, 0, -1).attribute(4).record(now, "a", "1"), Build::marker(now, 7, 0, false)];
+    let stale =
+        [Build::new().producer(7, 0, -1).attribute(4).record(now, "a", "1"), Build::marker(now, 7, 0, false)];
     for (base, build) in [1, 2].into_iter().zip(stale) {
         let bytes = build.bytes();
         let note = Note::of(&BatchView::first(&bytes).unwrap(), now).encode();

@@ -107,7 +107,7 @@ fn is_transactional(topic: &ProduceTopic<'_>) -> bool {
 /// Whether the batches of transactions are of more than one producer, or of one in more than one epoch.
 fn several_producers<'p, 'a: 'p>(prepared: impl Iterator<Item = &'p Prepared<'a>>) -> bool {
     let mut producers = prepared.filter_map(|one| match one {
-        Prepared::Ready(ready) => ready.transaction().map(|batch| (batch.producer_id, batch.epoch)),
+        Prepared::Ready(ready) => ready.transaction.map(|batch| (batch.producer_id, batch.epoch)),
         Prepared::Done(_) => None,
     });
     let first = producers.next();
@@ -118,31 +118,36 @@ fn several_producers<'p, 'a: 'p>(prepared: impl Iterator<Item = &'p Prepared<'a>
 enum Prepared<'a> {
     /// It has failed.
     Done(Entered),
-    /// Nothing speaks against it yet.
+    /// It is for a partition that is led here.
     Ready(Ready<'a>),
 }
 
-/// A batch that may be appended, as far as can be said without the partition's lock.
+/// A batch for a partition that is led here.
 struct Ready<'a> {
     topic: Arc<str>,
     index: i32,
     log: Arc<PartitionLog>,
-    checked: Checked<'a>,
+    transaction: Option<InTransaction>,
+    /// What is wrong with the batch is told only once its transaction's coordinator has nothing against it, as by Kafka.
+    checked: Result<Checked<'a>, Entered>,
     guard: Option<Guard>,
 }
 
 /// A batch that is part of a transaction.
+#[derive(Clone, Copy)]
 struct InTransaction {
     producer_id: i64,
     epoch: i16,
     base_sequence: i32,
 }
 
-impl Ready<'_> {
-    fn transaction(&self) -> Option<InTransaction> {
-        let batch = self.checked.view();
+impl InTransaction {
+    /// What the only batch of a partition says, if it is one.
+    fn of(records: &[u8]) -> Option<Self> {
+        split::sole(records).ok()?;
+        let batch = BatchView::first(records)?;
         let is_part = batch.attributes().transactional() && batch.producer_id() >= 0;
-        is_part.then(|| InTransaction {
+        is_part.then(|| Self {
             producer_id: batch.producer_id(),
             epoch: batch.producer_epoch(),
             base_sequence: batch.base_sequence(),
@@ -193,16 +198,15 @@ struct Entering {
 }
 
 impl Entering {
-    /// Checks all that can be checked without the partition's lock.
+    /// Finds the partition, and checks all that can be checked without its lock.
     fn prepare<'a>(&self, topic: &Arc<Known>, partition: ProducePartition<'a>) -> Prepared<'a> {
         let index = partition.index;
         let failed = |code| Prepared::Done(Entered::failed(index, code, None));
         let Some(place) = topic.partition(index) else { return failed(Code::UnknownTopicOrPartition) };
-        if !(-1..=1).contains(&self.acks) {
-            return failed(Code::InvalidRequiredAcks);
-        }
+        let acks_exist = (-1..=1).contains(&self.acks);
         let log = match place {
             Partition::Here(log) => log.clone(),
+            _ if !acks_exist => return failed(Code::InvalidRequiredAcks),
             Partition::Unavailable => return failed(Code::NotLeaderOrFollower),
             Partition::Elsewhere(leader) => {
                 let mut entered = Entered::failed(index, Code::NotLeaderOrFollower, None);
@@ -210,18 +214,24 @@ impl Entering {
                 return Prepared::Done(entered);
             }
         };
-        match log.check(partition.records.unwrap_or_default(), self.version) {
-            Ok(checked) => {
-                let topic = topic.name.clone();
-                Prepared::Ready(Ready { topic, index, log, checked, guard: None })
-            }
-            Err(invalid) => Prepared::Done(refused(index, &log, invalid)),
-        }
+        let records = partition.records.unwrap_or_default();
+        let transaction = InTransaction::of(records);
+        let checked = if acks_exist {
+            log.check(records, self.version).map_err(|invalid| refused(index, &log, invalid))
+        } else {
+            Err(Entered::failed(index, Code::InvalidRequiredAcks, None))
+        };
+        let topic = topic.name.clone();
+        Prepared::Ready(Ready { topic, index, log, transaction, checked, guard: None })
     }
 
     async fn append(&self, ready: Ready<'_>) -> Entered {
-        let Ready { index, log, mut checked, guard, .. } = ready;
+        let Ready { index, log, checked, guard, .. } = ready;
         let log = &*log;
+        let mut checked = match checked {
+            Ok(checked) => checked,
+            Err(entered) => return entered,
+        };
         loop {
             match log.append_verified(&mut checked, guard) {
                 Ok(appended) => return self.appended(index, log, appended),

@@ -116,7 +116,7 @@ fn begin<'p, 'a>(prepared: Vec<&'p mut Prepared<'a>>, how: Enrolment) -> Questio
     let mut question = Question::default();
     for prepared in prepared {
         let Prepared::Ready(ready) = &*prepared else { continue };
-        let Some(batch) = ready.transaction() else { continue };
+        let Some(batch) = ready.transaction else { continue };
         let add = how == Enrolment::Add;
         match ready.log.verify(batch.producer_id, batch.epoch, batch.base_sequence, add) {
             Ok(None) => {}

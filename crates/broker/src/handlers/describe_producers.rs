@@ -3,7 +3,7 @@
 
 use super::topic_name;
 use crate::errors::Code;
-use crate::partition::producers::ActiveProducer;
+use crate::partition::claim::ActiveProducer;
 use crate::partition::{Partition, PartitionTable, Topic};
 use kafka_protocol::messages::describe_producers_response::{
     PartitionResponse, ProducerState, TopicResponse,

@@ -472,3 +472,21 @@ proptest! {
         });
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_of_a_checkpoint_is_not_known_when_what_followed_is_gone() {
+    let (streams, log) = new_log().await;
+    transactional(&log, 1, 0, 0).unwrap();
+    streams.flush_all();
+    let checkpoint: Bytes = encode(&log.known(), Offset::ZERO).into();
+    end(&log, 1, 0, false).unwrap();
+    append(&log, &Build::records(2, NOW), None).unwrap();
+    streams.flush_all();
+    let checkpoint = |at| Some((Offset(at), checkpoint.clone()));
+    let resumed = open(&streams.reopened(), 4, checkpoint(1)).await;
+    assert_eq!((stable(&resumed), resumed.aborted().len()), (4, 1));
+    let shorter = streams.reopened();
+    shorter.set_start(STREAM, Offset(2));
+    let resumed = open(&shorter, 4, checkpoint(1)).await;
+    assert_eq!((stable(&resumed), resumed.aborted().len(), resumed.producers()), (4, 0, 0));
+}

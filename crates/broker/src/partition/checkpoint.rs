@@ -3,9 +3,10 @@
 //!
 //! A checkpoint spares time and nothing else: one that can't be read is passed over, and all is replayed.
 
+use super::claim::Claim;
 use super::epochs::LeaderEpochs;
 use super::known::{Known, new_producers};
-use super::producers::{BATCHES, Claim, Producer, Producers, Remembered};
+use super::producers::{BATCHES, Producer, Producers, Remembered};
 use super::times::{Entry, Seen, TimeIndex};
 use crate::cleaner::Aborted;
 use bytes::Bytes;

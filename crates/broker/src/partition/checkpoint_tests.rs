@@ -1,7 +1,7 @@
 //! Checkpoints at any place, of any release, and bytes that nobody wrote.
 
+use super::super::claim::Place;
 use super::super::note::Note;
-use super::super::producers::Place;
 use super::*;
 use crate::batch::Marker;
 use crate::batch::header::Attributes;

@@ -1,7 +1,8 @@
 //! Before batches of a transaction are appended to partitions in which it is not open yet, its coordinator is asked about
 //! them, once for all of a request (KIP-890; the codes are those of Kafka 4's `ReplicaManager`).
 
-use super::{Entered, Entering, Prepared, append_code};
+use super::preparing::Prepared;
+use super::{Entered, Entering, append_code};
 use crate::errors::Code;
 use crate::handlers::transactions::{Enrolment, Transactions};
 use crate::partition::AppendError;

@@ -1,8 +1,8 @@
 //! The broker that requests are served from: the newest registration of this node. When a broker is fenced and
 //! registers again, the next one takes its place here, and connections go on.
 
-use crate::handlers::backend::{Backend, BackendError, Broker, Defaults, NewTopic, Partition, Topic};
 use crate::coordinators::{Marker, Unwritten};
+use crate::handlers::backend::{Backend, BackendError, Broker, Defaults, NewTopic, Partition, Topic};
 use crate::handlers::coordination::Coordination;
 use crate::handlers::records::Records;
 use crate::led_topics::LedTopics;
@@ -11,8 +11,9 @@ use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
-    RequestKind, ResponseKind,
+    DeleteRecordsRequest, DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse, RequestKind, ResponseKind,
 };
 use levee_base::Slot;
 use levee_coordinator::Client;
@@ -155,6 +156,17 @@ impl Records for Current {
 
     async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
         self.led().records.list_offsets(request, version).await
+    }
+
+    async fn offset_for_leader_epoch(
+        &self,
+        request: OffsetForLeaderEpochRequest,
+    ) -> OffsetForLeaderEpochResponse {
+        self.led().records.offset_for_leader_epoch(request).await
+    }
+
+    async fn describe_producers(&self, request: DescribeProducersRequest) -> DescribeProducersResponse {
+        self.led().records.describe_producers(request).await
     }
 
     async fn delete_records(&self, request: DeleteRecordsRequest) -> DeleteRecordsResponse {

@@ -208,14 +208,17 @@ impl LedTopics {
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
     fn enter(&self, topic: Topic) {
         // Within the view, so that a deletion is either seen here or seen later, as a change.
-        let (id, deleted) = (topic.id, self.metadata.view(|state| {
-            if state.topic(TopicId(topic.id)).is_some() {
-                // One that had its name was deleted, or the metadata would not have both.
-                self.table.insert(topic)
-            } else {
-                Some(Arc::new(topic))
-            }
-        }));
+        let (id, deleted) = (
+            topic.id,
+            self.metadata.view(|state| {
+                if state.topic(TopicId(topic.id)).is_some() {
+                    // One that had its name was deleted, or the metadata would not have both.
+                    self.table.insert(topic)
+                } else {
+                    Some(Arc::new(topic))
+                }
+            }),
+        );
         if let Some(topic) = deleted {
             self.close_streams(&topic);
         }

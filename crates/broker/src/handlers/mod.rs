@@ -13,6 +13,7 @@ pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;
 pub mod describe_configs;
+pub mod describe_producers;
 pub mod fetch;
 pub mod find_coordinator;
 pub mod incremental_alter_configs;
@@ -20,6 +21,7 @@ pub mod init_producer_id;
 pub mod led;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod records;
 pub mod topic_configs;
@@ -168,7 +170,8 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
             }
             (ApiKey::OffsetFetch, offsets_by_id::VERSION) => {
                 let request = offsets_by_id::offset_fetch(body)?;
-                let response = coordination::offset_fetch_by_id(backend, coordination, client(), request).await;
+                let response =
+                    coordination::offset_fetch_by_id(backend, coordination, client(), request).await;
                 return Ok(Some(offsets_by_id::offset_fetch_response(head, &response)));
             }
             (ApiKey::WriteTxnMarkers, _) => {
@@ -179,7 +182,8 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
             }
             _ => {}
         }
-        let response = match guard::decode(api, version, body)? {
+        let wire_version = api_versions::on_the_wire(api, version);
+        let response = match guard::decode(api, wire_version, body)? {
             RequestKind::ApiVersions(request) => {
                 Response::message(head, version, &api_versions::handle(&request, version))
             }
@@ -225,7 +229,13 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
                 Ok(answer.encode(head).holding(memory))
             }
             RequestKind::ListOffsets(request) => {
-                Response::message(head, version, &self.records.list_offsets(request, version).await)
+                Response::message(head, wire_version, &self.records.list_offsets(request, version).await)
+            }
+            RequestKind::OffsetForLeaderEpoch(request) => {
+                Response::message(head, version, &self.records.offset_for_leader_epoch(request).await)
+            }
+            RequestKind::DescribeProducers(request) => {
+                Response::message(head, version, &self.records.describe_producers(request).await)
             }
             request => match coordination.coordinate(client(), version, request).await {
                 Some(response) => Response::kind(head, version, &response),

@@ -370,6 +370,13 @@ pub const CLEANER_MAP_KEYS: usize = 2_500_000;
 pub const CLEANER_BATCH_KEYS: usize = 16_384;
 /// Segments that a partition with keyed compaction remembers as not yet cleaned. Beyond it neighbours become one.
 pub const CLEANER_SEGMENTS: usize = 1_024;
+/// What one compiled pattern of a consumer group's subscription may take in memory. Kafka has no bound.
+pub const GROUP_REGEX_BYTES: usize = MIB;
+/// How deep such a pattern may be nested, so that no client's pattern overflows the stack.
+pub const GROUP_REGEX_DEPTH: u32 = 250;
+/// How often a consumer group looks whether the topics that it subscribes to have changed: this is how long it may take
+/// to notice.
+pub const GROUP_TOPICS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Kafka's `producer.id.expiration.ms`.
 pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Kafka's `message.timestamp.after.max.ms`.

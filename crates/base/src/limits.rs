@@ -370,6 +370,16 @@ pub const CLEANER_MAP_KEYS: usize = 2_500_000;
 pub const CLEANER_BATCH_KEYS: usize = 16_384;
 /// Segments that a partition with keyed compaction remembers as not yet cleaned. Beyond it neighbours become one.
 pub const CLEANER_SEGMENTS: usize = 1_024;
+/// Coordinators write what needn't be atomic (the tombstones of many offsets) in batches of so many bytes.
+pub const COORDINATOR_APPEND_BYTES: usize = 256 * KIB;
+/// What the protocols of one member of a classic group may take in memory together. The one that is chosen must fit
+/// into a record batch with those of all members, so that nothing that works needs more.
+pub const GROUP_MEMBER_BYTES: usize = 4 * MIB;
+/// Member ids of a group that were handed out and are not used yet: clients that crash while they join leave one each,
+/// until their session is over. Kafka has no bound.
+pub const GROUP_PENDING_MEMBERS: usize = 10_000;
+/// The same of all groups of one partition of `__consumer_offsets`.
+pub const GROUPS_PENDING_MEMBERS: usize = 100_000;
 /// What one compiled pattern of a consumer group's subscription may take in memory. Kafka has no bound.
 pub const GROUP_REGEX_BYTES: usize = MIB;
 /// How deep such a pattern may be nested, so that no client's pattern overflows the stack.
@@ -409,6 +419,8 @@ pub const FSCK_TRIES: u32 = 3;
 /// How long it waits in between.
 pub const FSCK_AGAIN: Duration = Duration::from_secs(1);
 
+const _: () = assert!(COORDINATOR_APPEND_BYTES <= MESSAGE_BYTES);
+const _: () = assert!(GROUP_PENDING_MEMBERS <= GROUPS_PENDING_MEMBERS);
 const _: () = assert!(LOG_HEADER_BYTES < OBJECT_HEADER_BYTES);
 const _: () = assert!(FSCK_READ_BYTES as usize <= FSCK_HELD_BYTES);
 const _: () = assert!(OBJECT_HEAD_BYTES as u64 <= FSCK_READ_BYTES);

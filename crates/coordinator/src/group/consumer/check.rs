@@ -1,49 +1,55 @@
 //! What a consumer group says to requests that concern offsets, and to its deletion.
 
 use super::ConsumerGroup;
-use super::member::Member;
 use super::outcome::Refusal;
 use crate::schema::consumer::Assigned;
 use kafka_protocol::ResponseError;
 use uuid::Uuid;
 
 /// Whether a commit that is allowed in general is allowed for a partition (KIP-1251).
-#[derive(Debug)]
-pub struct CommitCheck<'a> {
-    /// The member, if it is in a later epoch than the commit, and the epoch of the commit.
-    older: Option<(&'a Member, i32)>,
+#[derive(Debug, Default)]
+pub struct CommitCheck {
+    /// Of a commit that is older than its member's epoch.
+    older: Option<Older>,
 }
 
-impl CommitCheck<'_> {
+#[derive(Debug)]
+struct Older {
+    /// The epoch of the commit.
+    epoch: i32,
+    /// What the member holds, and since when.
+    held: Assigned,
+    uses_classic: bool,
+}
+
+impl CommitCheck {
     /// Checks a partition.
     ///
     /// # Errors
     /// STALE_MEMBER_EPOCH, or ILLEGAL_GENERATION for a member of the classic protocol: the commit is older than the
     /// member's right to the partition, or the member has none.
     pub fn partition(&self, topic: &str, topic_id: Uuid, partition: i32) -> Result<(), Refusal> {
-        let Some((member, epoch)) = self.older else { return Ok(()) };
-        let epoch_of = |assigned: &Assigned| assigned.get(&topic_id)?.get(&partition).copied();
-        let since = epoch_of(&member.assigned).or_else(|| epoch_of(&member.pending_revocation));
-        let message = match since {
+        let Some(Older { epoch, held, uses_classic }) = &self.older else { return Ok(()) };
+        let message = match held.get(&topic_id).and_then(|partitions| partitions.get(&partition)) {
             Some(since) if epoch >= since => return Ok(()),
             Some(since) => format!(
                 "Received {} {epoch} is older than assignment epoch {since} for partition {topic}-{partition}.",
-                epoch_name(member)
+                epoch_name(*uses_classic)
             ),
             None => {
                 format!("Partition {topic}-{partition} is not assigned or pending revocation for member.")
             }
         };
-        Err(Refusal::new(stale(member), message))
+        Err(Refusal::new(stale(*uses_classic), message))
     }
 }
 
-const fn stale(member: &Member) -> ResponseError {
-    if member.uses_classic() { ResponseError::IllegalGeneration } else { ResponseError::StaleMemberEpoch }
+const fn stale(uses_classic: bool) -> ResponseError {
+    if uses_classic { ResponseError::IllegalGeneration } else { ResponseError::StaleMemberEpoch }
 }
 
-const fn epoch_name(member: &Member) -> &'static str {
-    if member.uses_classic() { "generation id" } else { "member epoch" }
+const fn epoch_name(uses_classic: bool) -> &'static str {
+    if uses_classic { "generation id" } else { "member epoch" }
 }
 
 impl ConsumerGroup {
@@ -59,8 +65,8 @@ impl ConsumerGroup {
         epoch: i32,
         is_transactional: bool,
         version: i16,
-    ) -> Result<CommitCheck<'_>, Refusal> {
-        let all = CommitCheck { older: None };
+    ) -> Result<CommitCheck, Refusal> {
+        let all = CommitCheck::default();
         // Tools may commit for a group that nobody is in,
         if epoch < 0 && self.is_empty() {
             return Ok(all);
@@ -77,13 +83,20 @@ impl ConsumerGroup {
         }
         match epoch.cmp(&member.epoch) {
             std::cmp::Ordering::Equal => Ok(all),
-            std::cmp::Ordering::Less => Ok(CommitCheck { older: Some((member, epoch)) }),
+            std::cmp::Ordering::Less => {
+                let mut held = member.pending_revocation.clone();
+                for (topic, partitions) in &member.assigned {
+                    held.entry(*topic).or_default().extend(partitions);
+                }
+                let older = Older { epoch, held, uses_classic: member.uses_classic() };
+                Ok(CommitCheck { older: Some(older) })
+            }
             std::cmp::Ordering::Greater => {
-                let name = epoch_name(member);
+                let name = epoch_name(member.uses_classic());
                 let current = member.epoch;
                 let message =
                     format!("Received {name} {epoch} is newer than current member epoch {current}.");
-                Err(Refusal::new(stale(member), message))
+                Err(Refusal::new(stale(member.uses_classic()), message))
             }
         }
     }
@@ -101,11 +114,11 @@ impl ConsumerGroup {
         if epoch == member.epoch {
             return Ok(());
         }
-        let name = if member.uses_classic() { "generation id" } else { "member epoch" };
+        let name = epoch_name(member.uses_classic());
         let expected = member.epoch;
         let message =
             format!("The received {name} {epoch} does not match the expected member epoch {expected}.");
-        Err(Refusal::new(stale(member), message))
+        Err(Refusal::new(stale(member.uses_classic()), message))
     }
 
     /// Checks a deletion of the group.

@@ -27,6 +27,7 @@ pub mod protocol;
 mod reconcile;
 mod regex;
 mod request;
+pub(in crate::group) mod shard;
 mod state;
 mod subscription;
 mod target;
@@ -42,9 +43,9 @@ pub use outcome::{Downgrade, DowngradedMember, Outcome, Refusal};
 pub use request::check as check_request;
 
 use crate::context::{Client, Cluster, Time};
+use crate::group::turn::fit;
 use crate::schema::consumer::Change;
 use kafka_protocol::ResponseError;
-use levee_base::limits::MESSAGE_BYTES;
 use options::GroupSettings;
 use state::State;
 use std::time::Duration;
@@ -202,11 +203,8 @@ impl ConsumerGroup {
     /// # Errors
     /// UNKNOWN_SERVER_ERROR, as in Kafka, for more than one record batch can take.
     fn commit(&mut self, outcome: &mut Outcome, batch: Vec<Change>) -> Result<(), Refusal> {
-        let size = |change: &Change| {
-            let record = change.record(&self.id);
-            record.key.len() + record.value.map_or(0, |value| value.len()) + RECORD_OVERHEAD_BYTES
-        };
-        if batch.iter().map(size).sum::<usize>() > MESSAGE_BYTES {
+        let records: Vec<_> = batch.iter().map(|change| change.record(&self.id)).collect();
+        if !fit(&records) {
             let message = "The group's assignment doesn't fit into a record batch.";
             return Err(Refusal::new(ResponseError::UnknownServerError, message));
         }
@@ -219,9 +217,6 @@ impl ConsumerGroup {
         Ok(())
     }
 }
-
-/// What a record takes in a batch beside key and value, at most.
-const RECORD_OVERHEAD_BYTES: usize = 24;
 
 #[cfg(test)]
 #[path = "group_tests.rs"]

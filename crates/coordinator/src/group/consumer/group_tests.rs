@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 #[path = "classic_tests.rs"]
 mod classic;
+#[path = "kafka_tests.rs"]
+mod kafka;
 #[path = "life_tests.rs"]
 mod life;
 
@@ -82,6 +84,11 @@ impl World {
         world
     }
 
+    fn rename(&mut self, group: &str) {
+        self.group = ConsumerGroup::new(group);
+        self.shadow = ConsumerGroup::new(group);
+    }
+
     fn pass(&mut self, ms: u64) {
         self.time.wall_ms += ms as i64;
         self.time.now += Duration::from_millis(ms);
@@ -99,7 +106,7 @@ impl World {
         match &result {
             Ok((_, outcome)) => {
                 for change in outcome.batches.iter().flatten() {
-                    let record = change.record("grp");
+                    let record = change.record(&shadow.id);
                     replay(shadow, &record);
                     log.push(record);
                 }
@@ -160,7 +167,7 @@ impl World {
 
 fn replay(group: &mut ConsumerGroup, record: &Record) {
     let (id, change) = Change::parse(&record.key, record.value.as_ref()).unwrap();
-    assert_eq!(id, "grp");
+    assert_eq!(id, group.id);
     group.replay(&change);
 }
 

@@ -13,7 +13,15 @@ use crate::schema::consumer::{
 };
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
+use levee_base::limits::MESSAGE_BYTES;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// What a record takes beside its texts, or a member in a record, at most.
+const RECORD_BYTES: usize = 64;
+/// What a topic takes in an assignment at most: its name has 249 bytes, and two lengths.
+const TOPIC_BYTES: usize = 256;
+/// What a partition takes in an assignment.
+const PARTITION_BYTES: usize = 4;
 
 /// A classic group that is to become a consumer group.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,7 +134,34 @@ impl ConsumerGroup {
     }
 
     fn may_downgrade(&self, call: &Call<'_>, members: usize) -> bool {
-        call.options.migration_policy.downgrades() && members <= call.classic_size_max
+        call.options.migration_policy.downgrades()
+            && members <= call.classic_size_max
+            && self.downgrade_bytes() <= MESSAGE_BYTES
+    }
+
+    /// What the records take, at most, that make the group a classic one: three tombstones a member, and one record with
+    /// all of them. A group that is too large for one batch stays what it is.
+    fn downgrade_bytes(&self) -> usize {
+        let of_member = |member: &Member| {
+            let metadata = &member.metadata;
+            let texts = [
+                &metadata.client_id,
+                &metadata.client_host,
+                metadata.instance_id.as_ref().unwrap_or(&member.id),
+            ];
+            let texts: usize = texts.iter().map(|text| text.len()).sum();
+            let protocols = member.classic().into_iter().flat_map(|classic| &classic.protocols);
+            let subscription = protocols.map(|protocol| protocol.metadata.len()).max().unwrap_or(0);
+            let target = self.state.target.get(&member.id).into_iter().flatten();
+            let assignment =
+                target.map(|(_, each)| TOPIC_BYTES + PARTITION_BYTES * each.len()).sum::<usize>();
+            let tombstones = 3 * (RECORD_BYTES + self.id.len() + member.id.len());
+            tombstones + RECORD_BYTES + member.id.len() + texts + subscription + assignment
+        };
+        let regexes = self.state.resolved.keys().map(|regex| RECORD_BYTES + self.id.len() + regex.len());
+        self.state.members.values().map(of_member).sum::<usize>()
+            + regexes.sum::<usize>()
+            + 8 * (RECORD_BYTES + self.id.len())
     }
 
     /// The tombstones of all that there is of the group.

@@ -28,8 +28,8 @@ impl Group {
     /// Its kind, as Kafka calls it.
     pub(crate) const fn type_name(&self) -> &'static str {
         match self {
-            Self::Classic(_) => "Classic",
-            Self::Consumer(_) => "Consumer",
+            Self::Classic(_) => "classic",
+            Self::Consumer(_) => "consumer",
         }
     }
 

@@ -21,7 +21,7 @@ mod records;
 mod session;
 mod sync;
 
-pub(crate) use join::{Join, refuse_unnamed as refuse_join};
+pub(crate) use join::{Join, refuse as refuse_join};
 pub(crate) use member::{Member, Protocol, Waiting};
 pub(crate) use records::tombstone;
 pub(crate) use sync::refuse as refuse_sync;

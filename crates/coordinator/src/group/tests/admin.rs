@@ -79,8 +79,8 @@ fn groups_are_listed_by_state_and_type() {
     let mut broker = Broker::new();
     stabilize(&mut broker, &mut [Consumer::new()]);
     commit(&mut broker, "simple", &[("t", 0, 1)]);
-    let stable = ("g".to_owned(), "consumer".to_owned(), "Stable".to_owned(), "Classic".to_owned());
-    let simple = ("simple".to_owned(), String::new(), "Empty".to_owned(), "Classic".to_owned());
+    let stable = ("g".to_owned(), "consumer".to_owned(), "Stable".to_owned(), "classic".to_owned());
+    let simple = ("simple".to_owned(), String::new(), "Empty".to_owned(), "classic".to_owned());
     assert_eq!(list(&mut broker, &[], &[]), [stable.clone(), simple.clone()]);
     assert_eq!(list(&mut broker, &["sTable", "nonsense"], &[]), std::slice::from_ref(&stable));
     assert_eq!(list(&mut broker, &["empty"], &["classic"]), [simple]);

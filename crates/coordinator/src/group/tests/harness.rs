@@ -22,6 +22,11 @@ use uuid::Uuid;
 /// When a test's wall clock starts, in Unix milliseconds.
 pub(super) const START_MS: i64 = 1_700_000_000_000;
 
+/// A topic's id, by its name's first letter.
+pub(super) fn topic_id(name: &str) -> Uuid {
+    Uuid::from_u128(name.bytes().next().map_or(0, u128::from))
+}
+
 /// The topics that there are: by name, how many partitions.
 #[derive(Debug, Default)]
 pub(super) struct Topics(pub(super) BTreeMap<&'static str, u32>);
@@ -29,7 +34,7 @@ pub(super) struct Topics(pub(super) BTreeMap<&'static str, u32>);
 impl Cluster for Topics {
     fn topic(&self, name: &str) -> Option<TopicView> {
         let (name, partitions) = self.0.get_key_value(name)?;
-        Some(TopicView { name: (*name).into(), id: Uuid::nil(), partitions: *partitions })
+        Some(TopicView { name: (*name).into(), id: topic_id(name), partitions: *partitions })
     }
 
     fn topic_by_id(&self, _: Uuid) -> Option<TopicView> {
@@ -186,7 +191,8 @@ impl Broker {
 
     /// A shard that knows what the log says.
     pub(super) fn replayed(&self) -> GroupShard {
-        let mut shard = GroupShard::new(self.options.clone(), Random::seeded(2));
+        // No two draw the same ids.
+        let mut shard = GroupShard::new(self.options.clone(), Random::seeded(2 + self.asked));
         for entry in self.log.clone() {
             match entry {
                 Entry::Record(producer, record, at_ms) => {

@@ -279,9 +279,14 @@ impl GroupShard {
             let id: Arc<str> = (**request.group_id).into();
             let mut group = ClassicGroup::new(Arc::clone(&id), turn.time.wall_ms);
             let record = group.empty_record();
+            let before = turn.effects.appends.len();
             group.join(&mut turn, join);
-            if turn.effects.appends.is_empty() {
-                turn.effects.append(vec![record]);
+            let written = turn.effects.appends.len() > before;
+            match turn.effects.appends.last_mut() {
+                _ if written => {}
+                // The tombstones of the consumer group that it was.
+                Some(append) => append.records.push(record),
+                None => turn.effects.append(vec![record]),
             }
             groups.insert(id, Group::Classic(Box::new(group)));
         } else {

@@ -25,7 +25,7 @@ fn subscription(topics: &[&str], owned: &[(&str, &[i32])]) -> Bytes {
     writer.finish()
 }
 
-fn classic_join(id: &str, topics: &[&str], owned: &[(&str, &[i32])]) -> JoinGroupRequest {
+pub(super) fn classic_join(id: &str, topics: &[&str], owned: &[(&str, &[i32])]) -> JoinGroupRequest {
     let protocol = JoinGroupRequestProtocol::default()
         .with_name(text("range"))
         .with_metadata(subscription(topics, owned));
@@ -39,7 +39,7 @@ fn classic_join(id: &str, topics: &[&str], owned: &[(&str, &[i32])]) -> JoinGrou
 }
 
 impl World {
-    fn classic_join(
+    pub(super) fn classic_join(
         &mut self,
         request: &JoinGroupRequest,
     ) -> Result<(JoinGroupResponse, Outcome), ResponseError> {
@@ -51,7 +51,11 @@ impl World {
     }
 
     /// What SyncGroup tells, by topic.
-    fn sync(&mut self, id: &str, generation: i32) -> Result<BTreeMap<String, BTreeSet<i32>>, ResponseError> {
+    pub(super) fn sync(
+        &mut self,
+        id: &str,
+        generation: i32,
+    ) -> Result<BTreeMap<String, BTreeSet<i32>>, ResponseError> {
         let request = SyncGroupRequest::default()
             .with_group_id(text("grp").into())
             .with_member_id(text(id))
@@ -65,14 +69,14 @@ impl World {
         Ok(Assignment::parse(response.assignment).unwrap().partitions)
     }
 
-    fn classic_beat(&mut self, id: &str, generation: i32) -> Result<(), ResponseError> {
+    pub(super) fn classic_beat(&mut self, id: &str, generation: i32) -> Result<(), ResponseError> {
         let request = HeartbeatRequest::default().with_member_id(text(id)).with_generation_id(generation);
         let result =
             self.call(|group, call| Ok((group.classic_heartbeat(call, &request)?, Outcome::default())));
         result.map(|((), _)| ()).map_err(|refusal| refusal.error)
     }
 
-    fn classic_leave(&mut self, members: Vec<MemberIdentity>) -> (Vec<i16>, Outcome) {
+    pub(super) fn classic_leave(&mut self, members: Vec<MemberIdentity>) -> (Vec<i16>, Outcome) {
         let request = LeaveGroupRequest::default().with_members(members);
         let (response, outcome) = self.call(|group, call| group.classic_leave(call, &request)).unwrap();
         (response.members.iter().map(|member| member.error_code).collect(), outcome)

@@ -2,7 +2,9 @@
 //! is ever owned by two; in the end everybody has what is theirs; and a group that is loaded is the one that was (which
 //! `World::call` looks at after every call, too).
 
+use super::classic::classic_join;
 use super::*;
+use kafka_protocol::messages::leave_group_request::MemberIdentity;
 use proptest::prelude::*;
 
 const TOPICS: &[&str] = &["foo", "bar", "baz"];
@@ -59,15 +61,18 @@ struct Consumer {
     owned: Partitions,
     /// What it was told last that it may have.
     assignment: Option<Partitions>,
-    /// It tells all of itself.
+    /// It tells all of itself; one of the classic protocol rejoins.
     full: bool,
+    /// It uses the classic protocol.
+    classic: bool,
 }
 
 impl Consumer {
     fn new(number: usize) -> Self {
         let instance_id = (number == 0).then(|| "i".to_owned());
         let id = format!("m{number}");
-        Self { id, instance_id, subscription: 0b111, full: true, ..Self::default() }
+        let classic = number == MEMBERS - 1;
+        Self { id, instance_id, subscription: 0b111, full: true, classic, ..Self::default() }
     }
 
     fn topics(&self) -> Vec<&'static str> {
@@ -80,7 +85,7 @@ impl Consumer {
     }
 
     fn pattern(&self) -> &'static str {
-        if self.subscription & 0b1000 != 0 { "ba.*" } else { "" }
+        if self.subscription & 0b1000 != 0 && !self.classic { "ba.*" } else { "" }
     }
 
     fn request(&self) -> Heartbeat {
@@ -113,6 +118,9 @@ impl Consumer {
                 !partitions.is_empty()
             });
         }
+        if self.classic {
+            return self.classic_beat(world, lost);
+        }
         match world.send(&self.request()) {
             Ok(_) if lost => self.full = true,
             Ok(response) => {
@@ -132,8 +140,55 @@ impl Consumer {
         }
     }
 
+    fn classic_beat(&mut self, world: &mut World, lost: bool) {
+        if self.full {
+            if !world.group.state.members.contains_key(&self.id) {
+                // It was gone without having heard of it, and is a new member by joining. What it owned until it is told
+                // what it may have is as that of any that has not heard of it.
+                self.owned.clear();
+            }
+            let named = |topic: &Uuid| world.topics.topic_by_id(*topic).map(|topic| topic.name.to_string());
+            let owned: Vec<(String, Vec<i32>)> = self
+                .owned
+                .iter()
+                .filter_map(|(topic, each)| Some((named(topic)?, each.iter().copied().collect())))
+                .collect();
+            let owned: Vec<(&str, &[i32])> =
+                owned.iter().map(|(topic, each)| (topic.as_str(), each.as_slice())).collect();
+            let (response, _) = world.classic_join(&classic_join(&self.id, &self.topics(), &owned)).unwrap();
+            self.epoch = response.generation_id;
+            match world.sync(&self.id, self.epoch) {
+                // It asks again.
+                Ok(_) if lost => {}
+                Ok(assignment) => {
+                    self.full = false;
+                    let ids = assignment
+                        .into_iter()
+                        .filter_map(|(topic, each)| Some((world.topics.topic(&topic)?.id, each)));
+                    let assignment: Partitions = ids.collect();
+                    for (topic, partitions) in &assignment {
+                        self.owned.entry(*topic).or_default().extend(partitions);
+                    }
+                    self.assignment = Some(assignment);
+                }
+                Err(ResponseError::RebalanceInProgress) => {}
+                Err(error) => panic!("{error:?}"),
+            }
+            return;
+        }
+        match world.classic_beat(&self.id, self.epoch) {
+            Ok(()) => {}
+            Err(ResponseError::RebalanceInProgress) => self.full = true,
+            Err(ResponseError::UnknownMemberId | ResponseError::IllegalGeneration) => self.start_over(),
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
     fn leave(&mut self, world: &mut World) {
-        if self.epoch > 0 {
+        if self.classic {
+            let leaving = MemberIdentity::default().with_member_id(text(&self.id));
+            world.classic_leave(vec![leaving]);
+        } else if self.epoch > 0 {
             let is_static = self.instance_id.is_some();
             let epoch = if is_static { -2 } else { -1 };
             let request = beat(&self.id, epoch).with_instance_id(self.instance_id.as_deref().map(text));
@@ -172,6 +227,8 @@ fn check(world: &World, consumers: &[Consumer]) {
 
 fn live(steps: Vec<Step>) {
     let mut world = World::new(&[("foo", 3), ("bar", 4)]);
+    // The group stays one of the consumer protocol, whoever is in it.
+    world.options.migration_policy = MigrationPolicy::Upgrade;
     let mut consumers: Vec<_> = (0..MEMBERS).map(Consumer::new).collect();
     for step in steps {
         match step {

@@ -56,19 +56,19 @@ impl ConsumerGroup {
         let (regex_update, resolve) = self.update_regex(call, both, &mut records)?;
         let changed = names_changed || regex_update.updated();
         let owned: Owned = by_id(call.cluster, &subscription.owned);
-        let group = self.refresh_if_due(call, changed, both, &mut records);
+        let epoch = self.refresh_if_due(call, changed, both, &mut records);
 
         let mut outcome = Outcome::default();
         if downgrade {
             // With a stale assignment the classic group rebalances at once; otherwise its members go on.
-            let stale = self.state.target_epoch < group.epoch;
+            let stale = self.state.target_epoch < epoch;
             if !stale {
                 let target = self.last_target(&updated);
                 self.reconcile(call, &mut updated, &target, changed, Some(&owned), &mut records)?;
             }
             outcome = self.give_up(call, &updated, stale, records);
         } else {
-            let target = self.update_target(call, &group, both, &mut records);
+            let target = self.update_target(call, epoch, both, &mut records);
             self.reconcile(call, &mut updated, &target, changed, Some(&owned), &mut records)?;
             self.commit(&mut outcome, records)?;
             if resolve && let Err(refusal) = self.resolve_regexes(call, &mut outcome) {

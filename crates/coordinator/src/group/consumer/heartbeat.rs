@@ -4,7 +4,7 @@ use super::member::{EPOCH_JOIN, EPOCH_LEAVE_STATIC, Member, MemberState, Owned, 
 use super::outcome::{Outcome, Refusal};
 use super::reconcile::Reconciliation;
 use super::request::owned;
-use super::subscription::{Refreshed, RegexUpdate};
+use super::subscription::RegexUpdate;
 use super::target::Target;
 use super::timers::Wait;
 use super::{Call, Caller, ConsumerGroup};
@@ -57,8 +57,8 @@ impl ConsumerGroup {
         let subscription_changed = names_changed || regex_update.updated();
         // A pattern that has yet to be matched begins an epoch of its own once it is.
         let bump = self.state.epoch == 0 || names_changed || regex_update == RegexUpdate::UpdatedAndResolved;
-        let group = self.refresh_if_due(call, bump, both, &mut records);
-        let target = self.update_target(call, &group, both, &mut records);
+        let epoch = self.refresh_if_due(call, bump, both, &mut records);
+        let target = self.update_target(call, epoch, both, &mut records);
         let rebalance =
             self.reconcile(call, &mut updated, &target, subscription_changed, owned.as_ref(), &mut records)?;
 
@@ -188,18 +188,18 @@ impl ConsumerGroup {
         records.push(Change::CurrentMember(member.id.clone(), Some(member.current())));
     }
 
-    /// Looks at the topics if a new epoch has to begin or if it is time to.
+    /// Looks at the topics if a new epoch has to begin or if it is time to. Returns the epoch.
     pub(super) fn refresh_if_due(
         &mut self,
         call: &Call<'_>,
         bump: bool,
         both: (&Member, &Member),
         records: &mut Vec<Change>,
-    ) -> Refreshed {
+    ) -> i32 {
         if bump || self.has_metadata_expired(call) {
             self.refresh_metadata(call, bump, both, records)
         } else {
-            Refreshed { epoch: self.state.epoch, homogeneous: self.state.is_homogeneous() }
+            self.state.epoch
         }
     }
 

@@ -295,3 +295,13 @@ proptest! {
         live(steps);
     }
 }
+
+/// A member whose pattern matches nothing comes back just when its session is over, which began an epoch.
+#[test]
+fn a_pattern_that_matches_nothing_takes_nothing_from_others() {
+    live(vec![
+        Step::Subscribe { member: 0, to: 0b1000 },
+        Step::Topic { topic: 1, partitions: 0 },
+        Step::Beat { member: 0, lost: true, slow: false },
+    ]);
+}

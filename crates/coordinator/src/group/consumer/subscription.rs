@@ -33,11 +33,7 @@ impl RegexUpdate {
 }
 
 /// Whether all of some members subscribe to the same topics, by the counts that go with them.
-pub(super) fn is_homogeneous(
-    regexes: &BTreeMap<String, usize>,
-    subscribed: &SubscribedTopics,
-    members: usize,
-) -> bool {
+fn is_homogeneous(regexes: &BTreeMap<String, usize>, subscribed: &SubscribedTopics, members: usize) -> bool {
     match regexes.values().next() {
         None => subscribed.values().all(|count| count.by_name == members),
         Some(&first) => {
@@ -47,9 +43,14 @@ pub(super) fn is_homogeneous(
 }
 
 impl State {
-    /// Whether all members subscribe to the same topics.
-    pub(super) fn is_homogeneous(&self) -> bool {
-        is_homogeneous(&self.regexes, &self.subscribed, self.members.len())
+    /// Whether all members subscribe to the same topics, if `updated` is in `member`'s place. (Kafka looks at the members
+    /// as they were before, where a pattern that has yet to be matched begins no epoch; and then takes one member's topics
+    /// for everybody's.)
+    pub(super) fn is_homogeneous_with(&self, member: &Member, updated: &Member) -> bool {
+        let is_static = |id: &str| self.static_members.contains_key(id);
+        let is_new = !self.members.contains_key(&updated.id) && !updated.instance_id().is_some_and(is_static);
+        let members = self.members.len() + usize::from(is_new);
+        is_homogeneous(&self.regexes_with(member, updated), &self.subscribed_with(member, updated), members)
     }
 
     /// The names of the topics that a member subscribes to, by name and by pattern.
@@ -107,40 +108,27 @@ impl State {
     }
 }
 
-/// What became of the group when the topics were looked at.
-pub(super) struct Refreshed {
-    /// Its epoch.
-    pub(super) epoch: i32,
-    /// Whether its members all subscribe to the same topics.
-    pub(super) homogeneous: bool,
-}
-
 impl ConsumerGroup {
     /// Whether the topics have to be looked at again.
     pub(super) fn has_metadata_expired(&mut self, call: &Call<'_>) -> bool {
         self.topics.has_expired(&self.state.subscribed, call.cluster, call.time)
     }
 
-    /// Computes the hash of the topics that are subscribed to with `updated` in `member`'s place; a new epoch begins if
-    /// it is another, or if `bump` says so.
+    /// Computes the hash of the topics that are subscribed to with `updated` in `member`'s place. Returns the epoch: a new
+    /// one begins if the hash is another, or if `bump` says so.
     pub(super) fn refresh_metadata(
         &mut self,
         call: &Call<'_>,
         bump: bool,
         (member, updated): (&Member, &Member),
         records: &mut Vec<Change>,
-    ) -> Refreshed {
+    ) -> i32 {
         let subscribed = self.state.subscribed_with(member, updated);
-        let regexes = self.state.regexes_with(member, updated);
-        let is_static = |id: &str| self.state.static_members.contains_key(id);
-        let is_new =
-            !self.state.members.contains_key(&updated.id) && !updated.instance_id().is_some_and(is_static);
-        let members = self.state.members.len() + usize::from(is_new);
         let epoch = self.next_epoch(call, &subscribed, bump, records);
         if self.state.has_partition_metadata {
             records.push(Change::PartitionMetadata(false));
         }
-        Refreshed { epoch, homogeneous: is_homogeneous(&regexes, &subscribed, members) }
+        epoch
     }
 
     /// The epoch of a group that subscribes to these topics: the next one if they are others than before, or if `bump`

@@ -3,7 +3,6 @@
 use super::assignor::{Assignor, GroupSpec, MemberSpec};
 use super::member::Member;
 use super::state::State;
-use super::subscription::Refreshed;
 use super::{Call, ConsumerGroup};
 use crate::context::Cluster;
 use crate::schema::consumer::{Change, Partitions, TargetEpoch};
@@ -47,18 +46,18 @@ pub(super) fn preferred(counts: &BTreeMap<String, usize>, call: &Call<'_>) -> As
 }
 
 impl ConsumerGroup {
-    /// The target assignment of `updated`, in whose place `member` was: a new one, if the group's epoch is newer than
+    /// The target assignment of `updated`, in whose place `member` was: a new one, if the group's `epoch` is newer than
     /// that of the one there is, which must have stood for some time.
     pub(super) fn update_target(
         &self,
         call: &Call<'_>,
-        group: &Refreshed,
+        epoch: i32,
         (member, updated): (&Member, &Member),
         records: &mut Vec<Change>,
     ) -> Target {
         let state = &self.state;
         let interval_ms = self.settings(call).assignment_interval_ms;
-        if group.epoch <= state.target_epoch
+        if epoch <= state.target_epoch
             || !may_replace(state.target_timestamp_ms, interval_ms, call.time.wall_ms)
         {
             return self.last_target(updated);
@@ -83,7 +82,11 @@ impl ConsumerGroup {
             };
             members.insert(each.id.as_str(), spec);
         }
-        let spec = GroupSpec { members, homogeneous: group.homogeneous, topics: topics.sizes };
+        let spec = GroupSpec {
+            members,
+            homogeneous: state.is_homogeneous_with(member, updated),
+            topics: topics.sizes,
+        };
         let mut assignment = assignor(state, call, (member, updated)).assign(&spec);
         let mut own = Partitions::new();
         for id in spec.members.keys() {
@@ -95,7 +98,6 @@ impl ConsumerGroup {
                 records.push(Change::TargetMember((*id).to_owned(), Some(partitions)));
             }
         }
-        let epoch = group.epoch;
         records.push(Change::Target(Some(TargetEpoch { epoch, timestamp_ms: call.time.wall_ms })));
         Target { epoch, partitions: own }
     }

@@ -380,6 +380,8 @@ pub const PARTITIONS_OPENING: usize = 64;
 pub const TOPICS_OPENING: usize = 4;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
+/// Partitions of one answer to DescribeTopicPartitions (Kafka's `max.request.partition.size.limit`).
+pub const DESCRIBED_PARTITIONS: usize = 2_000;
 
 /// Names of a listing that `levee fsck` keeps before it asks the metadata about them.
 pub const FSCK_NAMES: usize = 100_000;

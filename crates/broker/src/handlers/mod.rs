@@ -7,21 +7,33 @@ mod altering;
 pub mod api_versions;
 pub mod backend;
 mod broker_configs;
+mod broker_names;
+mod client_metrics_configs;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_topic_partitions;
+pub mod dynamic;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
+mod group_configs;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod led;
+pub mod list_config_resources;
 pub mod list_offsets;
 pub mod metadata;
 pub mod produce;
 pub mod records;
+pub mod resource;
 pub mod topic_configs;
 pub mod topic_name;
+pub mod update_features;
 pub mod uuid_text;
 
 #[cfg(test)]
@@ -144,7 +156,7 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
         let _memory = self.admit(walked.memory).await;
         let (api, version) = (head.api, head.version);
         let backend = &*self.backend;
-        let response = match guard::decode(api, version, body)? {
+        let response = match guard::decode(api, api_versions::decoded_as(api, version), body)? {
             RequestKind::ApiVersions(request) => {
                 Response::message(head, version, &api_versions::handle(&request, version))
             }
@@ -156,6 +168,10 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
                 version,
                 &create_topics::handle(backend, &self.clock, request, version).await,
             ),
+            RequestKind::CreatePartitions(request) => {
+                let response = create_partitions::handle(backend, &self.clock, request).await;
+                Response::message(head, version, &response)
+            }
             RequestKind::DeleteTopics(request) => Response::message(
                 head,
                 version,
@@ -177,6 +193,26 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
                 let response = incremental_alter_configs::handle(backend, &self.clock, request).await;
                 Response::message(head, version, &response)
             }
+            RequestKind::DescribeCluster(request) => {
+                Response::message(head, version, &describe_cluster::handle(backend, &request))
+            }
+            RequestKind::DescribeLogDirs(request) => {
+                Ok(describe_log_dirs::handle(backend, request).encode(head))
+            }
+            RequestKind::DescribeTopicPartitions(request) => {
+                Response::message(head, version, &describe_topic_partitions::handle(backend, request))
+            }
+            RequestKind::ElectLeaders(request) => {
+                Response::message(head, version, &elect_leaders::handle(backend, request))
+            }
+            RequestKind::ListConfigResources(request) => {
+                Response::message(head, version, &list_config_resources::handle(backend, &request, version))
+            }
+            RequestKind::UpdateFeatures(request) => Response::message(
+                head,
+                version,
+                &update_features::handle(backend.node_id(), &request, version),
+            ),
             RequestKind::InitProducerId(request) => {
                 Response::message(head, version, &init_producer_id::handle(backend, &request).await)
             }

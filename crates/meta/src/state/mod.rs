@@ -126,7 +126,7 @@ impl State {
     }
 
     /// Refuses what came with a later version than the one in use.
-    fn from_version(&self, needed: u32) -> Result<(), Refusal> {
+    fn needs_version(&self, needed: u32) -> Result<(), Refusal> {
         let used = self.version;
         if used < needed { Err(Refusal::NotInVersion { needed, used }) } else { Ok(()) }
     }
@@ -158,12 +158,12 @@ impl State {
             }
             Command::AddPartitions { topic, partitions, leader } => {
                 registered(sender)?;
-                self.from_version(2)?;
+                self.needs_version(2)?;
                 self.add_partitions(rules, *topic, *partitions, *leader)
             }
             Command::AlterConfigs { resource, set, unset } => {
                 registered(sender)?;
-                self.from_version(2)?;
+                self.needs_version(2)?;
                 self.alter_configs(rules, resource, set, unset)
             }
             Command::Lead { leader, streams } => self.lead(*leader, streams),

@@ -1,4 +1,4 @@
-//! ApiVersions: what is served here. The one table that says so.
+//! ApiVersions: what is served here. The one table that says so; what is not, and why, is in `api_table`.
 
 use crate::errors::{Code, NONE};
 use crate::wire::{fetch, log_dirs, produce};
@@ -70,6 +70,14 @@ const PRODUCE_ADVERTISED_FROM: i16 = 0;
 #[must_use]
 pub fn serves(api: ApiKey, version: i16) -> bool {
     SERVED.iter().any(|&(served, first, last)| served == api && (first..=last).contains(&version))
+}
+
+/// The first and the last version that is told of an API, if it is served.
+#[must_use]
+pub fn advertised_range(key: i16) -> Option<(i16, i16)> {
+    let served = SERVED.iter().find(|(api, ..)| *api as i16 == key)?;
+    let told = advertised(served);
+    Some((told.min_version, told.max_version))
 }
 
 fn advertised(&(api, first, last): &(ApiKey, i16, i16)) -> ApiVersion {

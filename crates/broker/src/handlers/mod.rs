@@ -4,6 +4,7 @@
 
 pub mod alter_configs;
 mod altering;
+pub mod api_table;
 pub mod api_versions;
 pub mod backend;
 mod broker_configs;

@@ -212,8 +212,8 @@ pub(super) struct Effective<'a> {
     pub(super) name: &'a str,
     /// None where there is none, and where it must not be told.
     pub(super) value: Option<String>,
-    /// Where it could come from, the place that counts first: value, source.
-    pub(super) sources: Vec<(String, i8)>,
+    /// Where it could come from, the place that counts first: name, value, source.
+    pub(super) sources: Vec<(&'a str, String, i8)>,
     pub(super) config_type: i8,
     pub(super) documentation: &'static str,
     pub(super) read_only: bool,
@@ -240,19 +240,21 @@ pub(super) fn effective<'a>(
         ("socket.request.max.bytes", FRAME_BYTES.to_string()),
     ]);
     let shown = |name: &'static str, known: &'static Known| {
-        let changed = dynamic.values(name).map(|(source, value)| (value.to_owned(), source));
+        let changed = dynamic.values(name).map(|(source, value)| (name, value.to_owned(), source));
         let mut sources: Vec<_> = changed.collect();
         if let Some(value) =
             given.get(name).or_else(|| bounds.get(name)).filter(|value| *value != known.default)
         {
-            sources.push((value.clone(), SOURCE_STATIC));
+            sources.push((name, value.clone(), SOURCE_STATIC));
         }
         if !known.default.is_empty() || known.values.is_list() {
-            sources.push((known.default.to_owned(), SOURCE_DEFAULT));
+            sources.push((name, known.default.to_owned(), SOURCE_DEFAULT));
+        } else if let Some((other, value)) = in_other_units(name).filter(|_| !sources.is_empty()) {
+            sources.push((other, value.to_owned(), SOURCE_DEFAULT));
         }
         Effective {
             name,
-            value: sources.first().map(|(value, _)| value.clone()),
+            value: sources.first().map(|(_, value, _)| value.clone()),
             sources,
             config_type: known.values.config_type(),
             documentation: known.documentation,
@@ -276,11 +278,11 @@ pub(super) fn effective<'a>(
 /// The configurations that were changed of all brokers, by name.
 pub(super) fn of_cluster(dynamic: &Dynamic) -> Vec<Effective<'_>> {
     let all = dynamic.cluster.iter().map(|(name, value)| match find_dynamic(name) {
-        None => Effective { sources: vec![(String::new(), SOURCE_CLUSTER)], ..untold(name, dynamic) },
+        None => Effective { sources: vec![(name, String::new(), SOURCE_CLUSTER)], ..untold(name, dynamic) },
         Some(known) => Effective {
             name: name.as_str(),
             value: Some(value.clone()),
-            sources: vec![(value.clone(), SOURCE_CLUSTER)],
+            sources: vec![(name.as_str(), value.clone(), SOURCE_CLUSTER)],
             config_type: known.values.config_type(),
             documentation: known.documentation,
             read_only: false,
@@ -290,12 +292,17 @@ pub(super) fn of_cluster(dynamic: &Dynamic) -> Vec<Effective<'_>> {
     all.collect()
 }
 
+/// The configuration that has the default of another in another unit, and its value.
+fn in_other_units(name: &str) -> Option<(&'static str, &'static str)> {
+    topic_configs::ALL.iter().find(|known| known.dynamic() == Some(name))?.in_other_units()
+}
+
 /// A configuration whose name Kafka doesn't know.
 fn untold<'a>(name: &'a str, dynamic: &Dynamic) -> Effective<'a> {
     Effective {
         name,
         value: None,
-        sources: dynamic.values(name).map(|(source, _)| (String::new(), source)).collect(),
+        sources: dynamic.values(name).map(|(source, _)| (name, String::new(), source)).collect(),
         config_type: 0,
         documentation: "",
         read_only: true,
@@ -329,7 +336,7 @@ mod tests {
         let told = |name: &str| {
             let one = all.iter().find(|one| one.name == name).unwrap();
             let sources: Vec<_> =
-                one.sources.iter().map(|(value, source)| (value.as_str(), *source)).collect();
+                one.sources.iter().map(|(_, value, source)| (value.as_str(), *source)).collect();
             (one.value.as_deref(), sources, one.read_only)
         };
         assert_eq!(told("num.partitions"), (Some("12"), vec![("12", 4), ("1", 5)], true));
@@ -346,7 +353,7 @@ mod tests {
     fn bounds_that_are_kafkas_are_reported_as_its_defaults() {
         let dynamic = Dynamic::default();
         let all = effective(&BTreeMap::new(), &dynamic);
-        let given = |one: &&Effective<'_>| one.sources.iter().any(|(_, source)| *source == SOURCE_STATIC);
+        let given = |one: &&Effective<'_>| one.sources.iter().any(|(.., source)| *source == SOURCE_STATIC);
         assert_eq!(all.iter().filter(given).map(|one| one.name).collect::<Vec<_>>(), ["max.connections"]);
     }
 

@@ -34,13 +34,15 @@ pub async fn handle<B: Backend>(
     }
     for topic in request.topics.iter().filter(|topic| !twice.contains(&topic.name)) {
         let outcome = match check(backend, topic) {
+            // What may take no time is not begun, as in Kafka.
+            _ if request.timeout_ms <= 0 => Err(timed_out()),
             Err(failure) => Err(failure),
             Ok(_) if request.validate_only => Ok(()),
             Ok((id, count)) => {
                 let add = backend.add_partitions(id, count);
                 match clock.timeout(deadline.saturating_duration_since(clock.now()), add).await {
                     Some(outcome) => outcome.map_err(Failure::from),
-                    None => Err(Failure::new(Code::RequestTimedOut, "The request timed out.")),
+                    None => Err(timed_out()),
                 }
             }
         };
@@ -92,6 +94,10 @@ fn check<B: Backend>(backend: &B, topic: &CreatePartitionsTopic) -> Result<(Uuid
         return Err(Failure::new(Code::PolicyViolation, message));
     }
     Ok((known.id, count.unsigned_abs()))
+}
+
+fn timed_out() -> Failure {
+    Failure::new(Code::RequestTimedOut, "")
 }
 
 fn invalid(message: String) -> Failure {
@@ -200,6 +206,15 @@ mod tests {
             CreatePartitionsRequest::default().with_topics(vec![topic("a", 2)]).with_validate_only(true);
         assert_eq!(send(&backend, request).await[0].error_code, 0);
         assert_eq!(partitions(&backend, "a"), 1);
+        for timeout_ms in [0, -1] {
+            let request =
+                CreatePartitionsRequest::default().with_topics(vec![topic("a", 2), topic("none", 2)]);
+            let response = handle(&backend, &Clock::system(), request.with_timeout_ms(timeout_ms)).await;
+            let told =
+                response.results.iter().map(|result| (result.error_code, result.error_message.is_none()));
+            assert_eq!(told.collect::<Vec<_>>(), [(Code::RequestTimedOut.code(), true); 2]);
+            assert_eq!(partitions(&backend, "a"), 1);
+        }
         backend.fail();
         assert_eq!(ask(&backend, vec![topic("a", 2)]).await, [Code::RequestTimedOut.code()]);
     }

@@ -197,7 +197,7 @@ fn topic_result(
 fn broker_result(config: broker_configs::Effective<'_>, asked: Asked) -> DescribeConfigsResourceResult {
     let told = |value| if config.sensitive { None } else { Some(value) };
     let synonyms =
-        config.sources.iter().map(|(value, source)| synonym(config.name, told(value.as_str()), *source));
+        config.sources.iter().map(|(name, value, source)| synonym(name, told(value.as_str()), *source));
     let synonyms = synonyms.collect();
     let kind = (config.config_type, config.documentation);
     result(config.name, config.value.as_deref(), synonyms, kind, asked)

@@ -131,6 +131,8 @@ async fn what_was_changed_of_brokers_shows_there_and_in_topics() {
     assert_eq!(told(&results[0], "retention.ms"), (Some("5".to_owned()), 1, retention));
     let roll = named(&[("log.roll.ms", 2), ("log.roll.ms", 3), ("log.roll.hours", 5)]);
     assert_eq!(told(&results[0], "segment.ms"), (Some("9".to_owned()), 2, roll));
+    let retention = named(&[("log.retention.ms", 3), ("log.retention.hours", 5)]);
+    assert_eq!(told(&results[1], "log.retention.ms"), (Some("6".to_owned()), 3, retention));
     let largest = named(&[("message.max.bytes", 2), ("message.max.bytes", 5)]);
     assert_eq!(told(&results[0], "max.message.bytes"), (Some("10".to_owned()), 2, largest.clone()));
     assert_eq!(told(&results[1], "message.max.bytes"), (Some("10".to_owned()), 2, largest));

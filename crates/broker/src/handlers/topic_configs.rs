@@ -16,6 +16,8 @@ pub(super) enum Values {
     Int(i64, i64),
     /// 0 to 1.
     Ratio,
+    /// 1 to 9, or -1.
+    GzipLevel,
     /// Any number with a fraction.
     Double,
     One(&'static [&'static str]),
@@ -26,7 +28,7 @@ pub(super) enum Values {
     /// Any words. For what can't be set.
     Text,
 }
-use Values::{Bool, Double, Int, List, Long, One, Ratio, Replicas, Text};
+use Values::{Bool, Double, GzipLevel, Int, List, Long, One, Ratio, Replicas, Text};
 
 impl Values {
     /// The type's number in DescribeConfigs.
@@ -34,7 +36,7 @@ impl Values {
         match self {
             Bool => 1,
             One(_) | Text => 2,
-            Int(..) => 3,
+            Int(..) | GzipLevel => 3,
             Long(_) => 5,
             Ratio | Double => 6,
             List(_) | Replicas => 7,
@@ -111,7 +113,7 @@ pub(super) const ALL: &[Known] = &[
         "What becomes of old records: 'delete' removes them by age or size, 'compact' keeps the last one of each key. \
          Both may be given, and none keeps everything.",
     ),
-    known("compression.gzip.level", Int(-1, 9), "-1", "compression.gzip.level", CODEC_LEVEL),
+    known("compression.gzip.level", GzipLevel, "-1", "compression.gzip.level", CODEC_LEVEL),
     known("compression.lz4.level", Int(1, 17), "9", "compression.lz4.level", CODEC_LEVEL),
     known(
         "compression.type",
@@ -321,6 +323,8 @@ pub(super) fn check_value(name: &str, values: Values, value: &str) -> Result<Str
         }
         Bool => wrong("Expected value to be either true or false"),
         Long(least) => number("LONG", i64::MIN, least, i64::MAX),
+        GzipLevel if value == "0" => wrong("Value must be between 1 and 9 or equal to -1"),
+        GzipLevel => number("INT", i64::from(i32::MIN), -1, 9),
         Int(least, most) => number("INT", i64::from(i32::MIN), least, most),
         Ratio => match value.trim_end_matches(['f', 'F', 'd', 'D']).parse::<f64>() {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(java_double(ratio)),
@@ -478,6 +482,8 @@ mod tests {
             ("min.cleanable.dirty.ratio", Some("NaN")),
             ("min.cleanable.dirty.ratio", Some("1.1")),
             ("preallocate", Some("1")),
+            ("compression.gzip.level", Some("0")),
+            ("compression.gzip.level", Some("10")),
             ("max.message.bytes", Some("2147483648")),
             ("max.message.bytes", None),
             ("leader.replication.throttled.replicas", Some("0:")),

@@ -406,6 +406,8 @@ pub const PARTITIONS_OPENING: usize = 64;
 pub const TOPICS_OPENING: usize = 4;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
+/// Partitions of one answer to DescribeTopicPartitions (Kafka's `max.request.partition.size.limit`).
+pub const DESCRIBED_PARTITIONS: usize = 2_000;
 
 /// Requests that wait for one shard of a coordinator; further ones wait in their connections,
 pub const COORDINATOR_CALLS: usize = 1_024;

@@ -205,7 +205,9 @@ impl Node {
             _ = stopping.wait_for(|stop| *stop) => return Err(StartError::Stopped),
             up = coming_up => up?,
         };
+        let location = opened.store.location();
         let config = Config {
+            location: location.clone(),
             broker_configs: options.broker_configs(&host.0, host.1),
             broker: Broker {
                 id: i32::try_from(options.node.0).unwrap_or(i32::MAX),
@@ -233,7 +235,6 @@ impl Node {
             serving.await;
             drained.send_replace(true);
         });
-        let location = opened.store.location();
         supervisor.healthy(true, "serving");
         let supervisor = tokio::spawn(supervisor.run(broker, current, all_drained));
         Ok(Self { address, location, stop, supervisor, listener: listening, http, clock })

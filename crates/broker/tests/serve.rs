@@ -81,6 +81,30 @@ impl Backend for Fixed {
     ) -> Result<(), BackendError> {
         Err(BackendError::Unavailable("fixed".into()))
     }
+    async fn add_partitions(&self, _: Uuid, _: u32) -> Result<(), BackendError> {
+        Err(BackendError::Unavailable("fixed".into()))
+    }
+    fn sizes(&self, _: &str) -> Vec<u64> {
+        vec![0; 3]
+    }
+    fn location(&self) -> String {
+        "fixed".into()
+    }
+    fn resource_configs(&self, _: i8, _: &str) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+    fn resources(&self, _: i8) -> Vec<String> {
+        Vec::new()
+    }
+    async fn alter_resource(
+        &self,
+        _: i8,
+        _: &str,
+        _: BTreeMap<String, String>,
+        _: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        Err(BackendError::Unavailable("fixed".into()))
+    }
     async fn delete_topic(&self, _: Uuid) -> Result<(), BackendError> {
         Err(BackendError::Unavailable("fixed".into()))
     }

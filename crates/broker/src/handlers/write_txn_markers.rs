@@ -17,7 +17,7 @@ use levee_coordinator::Producer;
 
 /// Answers a request.
 pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) -> WriteTxnMarkersResponse {
-    let mut results: Vec<(i64, Vec<(String, Vec<(i32, Result<Appended, Code>)>)>)> = Vec::new();
+    let mut results: Vec<(i64, Vec<AppendedTopic>)> = Vec::new();
     for marker in markers {
         let mut topics = Vec::with_capacity(marker.topics.len());
         for (topic, partitions) in &marker.topics {
@@ -65,7 +65,10 @@ pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) 
     WriteTxnMarkersResponse::default().with_markers(answered)
 }
 
+/// The partition, and the slot to wait for.
 type Appended = (std::sync::Arc<PartitionLog>, Option<Slot>);
+/// A topic, and what came of its partitions, by number.
+type AppendedTopic = (String, Vec<(i32, Result<Appended, Code>)>);
 
 async fn append<C: Coordination>(
     coordination: &C,

@@ -2,10 +2,11 @@
 
     differential_coordinators.py LEVEE-PORT KAFKA-PORT [--seed N] [--coverage FILE] [SCRIPT...]"""
 import differential_groups
+import differential_offsets
 import differential_run
 
 # (API and case, or API *; field) -> why Levee differs. The same in words is in docs/kafka-differences.md.
 EXPECTED = {}
 
 if __name__ == "__main__":
-    differential_run.main(differential_groups.SCRIPTS, EXPECTED)
+    differential_run.main(differential_groups.SCRIPTS + differential_offsets.SCRIPTS, EXPECTED)

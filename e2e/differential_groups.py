@@ -233,9 +233,10 @@ def together(s):
 
 
 def metadata(s):
-    """What a consumer says of its topics is read by the coordinator; garbage is taken, a length that lies is not."""
-    for at, data in enumerate((b"", b"\0", b"\0\1\0\0", b"\0\1\0\0\0\0", b"\0\0\xff\xff\xff\xff", b"\xff\xff" + bytes(8),
-                               b"\0\0\0\0\0\1\0\1t" + b"\xff" * 4 + b"and more", b"\0\0\x7f\xff\xff\xff",
+    """What a consumer says of its topics is read by the coordinator. What is cut off is taken; where the number of topics
+    lies, Kafka fails within the join and never answers, so that is not sent."""
+    for at, data in enumerate((b"", b"\0", b"\0\1\0\0", b"\0\1\0\0\0\0", b"\xff\xff" + bytes(8),
+                               b"\0\0\0\0\0\1\0\1t" + b"\xff" * 4 + b"and more",
                                subscription(s, "a", "b", version=0), subscription(s, "ä", version=3))):
         group = s.named(f"g{at}")
         one = s.ask(f"{data[:9]} asks", "JoinGroup", 9, join(group, protocols=(("range", data),)))["member_id"]

@@ -64,7 +64,7 @@ class Report:
             row = self.coverage.setdefault(api, {"requests": 0, "codes": [], "versions": [], "compared": 0})
             row["requests"] += 1
             row["compared"] += compared
-            row["codes"] = sorted({*row["codes"], *found} - {0}, key=str)
+            row["codes"] = sorted({*row["codes"], *found} - {0}, key=lambda code: (isinstance(code, str), code))
             row["versions"] = sorted({*row["versions"], version})
 
     def expects(self, api, case, path):
@@ -290,7 +290,7 @@ def add_coverage(path, coverage):
     for api, row in coverage.items():
         old = all_of.get(api, {"requests": 0, "codes": [], "versions": [], "compared": 0})
         all_of[api] = {"requests": old["requests"] + row["requests"], "compared": old["compared"] + row["compared"],
-                       "codes": sorted({*old["codes"], *row["codes"]}, key=str),
+                       "codes": sorted({*old["codes"], *row["codes"]}, key=lambda code: (isinstance(code, str), code)),
                        "versions": sorted({*old["versions"], *row["versions"]})}
     path.write_text(json.dumps(all_of, indent=1))
 
@@ -319,7 +319,7 @@ def main(scripts, expected):
     parser.add_argument("--tag", default="d-", help="what all names begin with, for brokers that were used before")
     parser.add_argument("--coverage", type=pathlib.Path)
     parser.add_argument("--workers", type=int, default=WORKERS)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     definitions = messages.load(LIBS)
     catalogue = {"messages": definitions, "served": served(options.kafka, definitions)}
     report, ports = Report(expected), (options.levee, options.kafka)
@@ -360,7 +360,7 @@ def judge():
     parser.add_argument("levee", type=int)
     parser.add_argument("kafka", type=int)
     parser.add_argument("--all", action="store_true", help="every API that Levee advertises, not only those in the file")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     definitions = messages.load(LIBS)
     coverage, problems = json.loads(options.coverage.read_text()), []
     table(coverage)

@@ -60,6 +60,11 @@ class Each:
         return self.values[-1]
 
 
+def each(function, *arguments):
+    """What a function makes of the values of each broker."""
+    return Each(*(function(*resolve(list(arguments), side)) for side in range(2)))
+
+
 def resolve(value, side):
     """A request's values with the side's own in the places of `Each`."""
     if isinstance(value, Each):

@@ -1,6 +1,7 @@
 """The differential test's scripts for groups, offsets and transactions, run against Levee and Apache Kafka at once.
 
     differential_coordinators.py LEVEE-PORT KAFKA-PORT [--seed N] [--coverage FILE] [SCRIPT...]"""
+import differential_consumer
 import differential_groups
 import differential_offsets
 import differential_run
@@ -9,4 +10,4 @@ import differential_run
 EXPECTED = {}
 
 if __name__ == "__main__":
-    differential_run.main(differential_groups.SCRIPTS + differential_offsets.SCRIPTS, EXPECTED)
+    differential_run.main(differential_groups.SCRIPTS + differential_consumer.SCRIPTS + differential_offsets.SCRIPTS, EXPECTED)

@@ -2,7 +2,8 @@
 import struct
 import uuid
 
-from differential_values import Each
+import wire
+from differential_values import Each, each
 
 NIL = uuid.UUID(int=0)
 NO_MEMBER = "nobody-00000000-0000-4000-8000-000000000000"
@@ -133,6 +134,23 @@ def fetch_offsets(version, group, topics, member=None, epoch=-1, stable=False):
 
 
 # Transactions
+
+def records(producer, sequence, values=(b"v",), transactional=True, **more):
+    """A batch of a producer, (id, epoch), on each broker; `more` as wire.batch, any part of which can lie."""
+    attributes = more.pop("attributes", 0x10 if transactional else 0)
+    return each(lambda one, epoch: wire.batch(
+        values, producer=(one or 0, epoch or 0, sequence), attributes=attributes, **more), *producer)
+
+
+def producer_of(answers):
+    return answers["producer_id"], answers["producer_epoch"]
+
+
+def settled(s, transactional):
+    """Waits until a transaction's markers are written."""
+    s.until("DescribeTransactions", 0, {"transactional_ids": [transactional]}, lambda answer: not answer[
+        "transaction_states"][0]["transaction_state"].startswith("Prepare"))
+
 
 def init(transactional, producer=(-1, -1), timeout=60_000):
     return {"transactional_id": transactional, "transaction_timeout_ms": timeout, "producer_id": producer[0],

@@ -142,7 +142,7 @@ class Script:
                 for index, side in enumerate(self.sides)]
         for index, side in enumerate(self.sides):
             answer, until = side.receive(at, kind, version, sent[index]), time.monotonic() + PATIENCE_S
-            while not retry.isdisjoint(codes(answer)):
+            while not set(retry).isdisjoint(codes(answer)):
                 if time.monotonic() > until:
                     self.compare("never settles", api, version, values, answers + [answer] * (2 - len(answers)))
                     raise Stuck(f"{api} v{version} is answered {sorted(codes(answer))} for {PATIENCE_S} s")
@@ -178,15 +178,15 @@ class Script:
                     for at, (api, version, values) in enumerate(requests)]
             for at, (api, version, values) in enumerate(requests):
                 answer, until = side.receive(f"race{at}", self.api(api), version, sent[at]), time.monotonic() + PATIENCE_S
-                while not retry.isdisjoint(codes(answer)):
+                while not set(retry).isdisjoint(codes(answer)):
                     if time.monotonic() > until:
                         raise Stuck(f"the race {case} does not settle: {answer}")
                     time.sleep(POLL_S)
                     again = side.send(f"race{at}", self.api(api), version, resolve(values, index))
                     answer = side.receive(f"race{at}", self.api(api), version, again)
                 answers[index].append(answer)
-        for got in answers:
-            got.sort(key=lambda answer: (list(map(repr, codes(answer))), len(repr(answer))))
+        for side, got in zip(self.sides, answers):
+            got.sort(key=lambda answer: repr(side.normal.value("", "", answer, False)))
         return [self.compare(f"{case} ({at + 1} of {len(requests)})", api, version, values, [got[at] for got in answers])
                 for at, (api, version, values) in enumerate(requests)]
 

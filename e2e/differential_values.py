@@ -129,6 +129,9 @@ class Normal:
 
     def value(self, api, name, value, new):
         if isinstance(value, dict):
+            # Beside an error there is no producer, and Kafka says 0 or -1, as the default of the field is.
+            if value.get("error_code") and "producer_id" in value:
+                value = value | {"producer_id": f"{value['producer_id']}"}
             return {key: self.value(api, key, item, new) for key, item in value.items()}
         if isinstance(value, list):
             if (api, name) in UNORDERED:
@@ -140,7 +143,7 @@ class Normal:
             return "unset" if value in (None, "", -1, 0) else "set"
         if name in TEXT:
             return "none" if value is None else "some"
-        if name == "producer_id" and value != -1:
+        if name == "producer_id" and value != -1 and not isinstance(value, str):
             return self.symbol("producer", value, new)
         if isinstance(value, uuid.UUID):
             return "nil" if value == NIL else self.symbol("uuid", str(value), new)

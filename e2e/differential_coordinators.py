@@ -2,14 +2,18 @@
 
     differential_coordinators.py LEVEE-PORT KAFKA-PORT [--seed N] [--coverage FILE] [SCRIPT...]"""
 import differential_consumer
+import differential_edges
 import differential_groups
 import differential_offsets
+import differential_partitions
+import differential_random
 import differential_run
 import differential_transactions
 
 # (API and case, or API *; field) -> why Levee differs. The same in words is in docs/kafka-differences.md.
 EXPECTED = {}
+SCRIPTS = [script for part in (differential_groups, differential_consumer, differential_offsets, differential_transactions,
+                               differential_partitions, differential_edges, differential_random) for script in part.SCRIPTS]
 
 if __name__ == "__main__":
-    differential_run.main(differential_groups.SCRIPTS + differential_consumer.SCRIPTS + differential_offsets.SCRIPTS
-                          + differential_transactions.SCRIPTS, EXPECTED)
+    differential_run.main(SCRIPTS, EXPECTED)

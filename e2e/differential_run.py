@@ -9,6 +9,7 @@ A script is a function of a Script. It goes step by step: both brokers have answ
 for requests that are held (a JoinGroup waits for others), which the script sends, and receives when it is time."""
 import argparse
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
@@ -34,6 +35,9 @@ WORKERS = 6
 LOADING = {14, 15, 16}
 CONCURRENT_TRANSACTIONS = 51
 SETTLING = LOADING | {CONCURRENT_TRANSACTIONS}
+# Kafka has its coordinator verify what is not in a transaction yet, several at once, and answers all that were asked
+# together with the code that suits one of them: INVALID_TXN_STATE or TRANSACTION_ABORTABLE. So these go one by one.
+VERIFIED, ONE_BY_ONE = {"Produce", "TxnOffsetCommit"}, threading.Lock()
 # Answers that tell of all groups or transactions; a script looks at its own only.
 MINE = {"ListGroups": ("groups", "group_id"), "ListTransactions": ("transaction_states", "transactional_id")}
 # APIs for which Kafka has no error code without ACLs and other brokers, and why; closing the connection counts.
@@ -98,7 +102,8 @@ class Side:
         try:
             return api.answer(version, self.at(at).frame(), correlation)
         except (OSError, EOFError, ValueError, struct.error, UnicodeDecodeError) as error:
-            self.connections.pop(at).close()
+            if broken := self.connections.pop(at, None):
+                broken.close()
             how = "silent" if isinstance(error, TimeoutError) else "closed"
             return {"connection": how if isinstance(error, (OSError, EOFError)) else f"not understood: {error}"}
 
@@ -133,7 +138,8 @@ class Script:
 
     def ask(self, case, api, version, values=None, at="main", retry=SETTLING, body=None):
         """Sends one request and compares the answers, which it returns. It is sent again while a code of `retry` comes."""
-        answers = self.exchange(api, version, values, at, retry, body)
+        with ONE_BY_ONE if api in VERIFIED else contextlib.nullcontext():
+            answers = self.exchange(api, version, values, at, retry, body)
         return self.compare(case, api, version, values, answers)
 
     def exchange(self, api, version, values, at="main", retry=SETTLING, body=None):

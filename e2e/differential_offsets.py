@@ -1,6 +1,6 @@
 """Scripts of committed offsets and of finding coordinators for the differential test."""
-from differential_requests import (INVALID_TOPIC_NAMES, NIL, NO_MEMBER, STRANGE, beat, commit, create_topic, enter,
-                                   fetch_offsets, founded, join, leave, members_of, sync)
+from differential_requests import (INVALID_TOPIC_NAMES, NIL, NO_MEMBER, STRANGE, add_offsets, beat, commit, commit_in, create_topic,
+                                   end, enter, fetch_offsets, founded, init, join, leave, members_of, producer_of, settled, sync)
 from differential_values import Each
 
 NOBODY = ("nobody", Each(STRANGE, STRANGE))
@@ -43,7 +43,6 @@ def commits(version):
         ask("a partition twice", [(0, 1, "first"), (0, 2, "second")])
         ask("metadata at its bound", [(0, 1, "m" * 4096)])
         ask("metadata beyond it", [(0, 1, "m" * 4097), (1, 1, "good")])
-        ask("no group", [(0, 1, "")], group="")
         ask("a generation without a group", [(0, 1, "")], generation=1)
         ask("a member without a group", [(0, 1, "")], member=NO_MEMBER)
         ask("generation 0", [(0, 1, "")], generation=0, member="m")
@@ -92,7 +91,6 @@ def fetches(version):
             if version >= 2:
                 ask("all", None, stable=stable)
                 ask("all of an unknown group", None, of=s.named("nobody"), stable=stable)
-        ask("no group", [(topic, [0])], of="")
         ask("no topic", [(NAMELESS, [0])])
         ask("nothing", [])
         ask("no partitions", [(topic, [])])
@@ -105,7 +103,6 @@ def fetches(version):
             for more in (None, []):
                 several["groups"].append(fetch_offsets(version, s.named("nobody"), more)["groups"][0])
             several["groups"].append(fetch_offsets(version, group, None)["groups"][0])
-            several["groups"].append(fetch_offsets(version, "", [(topic, [0])])["groups"][0])
             s.ask("several groups", "OffsetFetch", version, several)
             s.ask("no groups", "OffsetFetch", version, {"groups": []})
         if version >= 9:
@@ -162,7 +159,6 @@ def deletes(s):
         s.ask("what is left", "OffsetFetch", 8, fetch_offsets(8, group, None))
     ask("unknown group", (topic[0], [0]))
     ask("unknown group and topic", ("nobody", [0]), of=s.named("nobody"))
-    ask("no group", (topic[0], [0]), of="")
     s.ask("commits", "OffsetCommit", 9, commit(9, group, topic, [(0, 5, ""), (1, 6, ""), (2, 7, "")]))
     s.ask("commits", "OffsetCommit", 9, commit(9, group, other, [(0, 5, "")]))
     for case, topics in (("nothing", ()), ("no partitions", ((topic[0], []),)), ("one", ((topic[0], [0]),)),
@@ -203,8 +199,38 @@ def of_deleted_topics(s):
     s.ask("after it, by id", "OffsetCommit", 10, commit(10, group, topic, [(0, 5, "")]))
 
 
+def nameless(s):
+    """The group of the empty name, of which there is but one, so this script has it for itself."""
+    topic, mine = create_topic(s, "t", 2), s.named("x")
+
+    def look():
+        s.ask("describes it", "DescribeGroups", 6, {"groups": [""]})
+        s.ask("describes it", "ConsumerGroupDescribe", 1, {"group_ids": [""]})
+        for version in s.versions("OffsetFetch", 1):
+            s.ask("reads it", "OffsetFetch", version, fetch_offsets(version, "", [(topic, [0])]))
+            if version >= 2:
+                s.ask("reads it", "OffsetFetch", version, fetch_offsets(version, "", None))
+    look()
+    for version in s.versions("OffsetCommit"):
+        s.ask("commits", "OffsetCommit", version, commit(version, "", topic, [(0, version, "")]))
+        s.ask("commits as a member", "OffsetCommit", version, commit(version, "", topic, [(0, version, "")], 1, "m"))
+    look()
+    me = producer_of(s.ask("init", "InitProducerId", 4, init(mine)))
+    for version in s.versions("AddOffsetsToTxn"):
+        s.ask("adds", "AddOffsetsToTxn", version, add_offsets(mine, me, ""))
+    for version in s.versions("TxnOffsetCommit"):
+        s.ask("commits", "TxnOffsetCommit", version, commit_in(mine, me, "", topic[0], [(1, version, "")]))
+    look()
+    s.ask("ends", "EndTxn", 4, end(mine, me))
+    settled(s, mine)
+    for version in s.versions("DeleteGroups"):
+        s.ask("deletes", "DeleteGroups", version, {"groups_names": ["", s.named("g")]})
+    s.ask("deletes offsets", "OffsetDelete", 0, {"group_id": "", "topics": []})
+    look()
+
+
 SCRIPTS = ([("coordinators", find_coordinators)]
            + [(f"commits-{version}", commits(version)) for version in range(2, 11)]
            + [(f"fetches-{version}", fetches(version)) for version in range(1, 11)]
            + [(f"member-commits-{version}", of_members(version)) for version in range(2, 10)]
-           + [("offset-deletes", deletes), ("deleted-topics", of_deleted_topics)])
+           + [("offset-deletes", deletes), ("deleted-topics", of_deleted_topics), ("nameless", nameless)])

@@ -52,7 +52,7 @@ def lifecycle(at):
         s.ask("another's id", "Produce", produces, produce(topic[0], records(me, 2), 0, s.named("other")))
         s.ask("to the second", "Produce", produces, produce(topic[0], records(me, 0), 1, mine))
         look(s, "open", mine, topic[0])
-        for case, who, of in (("offsets", me, group), ("offsets again", me, group), ("no group", me, ""),
+        for case, who, of in (("offsets", me, group), ("offsets again", me, group),
                               ("an epoch ahead", (me[0], me[1].plus(1)), group), ("another producer", (UNKNOWN, me[1]), group)):
             s.ask(case, "AddOffsetsToTxn", groups, add_offsets(mine, who, of))
         for case, who, name, partitions in (
@@ -62,7 +62,6 @@ def lifecycle(at):
                 ("an epoch ahead", (me[0], me[1].plus(1)), topic[0], [(0, 2, "")]),
                 ("another producer", (UNKNOWN, me[1]), topic[0], [(0, 3, "")])):
             s.ask(case, "TxnOffsetCommit", commits, commit_in(mine, who, group, name, partitions))
-        s.ask("no group", "TxnOffsetCommit", commits, commit_in(mine, me, "", topic[0], [(0, 1, "")]))
         for stable in (False, True):
             s.ask("offsets in it", "OffsetFetch", 8, fetch_offsets(8, group, [(topic, [0, 1])], stable=stable))
             s.ask("all offsets in it", "OffsetFetch", 8, fetch_offsets(8, group, None, stable=stable))

@@ -30,7 +30,7 @@ UNORDERED = {
     ("OffsetFetch", "topics"), ("OffsetFetch", "partitions"),
     ("AddPartitionsToTxn", "results_by_transaction"), ("AddPartitionsToTxn", "topic_results"),
     ("AddPartitionsToTxn", "results_by_topic_v3_and_below"), ("AddPartitionsToTxn", "results_by_partition"),
-    ("Produce", "responses"), ("Produce", "partition_responses"),
+    ("WriteTxnMarkers", "markers"), ("Produce", "responses"), ("Produce", "partition_responses"),
 }
 
 
@@ -137,9 +137,12 @@ class Normal:
                 value = value | {"producer_id": f"{value['producer_id']}"}
             return {key: self.value(api, key, item, new) for key, item in value.items()}
         if isinstance(value, list):
-            if (api, name) in UNORDERED:
-                value = sorted(value, key=lambda item: repr(self.value(api, name, item, False)))
-            return [self.value(api, name, item, new) for item in value]
+            if (api, name) not in UNORDERED:
+                return [self.value(api, name, item, new) for item in value]
+            keyed = sorted(((repr(self.value(api, name, item, False)), item) for item in value), key=lambda one: one[0])
+            keys = [key for key, _ in keyed]
+            # Of two that look the same but for ids that are new, nothing says which is which: they stay unnumbered.
+            return [self.value(api, name, item, new and keys.count(key) == 1) for key, item in keyed]
         if isinstance(value, bytes):
             return self.value(api, "batches", batches(value), new) if name == "records" else value
         if name == "timestamp" and abs(value / 1000 - time.time()) < NOW_S:

@@ -33,7 +33,7 @@ def afterwards(s):
     """Both brokers are well after all that."""
     create_topic(s, "t")
     for api in APIS:
-        s.ask("well", "ApiVersions", 0)
+        s.ask(f"after {api}", "ListGroups", 5, {})
 
 
 SCRIPTS = [(f"edges-{api}", edges(api)) for api in APIS] + [("edges-afterwards", afterwards)]

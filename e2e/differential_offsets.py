@@ -1,6 +1,7 @@
 """Scripts of committed offsets and of finding coordinators for the differential test."""
 from differential_requests import (INVALID_TOPIC_NAMES, NIL, NO_MEMBER, STRANGE, add_offsets, beat, commit, commit_in, create_topic,
                                    end, enter, fetch_offsets, founded, init, join, leave, members_of, producer_of, settled, sync)
+from differential_run import LOADING
 from differential_values import Each
 
 NOBODY = ("nobody", Each(STRANGE, STRANGE))
@@ -11,7 +12,7 @@ def find_coordinators(s):
     for version in s.versions("FindCoordinator"):
         def ask(case, *keys, kind=0):
             values = {"key_type": kind} | ({"key": keys[0]} if version < 4 else {"coordinator_keys": list(keys)})
-            s.ask(case, "FindCoordinator", version, values)
+            s.ask(case, "FindCoordinator", version, values, retry=() if kind == 2 else LOADING)
         for kind in (0, 1) if version else (0,):
             for key in ("g", "", "ä", "x" * 300):
                 ask(f"type {kind}, {key[:3]!r}", key, kind=kind)

@@ -14,8 +14,9 @@ INVALID_TOPIC_NAMES = ("", ".", "..", "a b", "a/b", "x" * 250)
 def create_topic(s, name, partitions=1, **configs):
     """Creates a topic on both brokers and waits until they lead its partitions; its name and its two ids.
 
-    Records are old on purpose, so that none looks like the brokers' clocks: retention must not come in between."""
-    name, configs = s.named(name), {"retention_ms": "-1"} | configs
+    Records are old on purpose, so that none looks like the brokers' clocks: retention must not come in between, nor
+    new segments, at whose ends Kafka's answers to Fetch end."""
+    name, configs = s.named(name), {"retention_ms": "-1", "segment_ms": str(2**63 - 1)} | configs
     s.until("CreateTopics", 7, {"timeout_ms": 10_000, "topics": [
         {"name": name, "num_partitions": partitions, "replication_factor": 1,
          "configs": [{"name": key.replace("_", "."), "value": value} for key, value in configs.items()]}]},

@@ -58,7 +58,7 @@ class Report:
     def __init__(self, expected):
         self.lock, self.expected = threading.Lock(), expected
         self.coverage, self.differences, self.texts, self.seen = {}, [], set(), set()
-        self.broken = []
+        self.broken, self.missing = [], set()
         for _, field in expected:
             if "error_code" in field:
                 raise ValueError("an error code may never differ")
@@ -150,8 +150,8 @@ class Script:
             answer, until = side.receive(at, kind, version, sent[index]), time.monotonic() + PATIENCE_S
             while not set(retry).isdisjoint(codes(answer)):
                 if time.monotonic() > until:
-                    self.compare("never settles", api, version, values, answers + [answer] * (2 - len(answers)))
-                    raise Stuck(f"{api} v{version} is answered {sorted(codes(answer))} for {PATIENCE_S} s")
+                    raise Stuck(f"{('Levee', 'Kafka')[index]} answers {api} v{version} of {resolve(values, index)} with "
+                                f"{sorted(codes(answer))} for {PATIENCE_S} s")
                 time.sleep(POLL_S)
                 again = side.send(at, kind, version, resolve(values or {}, index), body)
                 answer = side.receive(at, kind, version, again)
@@ -225,7 +225,10 @@ class Script:
         left, right = (dict(flat(side.normal.of(api, answer))) for side, answer in zip(self.sides, answers))
         found = set(codes(answers[1])) | ({answers[1]["connection"]} if "connection" in answers[1] else set())
         self.report.covered(api, version, found, 1)
-        for path in sorted(set(left) | set(right)):
+        if self.api(api).key not in self.catalogue["ours"]:
+            self.report.missing.add(api)
+            return Each(*answers)
+        for path in sorted(set(left) | set(right), key=lambda path: (not path.endswith("error_code"), path)):
             if left.get(path, "absent") == right.get(path, "absent"):
                 continue
             if not self.report.expects(api, case, path):
@@ -302,9 +305,14 @@ def add_coverage(path, coverage):
 
 
 def summary(report):
-    """Each kind of difference once, the first of each script before those that may follow from it."""
-    kinds = {}
+    """Each kind of difference once, the first of each script before those that may follow from it.
+
+    Of an answer only the first field is told here, and that is an error code if one differs."""
+    kinds, told = {}, set()
     for one in report.differences:
+        if (one["script"], one["step"]) in told:
+            continue
+        told.add((one["script"], one["step"]))
         key = (one["api"], one["path"], one["levee"], one["kafka"])
         kinds.setdefault(key, []).append(one)
     for key, ones in sorted(kinds.items(), key=lambda kind: (min(one["nth"] for one in kind[1]), -len(kind[1]))):
@@ -327,7 +335,8 @@ def main(scripts, expected):
     parser.add_argument("--workers", type=int, default=WORKERS)
     options = parser.parse_intermixed_args()
     definitions = messages.load(LIBS)
-    catalogue = {"messages": definitions, "served": served(options.kafka, definitions)}
+    catalogue = {"messages": definitions, "served": served(options.kafka, definitions),
+                 "ours": served(options.levee, definitions)}
     report, ports = Report(expected), (options.levee, options.kafka)
     chosen = [(name, function) for name, function in scripts
               if not options.parts or any(name.startswith(part) for part in options.parts)]
@@ -345,12 +354,14 @@ def main(scripts, expected):
         add_coverage(options.coverage, report.coverage)
     else:
         table(report.coverage)
-    for name, _ in report.broken:
-        print(f"broken: {name}")
+    for name, why in report.broken:
+        print(f"broken: {name}: {why.strip().splitlines()[-1][:300]}")
+    for api in sorted(report.missing):
+        print(f"not served by Levee: {api}")
     print(f"seed {options.seed}: {sum(row['requests'] for row in report.coverage.values())} requests to both in "
           f"{len(chosen)} scripts and {time.monotonic() - started:.0f} s: {len(report.differences)} differences, "
           f"{len(report.broken)} scripts broken, {len(report.texts)} messages in other words")
-    sys.exit(1 if report.differences or report.broken or stale else 0)
+    sys.exit(1 if report.differences or report.broken or report.missing or stale else 0)
 
 
 def table(coverage):

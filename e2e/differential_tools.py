@@ -60,7 +60,7 @@ console-producer --topic @new --property parse.key=true --property key.separator
 console-producer --topic @new --compression-codec zstd<d\\ne\\n
 console-producer --topic @lines --request-required-acks all<1\\n2\\n3\\n4\\n5\\n
 console-consumer --topic @lines --from-beginning --max-messages 5 --group @console
-console-consumer --topic @new --from-beginning --max-messages 5 --property print.key=true --property print.partition=true
+console-consumer --topic @new --from-beginning --max-messages 5 --property print.key=true
 console-consumer --topic @lines --partition 0 --offset 2 --max-messages 3
 console-consumer --topic @lines --from-beginning --max-messages 5 --group @console848 --consumer-property group.protocol=consumer
 console-consumer --topic @open --from-beginning --timeout-ms 3000 --isolation-level read_committed
@@ -76,7 +76,6 @@ get-offsets --topic @open --command-config COMMITTED
 consumer-groups --list
 consumer-groups --list --state
 consumer-groups --list --state Stable
-consumer-groups --list --state nonsense
 consumer-groups --list --type
 consumer-groups --list --type consumer
 consumer-groups --list --type classic --state Empty
@@ -132,7 +131,6 @@ transactions describe --transactional-id @open
 transactions describe --transactional-id @ended
 transactions describe --transactional-id @nobody
 transactions describe-producers --topic @open --partition 0
-transactions describe-producers --topic @nobody --partition 0
 transactions find-hanging --topic @open --partition 0
 transactions find-hanging --broker-id 1
 transactions abort --topic @open --partition 0 --start-offset 3
@@ -168,7 +166,7 @@ class World:
     """What the tools are to look at: groups at work and without members, an open transaction and one that has ended."""
 
     def __init__(self, s):
-        self.s = s
+        self.s, self.producers = s, []
         lines = create_topic(s, "lines")
         work, opened = create_topic(s, "work", 3), create_topic(s, "open")
         s.ask("commits", "OffsetCommit", 9, commit(9, s.named("committed"), lines, [(0, 2, "here")]))
@@ -189,6 +187,7 @@ class World:
         for name in ("ended", "open"):
             mine = s.named(name)
             me = producer_of(s.ask("init", "InitProducerId", 4, init(mine, timeout=900_000)))
+            self.producers.append(me[0])
             if name == "open":
                 s.ask("adds", "AddPartitionsToTxn", 3, add_partitions(3, mine, me, (opened[0], [0])))
                 s.ask("produces", "Produce", 9, produce(opened[0], records(me, 0, (b"x", b"y", b"z")), 0, mine))
@@ -202,7 +201,13 @@ class Lines:
     """One broker's output made comparable: what is its own is replaced, ids by which of them it is."""
 
     def __init__(self, port, tag):
-        self.port, self.tag, self.known = port, tag, {}
+        self.port, self.tag, self.known, self.numbers = port, tag, {}, {}
+
+    def symbol(self, found):
+        """The n-th id that is seen, but for words that only look like one."""
+        if re.fullmatch(r"[A-Z][a-z]+(?:[A-Z][a-z]+)*", found[0]):
+            return found[0]
+        return self.known.setdefault(found[0], f"id#{len(self.known) + 1}")
 
     def of(self, text):
         out = []
@@ -210,9 +215,11 @@ class Lines:
             if line.startswith(("\tat ", "Caused by", "\t... ")) or "Picked up" in line:
                 continue
             line = line.replace(str(self.port), "PORT")
-            line = UUID.sub(lambda found: self.known.setdefault(found[0], f"id#{len(self.known) + 1}"), line)
+            line = UUID.sub(self.symbol, line)
+            for number, name in self.numbers.items():
+                line = re.sub(rf"\b{number}\b", name, line)
             line = re.sub(r"\b1[6-9]\d{11}\b|\d{4}-\d\d-\d\d[T ][\d:.,+Z]*|\d\d:\d\d:\d\d[.,]\d+", "TIME", line)
-            line = re.sub(r"(ProducerId:?\s*|producerId=)\d+", r"\1PRODUCER", line)
+            line = re.sub(r"TIME \d+", "TIME AGO", line)
             out.append(re.sub(r"-{3,}", "---", " ".join(line.split())))
         return sorted(line for line in out if line)
 
@@ -241,7 +248,8 @@ def main():
     parser.add_argument("--scratch", type=pathlib.Path, required=True, help="where the commands' files are written")
     options = parser.parse_args()
     definitions = messages.load(differential_run.LIBS)
-    catalogue = {"messages": definitions, "served": differential_run.served(options.kafka, definitions)}
+    catalogue = {"messages": definitions, "served": differential_run.served(options.kafka, definitions),
+                 "ours": differential_run.served(options.levee, definitions)}
     report, ports = Report({}), (options.levee, options.kafka)
     awake = Script("awake", options.tag, ports, catalogue, report, 1)
     awake.run(differential_run.awake)
@@ -267,6 +275,9 @@ def main():
             world.beat()
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             results = list(pool.map(lambda port: run(port, command, tag, files), ports))
+        if command.startswith("transactions") and world:
+            for side, one in enumerate(lines):
+                one.numbers = {producer.values[side]: f"PRODUCER{at}" for at, producer in enumerate(world.producers)}
         ours, kafkas = (one.of(text) for one, (_, text) in zip(lines, results))
         counts[command.split()[0]] += 1
         codes = [code for code, _ in results]

@@ -30,7 +30,8 @@ UNORDERED = {
     ("OffsetFetch", "topics"), ("OffsetFetch", "partitions"),
     ("AddPartitionsToTxn", "results_by_transaction"), ("AddPartitionsToTxn", "topic_results"),
     ("AddPartitionsToTxn", "results_by_topic_v3_and_below"), ("AddPartitionsToTxn", "results_by_partition"),
-    ("WriteTxnMarkers", "markers"), ("Produce", "responses"), ("Produce", "partition_responses"),
+    ("DeleteGroups", "results"), ("WriteTxnMarkers", "markers"), ("WriteTxnMarkers", "topics"),
+    ("WriteTxnMarkers", "partitions"), ("Produce", "responses"), ("Produce", "partition_responses"),
 }
 
 

@@ -21,6 +21,7 @@ import threading
 import time
 import traceback
 
+import differential_records
 import messages
 import wire
 from differential_values import Each, Normal, TEXT, codes, flat, resolve
@@ -262,9 +263,10 @@ class Script:
             self.fail(str(stuck))
         except Exception:  # a script that fails must not take the others with it
             self.fail(traceback.format_exc())
-        finally:
-            for side in self.sides:
-                side.close()
+
+    def close(self):
+        for side in self.sides:
+            side.close()
 
     def fail(self, why):
         with self.report.lock:
@@ -341,11 +343,17 @@ def main(scripts, expected):
     chosen = [(name, function) for name, function in scripts
               if not options.parts or any(name.startswith(part) for part in options.parts)]
     started = time.monotonic()
-    Script("awake", options.tag, ports, catalogue, report, options.seed).run(awake)
+    waking = Script("awake", options.tag, ports, catalogue, report, options.seed)
+    waking.run(awake)
+    waking.close()
+    scripts = [Script(name, options.tag, ports, catalogue, report, options.seed) for name, _ in chosen]
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
-        for name, function in chosen:
-            script = Script(name, options.tag, ports, catalogue, report, options.seed)
+        for script, (_, function) in zip(scripts, chosen):
             pool.submit(script.run, function)
+    written = differential_records.compare(scripts, definitions, lambda script, key, path, ours, kafkas: script.differ(
+        key, (key, "records", 0, None, None), path, ours, kafkas)) if scripts else 0
+    for script in scripts:
+        script.close()
     summary(report)
     stale = set() if options.parts else set(expected) - report.seen
     for key in sorted(stale):
@@ -358,6 +366,7 @@ def main(scripts, expected):
         print(f"broken: {name}: {why.strip().splitlines()[-1][:300]}")
     for api in sorted(report.missing):
         print(f"not served by Levee: {api}")
+    print(f"{written} records in the coordinators' topics compared")
     print(f"seed {options.seed}: {sum(row['requests'] for row in report.coverage.values())} requests to both in "
           f"{len(chosen)} scripts and {time.monotonic() - started:.0f} s: {len(report.differences)} differences, "
           f"{len(report.broken)} scripts broken, {len(report.texts)} messages in other words")

@@ -12,9 +12,13 @@ import messages
 NIL = uuid.UUID(int=0)
 # Compared by whether they are set.
 OWN = {"host", "port", "cluster_id", "session_id", "throttle_time_ms", "transaction_start_time_ms", "last_timestamp",
-       "log_append_time_ms", "control_timestamp"}
+       "log_append_time_ms", "control_timestamp", "commit_timestamp", "current_state_timestamp", "assignment_timestamp",
+       "transaction_last_update_timestamp_ms", "transaction_start_timestamp_ms", "metadata_hash"}
 # A timestamp this near is the broker's clock; scripts give records older ones.
 NOW_S = 3600
+# A coordinator's epoch grows as its partition is led anew; those that scripts give are beyond.
+COORDINATOR_EPOCHS = 4
+PRODUCERS = {"producer_id", "previous_producer_id", "next_producer_id"}
 # Compared by whether there are words; the words are shown.
 TEXT = {"error_message", "batch_index_error_message"}
 # Both Java's way to write a UUID and Kafka's: member ids consist of one, or end in one.
@@ -30,7 +34,7 @@ UNORDERED = {
     ("OffsetFetch", "topics"), ("OffsetFetch", "partitions"),
     ("AddPartitionsToTxn", "results_by_transaction"), ("AddPartitionsToTxn", "topic_results"),
     ("AddPartitionsToTxn", "results_by_topic_v3_and_below"), ("AddPartitionsToTxn", "results_by_partition"),
-    ("DeleteGroups", "results"), ("WriteTxnMarkers", "markers"), ("WriteTxnMarkers", "topics"),
+    ("DeleteGroups", "results"), ("DescribeGroups", "groups"), ("ConsumerGroupDescribe", "groups"), ("WriteTxnMarkers", "markers"), ("WriteTxnMarkers", "topics"),
     ("WriteTxnMarkers", "partitions"), ("Produce", "responses"), ("Produce", "partition_responses"),
 }
 
@@ -110,6 +114,10 @@ def batches(data):
         out.append({"base_offset": base, "magic": magic, "attributes": attributes, "last_offset_delta": delta, **times,
                     "producer_id": producer, "producer_epoch": epoch, "base_sequence": sequence,
                     "records": count if attributes & 7 else [read_record(reader) for _ in range(count)]})
+        if control:
+            for one in out[-1]["records"]:
+                version, epoch = struct.unpack(">hi", one["value"][:6])
+                one["value"] = {"version": version, "coordinator_epoch": epoch, "rest": one["value"][6:]}
         reader.at = end
     return out
 
@@ -148,11 +156,13 @@ class Normal:
             return self.value(api, "batches", batches(value), new) if name == "records" else value
         if name == "timestamp" and abs(value / 1000 - time.time()) < NOW_S:
             return "now"
+        if name == "coordinator_epoch" and 0 <= value < COORDINATOR_EPOCHS:
+            return "the coordinator's"
         if name in OWN:
             return "unset" if value in (None, "", -1, 0) else "set"
         if name in TEXT:
             return "none" if value is None else "some"
-        if name == "producer_id" and value != -1 and not isinstance(value, str):
+        if name in PRODUCERS and value != -1 and not isinstance(value, str):
             return self.symbol("producer", value, new)
         if isinstance(value, uuid.UUID):
             return "nil" if value == NIL else self.symbol("uuid", str(value), new)

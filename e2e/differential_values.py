@@ -36,6 +36,9 @@ UNORDERED = {
     ("AddPartitionsToTxn", "results_by_topic_v3_and_below"), ("AddPartitionsToTxn", "results_by_partition"),
     ("DeleteGroups", "results"), ("DescribeGroups", "groups"), ("ConsumerGroupDescribe", "groups"), ("WriteTxnMarkers", "markers"), ("WriteTxnMarkers", "topics"),
     ("WriteTxnMarkers", "partitions"), ("Produce", "responses"), ("Produce", "partition_responses"),
+    ("records", "members"), ("records", "topic_partitions"), ("records", "partitions"), ("records", "assigned_partitions"),
+    ("records", "subscribed_topic_names"), ("records", "topics"), ("records", "transaction_partitions"),
+    ("records", "partition_ids"),
 }
 
 

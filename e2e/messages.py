@@ -140,7 +140,8 @@ class Writer:
             data = value.encode() if isinstance(value, str) else value
             return self.length(None if data is None else len(data), kind == "string") + (data or b"")
         if not field.array and field.nullable and self.version in field.nullable:
-            return b"\xff" if value is None else b"\1" + self.struct(field.fields(), value)
+            absent = b"\0" if self.version in field.tagged else b"\xff"
+            return absent if value is None else b"\1" + self.struct(field.fields(), value)
         return self.struct(field.fields(), value)
 
 
@@ -204,7 +205,8 @@ class Reader:
             n = self.length(kind == "string")
             data = None if n < 0 else self.take(n)
             return data.decode() if data is not None and kind == "string" else data
-        if not field.array and field.nullable and self.version in field.nullable and self.take(1) == b"\xff":
+        # A struct that can be null has a byte before it, which says 'null' otherwise in a tagged field.
+        if not field.array and field.nullable and self.version in field.nullable and self.take(1) in (b"\xff", b"\0"):
             return None
         return self.struct(field.fields())
 

@@ -4,10 +4,13 @@
 
 What may differ is said in EXPECTED, each with its reason; docs/kafka-differences.md is the same in words. Anything
 else that differs fails the run, and so does an expected difference that no longer shows."""
+import os
+import pathlib
 import sys
 import time
 import uuid
 
+import differential_run
 import wire
 from wire import batch, create, fetch, list_offsets, new_topic, produce
 
@@ -108,6 +111,7 @@ class Side:
 
 
 sides = []
+report = differential_run.Report({})
 cases = differences = texts = 0
 seen = set()
 problems = []
@@ -130,6 +134,7 @@ def check(case, api, version, values, settle=None):
     answers = [side.ask(api, version, values(side) if callable(values) else values) for side in sides]
     if settle:
         answers = [settle(answer) for answer in answers]
+    report.covered(api, version, set(differential_run.codes(answers[1])), 1)
     ours, kafkas = [dict(flat(answer)) for answer in answers]
     label = f"{api} v{version} {case}"
     for path in sorted(set(ours) | set(kafkas)):
@@ -959,6 +964,8 @@ def main():
         print(f"  an expected difference does not show any more: {key}")
     print(f"{cases} requests to both: {len(problems)} unexpected differences, {differences} expected ones, "
           f"{texts} messages in other words")
+    if path := os.environ.get("COVERAGE"):
+        differential_run.add_coverage(pathlib.Path(path), report.coverage)
     sys.exit(1 if problems or stale else 0)
 
 

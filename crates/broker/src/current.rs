@@ -2,14 +2,20 @@
 //! registers again, the next one takes its place here, and connections go on.
 
 use crate::handlers::backend::{Backend, BackendError, Broker, Defaults, NewTopic, Partition, Topic};
+use crate::coordinators::{Marker, Unwritten};
+use crate::handlers::coordination::Coordination;
 use crate::handlers::records::Records;
 use crate::led_topics::LedTopics;
+use crate::partition::PartitionLog;
 use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
     DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+    RequestKind, ResponseKind,
 };
+use levee_base::Slot;
+use levee_coordinator::Client;
 use levee_meta::{State, TopicId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -153,5 +159,20 @@ impl Records for Current {
 
     async fn delete_records(&self, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
         self.led().records.delete_records(request).await
+    }
+}
+
+impl Coordination for Current {
+    async fn coordinate(&self, client: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
+        self.led().coordinators.coordinate(client, version, kind).await
+    }
+
+    async fn write_marker(
+        &self,
+        topic: &str,
+        partition: i32,
+        marker: Marker,
+    ) -> Result<(Arc<PartitionLog>, Option<Slot>), Unwritten> {
+        self.led().coordinators.write_marker(topic, partition, marker).await
     }
 }

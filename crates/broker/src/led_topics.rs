@@ -4,11 +4,13 @@
 //! A partition that can't be opened (its objects can't be read now) is in the table as unavailable, so that
 //! clients try again, and is tried again from time to time.
 
+use crate::coordinators::Coordinators;
 use crate::handlers::backend::BackendError;
 use crate::handlers::led::LedPartitions;
 use crate::keeper::Keeper;
 use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
+use crate::producer_ids::ProducerIds;
 use crate::registrar::Met;
 use crate::topic_config::TopicConfig;
 use bytes::Bytes;
@@ -21,14 +23,11 @@ use levee_base::{BrokerEpoch, Clock, HashMap, NodeId, Random, StreamId};
 use levee_meta::{Answer, Command, Metadata, TopicId};
 use levee_store::{Checkpoint, Registered, StreamStore};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
-/// Producer ids that are fetched from the metadata at once, as Kafka does.
-const PRODUCER_ID_BLOCK: u32 = 1_000;
 /// How often partitions that could not be opened are tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 /// The least time between two looks at which topics there are.
@@ -47,12 +46,14 @@ pub struct LedTopics {
     pub store: Arc<StreamStore>,
     /// Answers the requests that are about records.
     pub records: LedPartitions,
+    /// The coordinators of groups and transactions that this broker is.
+    pub coordinators: Coordinators,
     pub(crate) table: Arc<PartitionTable>,
     pub(crate) starts: Arc<dyn Starts>,
     pub(crate) clock: Clock,
     pub(crate) intervals: Intervals,
     random: Random,
-    producer_ids: Mutex<Range<u64>>,
+    producer_ids: Arc<ProducerIds>,
     /// Who changes what is open of a topic.
     turns: Mutex<BTreeMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -98,20 +99,32 @@ impl LedTopics {
         random: Random,
     ) -> Self {
         let table = Arc::new(PartitionTable::default());
+        let producer_ids = Arc::new(ProducerIds::new(metadata.clone()));
         let node = i32::try_from(node.0).unwrap_or(i32::MAX);
         let starts: Arc<dyn Starts> = Arc::new(Keeper { metadata: metadata.clone(), store: store.clone() });
-        let records = LedPartitions::new(table.clone(), starts.clone(), node, clock, random.clone());
+        let coordinators = Coordinators::new(
+            table.clone(),
+            metadata.clone(),
+            store.clone(),
+            producer_ids.clone(),
+            clock,
+            random.clone(),
+        );
+        let transactions = coordinators.shared();
+        let records =
+            LedPartitions::new(table.clone(), starts.clone(), transactions, node, clock, random.clone());
         Self {
             epoch,
             metadata,
             store,
             records,
+            coordinators,
             table,
             starts,
             clock,
             intervals: Intervals::default(),
             random,
-            producer_ids: Mutex::default(),
+            producer_ids,
             turns: Mutex::default(),
         }
     }
@@ -195,16 +208,19 @@ impl LedTopics {
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
     fn enter(&self, topic: Topic) {
         // Within the view, so that a deletion is either seen here or seen later, as a change.
-        let deleted = self.metadata.view(|state| {
+        let (id, deleted) = (topic.id, self.metadata.view(|state| {
             if state.topic(TopicId(topic.id)).is_some() {
                 // One that had its name was deleted, or the metadata would not have both.
                 self.table.insert(topic)
             } else {
                 Some(Arc::new(topic))
             }
-        });
+        }));
         if let Some(topic) = deleted {
             self.close_streams(&topic);
+        }
+        if let Some(topic) = self.table.by_id(id) {
+            self.coordinators.topic_opened(&topic);
         }
     }
 
@@ -213,6 +229,7 @@ impl LedTopics {
         let _turn = self.turn(id).await;
         let Some(topic) = self.table.by_id(id) else { return };
         self.table.remove(id);
+        self.coordinators.topic_closed(&topic);
         self.close_streams(&topic);
     }
 
@@ -408,21 +425,7 @@ impl LedTopics {
     /// # Errors
     /// When the metadata can't give any now.
     pub async fn producer_id(&self) -> Result<i64, BackendError> {
-        let ids = || self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = ids().next();
-        let id = match next {
-            Some(id) => id,
-            None => {
-                let answer = self.commit(Command::AllocateProducerIds { count: PRODUCER_ID_BLOCK }).await?;
-                let Answer::ProducerIds { first } = answer else {
-                    return Err(BackendError::Unavailable(format!("the metadata answered {answer:?}")));
-                };
-                // A block that another request fetched meanwhile is dropped: ids are plenty, and never used twice.
-                *ids() = first + 1..first + u64::from(PRODUCER_ID_BLOCK);
-                first
-            }
-        };
-        i64::try_from(id).map_err(|error| BackendError::Unavailable(error.to_string()))
+        self.producer_ids.next().await
     }
 
     async fn commit(&self, command: Command) -> Result<Answer, BackendError> {

@@ -224,7 +224,7 @@ impl Node {
         let observer = Box::new(move |head: &RequestHead, took, request_bytes, response_bytes| {
             counted.answered(head.api, took, request_bytes, response_bytes);
         });
-        let handlers = Handlers::new(current.clone(), current.clone(), clock).with_observer(observer);
+        let handlers = Handlers::new(current.clone(), current.clone(), current.clone(), clock).with_observer(observer);
         let handlers = Arc::new(handlers);
         let (drained, all_drained) = watch::channel(false);
         let serving = listener.run(handlers, stop.subscribe(), STOP_CONNECTIONS);

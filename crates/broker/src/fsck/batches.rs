@@ -3,7 +3,7 @@
 
 use super::object::{Fault, Harm};
 use super::{Part, Problem};
-use crate::batch::BatchView;
+use crate::batch::{BatchView, Marker};
 use crate::partition::note::Note;
 use levee_base::Offset;
 use levee_store::format::{BatchEntry, Block, Index};
@@ -65,6 +65,10 @@ fn check_one(bytes: &[u8], base: Offset, entry: &BatchEntry<'_>, leader_epoch: u
         return Err(format!(
             "the index notes leader epoch, producer, its epoch and sequence as {of_note:?}, and it has {of_batch:?}"
         ));
+    }
+    let (of_note, of_batch) = (note.marker, Marker::read(&view));
+    if of_note != of_batch {
+        return Err(format!("the index notes it as the marker {of_note:?}, and it is {of_batch:?}"));
     }
     Ok(())
 }

@@ -1,23 +1,40 @@
 //! ApiVersions: what is served here. The one table that says so.
 
 use crate::errors::{Code, NONE};
-use crate::wire::{fetch, produce};
+use crate::wire::{fetch, offsets_by_id, produce, txn_markers};
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::{ApiKey, ApiVersionsRequest, ApiVersionsResponse};
 
 /// What is served: the API, and its first and last version. Lists only what works; the last versions are those of
 /// Apache Kafka 4.3, or of the kafka-protocol crate where it is behind (ListOffsets 11).
-const SERVED: [(ApiKey, i16, i16); 13] = [
+const SERVED: [(ApiKey, i16, i16); 30] = [
     (ApiKey::Produce, *produce::VERSIONS.start(), *produce::VERSIONS.end()),
     (ApiKey::Fetch, *fetch::VERSIONS.start(), *fetch::VERSIONS.end()),
     (ApiKey::ListOffsets, 1, 10),
     (ApiKey::Metadata, 0, 13),
+    (ApiKey::OffsetCommit, 2, offsets_by_id::VERSION),
+    (ApiKey::OffsetFetch, 1, offsets_by_id::VERSION),
     (ApiKey::FindCoordinator, 0, 6),
+    (ApiKey::JoinGroup, 0, 9),
+    (ApiKey::Heartbeat, 0, 4),
+    (ApiKey::LeaveGroup, 0, 5),
+    (ApiKey::SyncGroup, 0, 5),
+    (ApiKey::DescribeGroups, 0, 6),
+    (ApiKey::ListGroups, 0, 5),
+    (ApiKey::DeleteGroups, 0, 2),
+    (ApiKey::OffsetDelete, 0, 0),
     (ApiKey::ApiVersions, 0, 4),
     (ApiKey::CreateTopics, 2, 7),
     (ApiKey::DeleteTopics, 1, 6),
     (ApiKey::DeleteRecords, 0, 2),
     (ApiKey::InitProducerId, 0, 5),
+    (ApiKey::AddPartitionsToTxn, 0, 5),
+    (ApiKey::AddOffsetsToTxn, 0, 4),
+    (ApiKey::EndTxn, 0, 5),
+    (ApiKey::WriteTxnMarkers, *txn_markers::VERSIONS.start(), *txn_markers::VERSIONS.end()),
+    (ApiKey::TxnOffsetCommit, 0, 5),
+    (ApiKey::DescribeTransactions, 0, 0),
+    (ApiKey::ListTransactions, 0, 2),
     (ApiKey::DescribeConfigs, 1, 4),
     (ApiKey::AlterConfigs, 0, 2),
     (ApiKey::IncrementalAlterConfigs, 0, 1),

@@ -2,6 +2,7 @@
 
 use super::fetch::Fetcher;
 use super::records::Records;
+use super::transactions::Transactions;
 use super::{delete_records, list_offsets, produce};
 use crate::fetch_session::FetchSessions;
 use crate::partition::PartitionTable;
@@ -21,21 +22,23 @@ pub struct LedPartitions {
     table: Arc<PartitionTable>,
     fetcher: Fetcher,
     starts: Arc<dyn Starts>,
+    transactions: Arc<dyn Transactions>,
     clock: Clock,
 }
 
 impl LedPartitions {
-    /// For the broker `node_id`. Session ids are drawn from `random`.
+    /// For the broker `node_id`. `transactions` is asked before a batch begins a transaction in a partition. Session ids are drawn from `random`.
     #[must_use]
     pub fn new(
         table: Arc<PartitionTable>,
         starts: Arc<dyn Starts>,
+        transactions: Arc<dyn Transactions>,
         node_id: i32,
         clock: Clock,
         random: Random,
     ) -> Self {
         let fetcher = Fetcher::new(table.clone(), FetchSessions::new(random), clock, node_id);
-        Self { table, fetcher, starts, clock }
+        Self { table, fetcher, starts, transactions, clock }
     }
 
     /// What answers Fetch, for the metrics of its sessions.
@@ -51,7 +54,7 @@ impl Records for LedPartitions {
         request: ProduceRequest<'_>,
         version: i16,
     ) -> BoxFuture<'static, ProduceResponse> {
-        produce::enter(&self.table, self.clock, request, version).await
+        produce::enter(&self.table, &*self.transactions, self.clock, request, version).await
     }
 
     async fn fetch(&self, request: FetchRequest, version: i16) -> FetchResponse {

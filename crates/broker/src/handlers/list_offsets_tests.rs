@@ -126,3 +126,35 @@ async fn every_version_encodes() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn readers_of_committed_records_find_nothing_undecided() {
+    let (simulated, table) = table().await;
+    let topic = table.by_name("t").unwrap();
+    let Some(Partition::Here(log)) = topic.partition(0) else { panic!() };
+    log.append_records(&[(None, None)], Some((7, 0))).unwrap();
+    simulated.flush_all();
+    let committed = |timestamp| {
+        let topic = ListOffsetsTopic::default()
+            .with_name(TopicName(StrBytes::from_static_str("t")))
+            .with_partitions(vec![asked(0, timestamp)]);
+        let request = ListOffsetsRequest::default().with_topics(vec![topic]).with_isolation_level(1);
+        let table = &table;
+        async move {
+            let response = list_offsets(table, request, VERSION).await;
+            let one = &response.topics[0].partitions[0];
+            (one.error_code, one.offset, one.timestamp, one.leader_epoch)
+        }
+    };
+    assert_eq!(committed(-1).await, (0, 103, -1, 3));
+    assert_eq!(ask(&table, "t", vec![asked(0, -1)], VERSION).await, [(0, 104, -1, 3)]);
+    // The record of the transaction has the leader's time, which is the largest.
+    assert_eq!(ask(&table, "t", vec![asked(0, -3)], VERSION).await, [(0, 103, 1_000, 3)]);
+    assert_eq!(committed(-3).await, (0, -1, -1, -1));
+    assert_eq!(committed(500).await, (0, -1, -1, -1));
+    assert_eq!((committed(40).await, committed(-2).await), ((0, 102, 40, 3), (0, 100, -1, 3)));
+    log.append_marker(7, 0, 0, false, 1).unwrap();
+    assert_eq!(committed(-1).await.1, 103);
+    simulated.flush_all();
+    assert_eq!((committed(-1).await.1, committed(500).await.1), (105, 103));
+}

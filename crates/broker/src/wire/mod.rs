@@ -6,11 +6,13 @@ pub mod cursor;
 pub mod fetch;
 pub mod frame;
 pub mod guard;
+pub mod offsets_by_id;
 pub mod produce;
 pub mod response;
 #[cfg(test)]
 pub mod test_support;
 mod topics;
+pub mod txn_markers;
 pub mod writer;
 
 pub use cursor::{Cursor, Malformed};

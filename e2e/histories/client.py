@@ -10,7 +10,8 @@ Of every client: `start` (role, and for consumers group, protocol, isolation), `
 Of producers: `sent` (id, topic, partition, ts, txn, source: the part and offset that it was made of), `acked` (id, topic, partition, offset), `failed` (id, error,
     definite).
 Of transactions: `begin`, `committing`, `committed`, `aborting`, `aborted`, `fenced` (txn each), and `offsets` (txn,
-    group, offsets): what is committed for a group with it.
+    group, offsets): what is committed for a group with it; `refused` (txn, error): the commit of a fenced producer;
+    `hangs` (call): the client ended because librdkafka did not return.
 Of consumers: `assigned`, `revoked`, `lost` (parts), `seek` (part, offset), `read` (records: topic, partition, offset,
     id or null if it is damaged, timestamp in ms), `eof` (part, offset), `commit` (n, group, offsets) and
     `commit-ok` or `commit-failed` (n, error), `fetched` (group, began, offsets: what is committed, -1 for nothing).

@@ -18,9 +18,10 @@ ASKED_MS = (-12_000, 3_000)
 
 
 def asker(client, group):
-    """A consumer that is no member of its group, and takes what is committed also beside an open transaction."""
+    """A consumer that is no member of its group. It waits where a transaction's offsets are not decided: Kafka answers
+    those who commit it before that is to be seen."""
     return Consumer(client.config(**{
-        "group.id": group, "enable.auto.commit": False, "isolation.level": "read_uncommitted",
+        "group.id": group, "enable.auto.commit": False, "isolation.level": "read_committed",
     }))
 
 

@@ -46,7 +46,8 @@ class Writer(Client):
             ts = int(time.time() * 1000) + self.random.randint(-jitter, jitter)
             self.note("sent", id=ident, topic=self.topic, partition=at, ts=ts, txn=txn, source=source)
             value = value_of(ident, self.random.randrange(400))
-            self.producer.produce(self.topic, value, ident, at, self.delivered(ident), ts)
+            self.producer.produce(self.topic, value, ident, partition=at, timestamp=ts,
+                                  on_delivery=self.delivered(ident))
 
     def delivered(self, ident):
         def report(error, message):

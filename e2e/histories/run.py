@@ -7,6 +7,7 @@ history is written into FOLDER (client.py says how it looks); check.py judges it
 not go as it should: a client that ended by an exception, or a broker that does not start.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -20,6 +21,7 @@ import time
 from client import Client, part
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
+from consumers import HANGS_CODE, HOLD
 from observers import asker, fetch
 from proxy import Proxy
 
@@ -33,6 +35,7 @@ ANSWER_LATE_S = 0.03
 # From one fault's end to the next: longer than check.py gives clients to make progress.
 CALM_S = 10.5
 UP_S = 60
+HOLD_S = 1
 # How long the run waits for what check.py judges; more than its deadlines, so that it is there to be judged.
 BEGIN_S = 45
 SETTLE_S = 45
@@ -104,13 +107,19 @@ class Run(Client):
         end = time.monotonic() + seconds
         for who in names:
             process = self.load[who][0]
-            if process.wait(max(0.1, end - time.monotonic())) != 0:
-                raise RuntimeError(f"{who} ended with {process.returncode}; see {self.folder}/{who}.log")
+            try:
+                code = process.wait(max(0.1, end - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                raise RuntimeError(f"{who} does not end; see {self.folder}/{who}.jsonl") from None
+            if code not in (0, HANGS_CODE):
+                raise RuntimeError(f"{who} ended with {code}; see {self.folder}/{who}.log")
             del self.load[who]
 
     def alive(self):
-        for who, (process, *_) in self.load.items():
-            if process.poll():
+        for who, (process, *_) in list(self.load.items()):
+            if process.poll() == HANGS_CODE:
+                self.again(who)
+            elif process.poll() and not who.startswith("left-"):
                 raise RuntimeError(f"{who} ended with {process.returncode}; see {self.folder}/{who}.log")
 
     def sleep(self, seconds):
@@ -162,11 +171,16 @@ class Run(Client):
     def kill_client(self, name):
         """Kills a client with -9 and starts its next incarnation."""
         who = next(each for each in self.load if each.startswith(f"{name}."))
+        self.load[who][0].kill()
+        self.again(who)
+
+    def again(self, who):
+        """Starts a client's next incarnation."""
         process, script, arguments = self.load.pop(who)
-        process.kill()
         process.wait()
         self.note("client-killed", client=who)
-        self.launch(script, f"{name}.{int(who.rsplit('.', 1)[1]) + 1}", *arguments)
+        name, number = who.rsplit(".", 1)
+        self.launch(script, f"{name}.{int(number) + 1}", *arguments)
 
     def round(self, number):
         calm = CALM_S + self.random.uniform(0, 0.5)
@@ -181,12 +195,22 @@ class Run(Client):
             self.sleep(began + at - time.monotonic())
             step()
         self.sleep(began + calm - time.monotonic())
-        self.kill_broker(self.random.uniform(0, 0.5))
+        with self.held():
+            self.kill_broker(self.random.uniform(0, 0.5))
         self.reap_leaver(f"left-{number}.1")
 
     def cut(self):
-        self.note("cut")
-        self.proxy.cut()
+        with self.held():
+            self.note("cut")
+            self.proxy.cut()
+
+    @contextlib.contextmanager
+    def held(self):
+        """Nobody leaves a group meanwhile; who is about to has time for it."""
+        (self.folder / HOLD).touch()
+        self.sleep(HOLD_S)
+        yield
+        (self.folder / HOLD).unlink()
 
     def kill_broker(self, down_s):
         self.faults += 1

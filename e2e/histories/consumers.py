@@ -119,11 +119,14 @@ def member(base, group, protocol, isolation, topic, stays=None):
                     isolation=isolation)
     reader = grouped(client, group, protocol, **{"isolation.level": isolation})
     reader.subscribe(topic)
-    until = time.monotonic() + (stays or float("inf"))
+    until, ends = time.monotonic() + (stays or float("inf")), {}
     while client.going(STOP) and (time.monotonic() < until or not client.going(HOLD)):
         records = reader.read(200, 0.3)
-        if records and client.random.random() < 0.7:
-            reader.commit(ends_of(records))
+        ends |= ends_of(records)
+        # What is read is committed in the end, but often not at once.
+        if ends and (not records or client.random.random() < 0.7):
+            reader.commit(ends)
+            ends = {}
     reader.close()
     return client.going(STOP)
 
@@ -154,7 +157,7 @@ def transform_on(writer, group, protocol, topic):
         if not ready:
             ready = anew(writer)
             continue
-        records = reader.read(100, 0.2)
+        records = reader.read(500, 0.2)
         if not records:
             continue
         ready = transform_once(writer, reader, records)

@@ -74,7 +74,7 @@ def produce(writer, jitter=0):
     """Bursts of many small batches, so that there are as many requests in flight as may be."""
     while writer.going(STOP):
         writer.send(writer.random.randint(1, 60), jitter=jitter)
-        writer.pause(0.02, 0.3)
+        writer.pause(0.05, 0.4)
     left = writer.producer.flush(SETTLE_S)
     writer.note("end", left=left)
 

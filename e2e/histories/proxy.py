@@ -37,11 +37,14 @@ class Proxy:
             writer.transport.abort()
             return
         self.writers |= {writer, broker_writer}
+        passing = []
         try:
-            passing = [self.requests(reader, broker_writer), self.answers(broker_reader, writer)]
-            await asyncio.wait([asyncio.ensure_future(each) for each in passing],
-                               return_when=asyncio.FIRST_COMPLETED)
+            passing = [asyncio.ensure_future(self.requests(reader, broker_writer)),
+                       asyncio.ensure_future(self.answers(broker_reader, writer))]
+            await asyncio.wait(passing, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            for each in passing:
+                each.cancel()
             for each in (writer, broker_writer):
                 self.writers.discard(each)
                 each.transport.abort()

@@ -4,19 +4,17 @@ use super::GroupShard;
 use super::classic::Waiting;
 use super::kind::Group;
 use super::offsets::tombstone;
-use super::turn::{Turn, fit};
-use crate::context::Context;
+use super::turn::fit;
+use crate::context::{Context, TopicView};
 use crate::effects::{Append, Effects, Producer, Record, Token};
 use crate::schema::group::{OffsetCommitKey, OffsetCommitValue};
 use kafka_protocol::ResponseError;
-use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
 use kafka_protocol::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
 use kafka_protocol::messages::offset_delete_response::{
     OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
 };
-use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestPartition;
 use kafka_protocol::messages::txn_offset_commit_response::{
     TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
 };
@@ -44,39 +42,24 @@ struct Asked {
 }
 
 impl Asked {
-    fn plain(topic: &TopicName, topic_id: Uuid, partition: OffsetCommitRequestPartition) -> Self {
+    /// A partition that nothing is said of yet but whether the cluster has it.
+    fn new(name: &TopicName, topic_id: Uuid, topic: Option<&TopicView>, partition: i32) -> Self {
+        let partitions = topic.map_or(0, |topic| topic.partitions);
+        let exists = u32::try_from(partition).is_ok_and(|partition| partition < partitions);
         Self {
-            topic: topic.clone(),
+            topic: name.clone(),
             topic_id,
-            partition: partition.partition_index,
-            offset: partition.committed_offset,
-            leader_epoch: partition.committed_leader_epoch,
-            metadata: partition.committed_metadata,
-            error: None,
-        }
-    }
-
-    fn transactional(topic: &TopicName, partition: TxnOffsetCommitRequestPartition) -> Self {
-        Self {
-            topic: topic.clone(),
-            topic_id: Uuid::nil(),
-            partition: partition.partition_index,
-            offset: partition.committed_offset,
-            leader_epoch: partition.committed_leader_epoch,
-            metadata: partition.committed_metadata,
-            error: None,
+            partition,
+            offset: -1,
+            leader_epoch: -1,
+            metadata: None,
+            error: (!exists).then_some(ResponseError::UnknownTopicOrPartition),
         }
     }
 
     fn error_code(&self) -> i16 {
         self.error.map_or(0, |error| error.code())
     }
-}
-
-/// Whether the cluster has a partition.
-fn exists(turn: &Turn<'_>, topic: &str, partition: i32) -> bool {
-    let partitions = turn.cluster.topic(topic).map_or(0, |topic| topic.partitions);
-    u32::try_from(partition).is_ok_and(|partition| partition < partitions)
 }
 
 /// Whether a client adds more to an offset than it may.
@@ -132,7 +115,15 @@ impl GroupShard {
     ) -> Effects {
         let mut asked = Vec::new();
         for topic in request.topics {
-            asked.extend(topic.partitions.into_iter().map(|p| Asked::plain(&topic.name, topic.topic_id, p)));
+            let view = ctx.cluster.topic(&topic.name);
+            // Old clients go by names. The id is written all the same.
+            let id = view.as_ref().filter(|_| topic.topic_id.is_nil()).map_or(topic.topic_id, |view| view.id);
+            asked.extend(topic.partitions.into_iter().map(|partition| Asked {
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.committed_metadata,
+                ..Asked::new(&topic.name, id, view.as_ref(), partition.partition_index)
+            }));
         }
         let retention_ms = request.retention_time_ms;
         let committer = Committer {
@@ -172,7 +163,14 @@ impl GroupShard {
     ) -> Effects {
         let mut asked = Vec::new();
         for topic in request.topics {
-            asked.extend(topic.partitions.into_iter().map(|p| Asked::transactional(&topic.name, p)));
+            let view = ctx.cluster.topic(&topic.name);
+            // (Kafka writes no id here.)
+            asked.extend(topic.partitions.into_iter().map(|partition| Asked {
+                offset: partition.committed_offset,
+                leader_epoch: partition.committed_leader_epoch,
+                metadata: partition.committed_metadata,
+                ..Asked::new(&topic.name, Uuid::nil(), view.as_ref(), partition.partition_index)
+            }));
         }
         let committer = Committer {
             group: &request.group_id,
@@ -200,12 +198,6 @@ impl GroupShard {
 
     /// Commits what can be; what can't be gets its error.
     fn commit_all(&mut self, ctx: Context<'_>, committer: &Committer<'_>, asked: &mut [Asked]) -> Effects {
-        let (_, turn) = self.turn(ctx);
-        for asked in &mut *asked {
-            if !exists(&turn, &asked.topic, asked.partition) {
-                asked.error = Some(ResponseError::UnknownTopicOrPartition);
-            }
-        }
         if asked.iter().all(|asked| asked.error.is_some()) {
             return Effects::default();
         }
@@ -293,7 +285,13 @@ impl GroupShard {
         }
         let Some(group) = groups.get(committer.group) else { return Err(ResponseError::GroupIdNotFound) };
         let Committer { member, instance, generation, version, .. } = *committer;
-        group.validate_offset_commit(member, instance, generation, transactional, version)?;
+        group.validate_offset_commit(member, instance, generation, transactional, version).map_err(
+            |error| {
+                // Producers know of generations only.
+                let unknown = transactional && error == ResponseError::StaleMemberEpoch;
+                if unknown { ResponseError::IllegalGeneration } else { error }
+            },
+        )?;
         if !transactional {
             group.committed(&mut turn, member);
         }
@@ -323,24 +321,13 @@ impl GroupShard {
         request: OffsetDeleteRequest,
     ) -> Result<OffsetDeleteResponse, ResponseError> {
         let mut asked = Vec::new();
-        let (_, turn) = self.turn(ctx);
         for topic in request.topics {
-            for partition in topic.partitions {
-                let known = exists(&turn, &topic.name, partition.partition_index);
-                asked.push(Asked {
-                    topic: topic.name.clone(),
-                    topic_id: Uuid::nil(),
-                    partition: partition.partition_index,
-                    offset: -1,
-                    leader_epoch: -1,
-                    metadata: None,
-                    error: (!known).then_some(ResponseError::UnknownTopicOrPartition),
-                });
-            }
+            let view = ctx.cluster.topic(&topic.name);
+            asked.extend(topic.partitions.into_iter().map(|partition| {
+                Asked::new(&topic.name, Uuid::nil(), view.as_ref(), partition.partition_index)
+            }));
         }
-        if asked.iter().any(|asked| asked.error.is_none()) {
-            self.delete_known(effects, &request.group_id, &mut asked)?;
-        }
+        self.delete_known(effects, &request.group_id, &mut asked)?;
         let topics = by_topic(
             asked,
             |asked| OffsetDeleteResponseTopic::default().with_name(asked.topic.clone()),

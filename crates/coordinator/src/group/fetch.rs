@@ -15,8 +15,6 @@ use kafka_protocol::messages::{OffsetFetchRequest, OffsetFetchResponse};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-/// The first version that has an error for the whole answer, and that can ask for all partitions.
-const VERSION_TOP_LEVEL: i16 = 2;
 /// The first version that names several groups.
 const VERSION_GROUPS: i16 = 8;
 
@@ -48,23 +46,19 @@ fn single(request: OffsetFetchRequest) -> OffsetFetchRequestGroup {
 }
 
 /// The answer for one group as versions below 8 have it.
-fn flattened(group: OffsetFetchResponseGroup, version: i16) -> OffsetFetchResponse {
-    let top_level = version >= VERSION_TOP_LEVEL;
+fn flattened(group: OffsetFetchResponseGroup) -> OffsetFetchResponse {
     let topics = group.topics.into_iter().map(|topic| {
         let partitions = topic.partitions.into_iter().map(|partition| {
-            let failed = !top_level && group.error_code != 0;
             OffsetFetchResponsePartition::default()
                 .with_partition_index(partition.partition_index)
-                .with_committed_offset(if failed { -1 } else { partition.committed_offset })
-                .with_committed_leader_epoch(if failed { -1 } else { partition.committed_leader_epoch })
-                .with_metadata(if failed { Some(StrBytes::default()) } else { partition.metadata })
-                .with_error_code(if failed { group.error_code } else { partition.error_code })
+                .with_committed_offset(partition.committed_offset)
+                .with_committed_leader_epoch(partition.committed_leader_epoch)
+                .with_metadata(partition.metadata)
+                .with_error_code(partition.error_code)
         });
         OffsetFetchResponseTopic::default().with_name(topic.name).with_partitions(partitions.collect())
     });
-    OffsetFetchResponse::default()
-        .with_error_code(if top_level { group.error_code } else { 0 })
-        .with_topics(topics.collect())
+    OffsetFetchResponse::default().with_error_code(group.error_code).with_topics(topics.collect())
 }
 
 impl GroupShard {
@@ -76,7 +70,7 @@ impl GroupShard {
             let groups = groups.into_iter().map(|group| self.fetch_group(group, stable)).collect();
             OffsetFetchResponse::default().with_groups(groups)
         } else {
-            flattened(self.fetch_group(single(request), stable), waiting.version)
+            flattened(self.fetch_group(single(request), stable))
         };
         let mut effects = Effects::default();
         effects.answer(waiting.token, response.into());
@@ -91,12 +85,7 @@ impl GroupShard {
             && let Err(error) =
                 group.validate_offset_fetch(request.member_id.as_deref(), request.member_epoch)
         {
-            let topics = request.topics.unwrap_or_default().into_iter().map(|topic| {
-                let none = |partition: &i32| told(*partition, None).with_error_code(error.code());
-                let partitions = topic.partition_indexes.iter().map(none).collect();
-                OffsetFetchResponseTopics::default().with_name(topic.name).with_partitions(partitions)
-            });
-            return response.with_error_code(error.code()).with_topics(topics.collect());
+            return response.with_error_code(error.code());
         }
         let tell = |topic: &str, topic_id: Uuid, partition: i32| {
             if stable && self.offsets.is_pending(id, topic, partition) {

@@ -24,7 +24,7 @@ impl Group {
     /// Its kind, as Kafka calls it.
     pub(crate) const fn type_name(&self) -> &'static str {
         match self {
-            Self::Classic(_) => "Classic",
+            Self::Classic(_) => "classic",
         }
     }
 

@@ -257,6 +257,8 @@ impl GroupShard {
             join.refuse(&mut turn, &request.member_id, ResponseError::InvalidSessionTimeout);
         } else if let Some(Group::Classic(group)) = groups.get_mut(&**request.group_id) {
             group.join(&mut turn, join);
+        } else if join.is_too_much(&turn, 0) {
+            join.refuse(&mut turn, "", ResponseError::CoordinatorNotAvailable);
         } else if request.member_id.is_empty() {
             let id: Arc<str> = (**request.group_id).into();
             let mut group = ClassicGroup::new(Arc::clone(&id), turn.time.wall_ms);
@@ -332,3 +334,6 @@ impl GroupShard {
         turn.effects
     }
 }
+
+#[cfg(test)]
+mod tests;

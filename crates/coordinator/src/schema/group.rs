@@ -274,3 +274,7 @@ impl GroupMetadataValue {
         Ok(group)
     }
 }
+
+#[cfg(test)]
+#[path = "group_tests.rs"]
+mod tests;

@@ -40,6 +40,14 @@ impl Join {
         self.request.group_instance_id.as_deref()
     }
 
+    /// Whether it can't be served, as it would be given a member id and too many of them wait to be used.
+    pub(crate) fn is_too_much(&self, turn: &Turn<'_>, of_group: usize) -> bool {
+        let named = !self.request.member_id.is_empty() || self.instance().is_some();
+        !named
+            && self.waiting.version >= VERSION_MEMBER_ID
+            && (of_group >= GROUP_PENDING_MEMBERS || *turn.pending_members >= GROUPS_PENDING_MEMBERS)
+    }
+
     fn names(&self) -> impl Iterator<Item = &str> {
         self.request.protocols.iter().map(|protocol| &*protocol.name)
     }
@@ -63,16 +71,11 @@ impl Join {
 
 /// Answers JoinGroup with an error.
 pub(super) fn refuse(turn: &mut Turn<'_>, waiting: Waiting, member: &str, error: ResponseError) {
-    let response = JoinGroupResponse::default().with_member_id(text(member)).with_error_code(error.code());
-    turn.answer_now(waiting.token, response);
-}
-
-/// The same, without saying a protocol's name, where that can be.
-pub(super) fn refuse_unnamed(turn: &mut Turn<'_>, waiting: Waiting, member: &str, error: ResponseError) {
     let response = unnamed(waiting).with_member_id(text(member)).with_error_code(error.code());
     turn.answer_now(waiting.token, response);
 }
 
+/// An answer that doesn't name a protocol, which old versions do by an empty name.
 fn unnamed(waiting: Waiting) -> JoinGroupResponse {
     let response = JoinGroupResponse::default();
     if waiting.version >= VERSION_NO_PROTOCOL { response.with_protocol_name(None) } else { response }
@@ -131,8 +134,7 @@ impl ClassicGroup {
         if join.waiting.version < VERSION_MEMBER_ID {
             return self.add_member(turn, join, id);
         }
-        if self.pending_join.len() >= GROUP_PENDING_MEMBERS || *turn.pending_members >= GROUPS_PENDING_MEMBERS
-        {
+        if join.is_too_much(turn, self.pending_join.len()) {
             // Clients try again, and by then some may have come or have been given up.
             return join.refuse(turn, "", ResponseError::CoordinatorNotAvailable);
         }
@@ -154,10 +156,10 @@ impl ClassicGroup {
             return self.add_member(turn, join, id);
         }
         if let Err(error) = self.validate_member(member, join.instance()) {
-            return refuse_unnamed(turn, join.waiting, member, error);
+            return join.refuse(turn, member, error);
         }
         let Some((id, known)) = self.members.get_key_value(member) else {
-            return refuse_unnamed(turn, join.waiting, member, ResponseError::UnknownMemberId);
+            return join.refuse(turn, member, ResponseError::UnknownMemberId);
         };
         let (id, same) = (Arc::clone(id), known.matches(&join.request.protocols));
         let rejoins = match self.state {
@@ -256,7 +258,7 @@ impl ClassicGroup {
         turn.timers.cancel(&self.session(before));
         if let Some(waiting) = member.joining.take() {
             self.awaiting_join -= 1;
-            refuse_unnamed(turn, waiting, before, ResponseError::FencedInstanceId);
+            refuse(turn, waiting, before, ResponseError::FencedInstanceId);
         }
         if let Some(waiting) = member.syncing.take() {
             super::sync::refuse(turn, waiting, ResponseError::FencedInstanceId);

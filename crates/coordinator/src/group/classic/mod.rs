@@ -263,6 +263,38 @@ impl ClassicGroup {
         turn.timers.cancel(&Timer::Sync(Arc::clone(&self.id)));
     }
 
+    #[cfg(test)]
+    pub(crate) const fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    /// Everything that a record says of a group whose state is written, but for when a stable one became so: it is
+    /// written just before that.
+    #[cfg(test)]
+    pub(crate) fn settled(&self) -> String {
+        let since = self.state_since_ms.filter(|_| self.state == State::Empty);
+        let protocol = self.protocol();
+        let members = self.members.values().map(|member| {
+            let timeouts = (member.session_timeout_ms, member.rebalance_timeout_ms);
+            let (metadata, assignment) = (member.metadata(protocol), &member.assignment);
+            format!("{}/{:?}: {timeouts:?} {metadata:?} {assignment:?}", member.id, member.instance)
+        });
+        let members: Vec<_> = members.collect();
+        let Self { state, generation, leader, protocol_type, subscribed, .. } = self;
+        format!(
+            "{state:?} {generation} {since:?} {protocol_type:?} {protocol:?} {leader:?} {subscribed:?} {members:?}"
+        )
+    }
+
+    /// Adds the requests that wait; how many ids were handed out whose members have not joined yet.
+    #[cfg(test)]
+    pub(crate) fn waits(&self, tokens: &mut Vec<crate::effects::Token>) -> usize {
+        for member in self.members.values() {
+            tokens.extend(member.joining.iter().chain(&member.syncing).map(|waiting| waiting.token));
+        }
+        self.pending_join.len()
+    }
+
     /// What must always hold.
     #[cfg(test)]
     pub(crate) fn check(&self) {

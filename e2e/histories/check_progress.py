@@ -77,8 +77,9 @@ def drained(history):
 
 
 def fatal(history):
+    expiring = history.expiring()
     for event in history.by["error"]:
         if event["fatal"]:
             yield "fatal", f"{event['who']} at {event['t']:.3f}: {event['error']}: {event['text']}"
-        elif event["error"] == "_AUTO_OFFSET_RESET":
-            yield "position lost", f"{event['who']} at {event['t']:.3f}: {event['text']}"
+        elif event["error"] == "_AUTO_OFFSET_RESET" and event["part"].split("/")[0] not in expiring:
+            yield "position lost", f"{event['who']}, {event['part']}, at {event['t']:.3f}: {event['text']}"

@@ -475,5 +475,10 @@ class Progress(CheckTest):
         self.found("fatal")
 
     def test_a_reader_loses_its_position(self):
-        self.h.add("tail", "error", error="_AUTO_OFFSET_RESET", text="", fatal=False)
+        self.h.add("tail", "error", error="_AUTO_OFFSET_RESET", text="", fatal=False, part="kept/0")
         self.found("position lost")
+
+    def test_a_slow_reader_loses_its_position_to_retention(self):
+        self.h.add("harness", "topic", topic="short", partitions=1, retention_ms=1_000)
+        self.h.add("tail", "error", error="_AUTO_OFFSET_RESET", text="", fatal=False, part="short/0")
+        self.found()

@@ -6,7 +6,7 @@ A history is a folder of files `WHO.jsonl`, one for each process. A line is an e
     who     the client, `NAME.INCARNATION`
     do      what happened; the fields that come with it are listed here
 
-Of every client: `start` (role, and for consumers group, protocol, isolation), `end`, `error` (error, fatal).
+Of every client: `start` (role, and for consumers group, protocol, isolation), `end`, `error` (error, text, fatal, and the part that it is about).
 Of producers: `sent` (id, topic, partition, ts, txn, source: the part and offset that it was made of), `acked` (id, topic, partition, offset), `failed` (id, error,
     definite).
 Of transactions: `begin`, `committing`, `committed`, `aborting`, `aborted`, `fenced` (txn each), and `offsets` (txn,
@@ -61,9 +61,9 @@ class Client:
             sys.exit("whoever started this has gone")
         return not (self.folder / until).exists()
 
-    def error(self, error):
+    def error(self, error, **fields):
         """For librdkafka's error_cb; what is not fatal is about connections and is no fault."""
-        self.note("error", error=error.name(), text=error.str(), fatal=error.fatal() and not self.expected)
+        self.note("error", error=error.name(), text=error.str(), fatal=error.fatal() and not self.expected, **fields)
 
     def config(self, **more):
         return {

@@ -26,7 +26,7 @@ SESSION_MS = 6_000
 HOLD = "hold"
 # librdkafka's send_offsets_to_transaction never returns when its connection is lost at the wrong moment
 # (confluentinc/librdkafka#5456), whatever its time-out says. Then the client ends by itself, and with this code.
-HANGS_S = 8
+HANGS_S = 4
 HANGS_CODE = 75
 
 
@@ -40,6 +40,7 @@ class Reader:
     def __init__(self, client, group=None, **config):
         self.client, self.group, self.commits = client, group, 0
         self.eof = {}  # by part, where its end was met last
+        self.uncommitted = {}  # by topic and partition, the end of what was read
         self.consumer = Consumer(client.config(**{
             "enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "earliest",
             "group.id": group or "none", "check.crcs": True, "enable.partition.eof": True, "fetch.wait.max.ms": 100,
@@ -47,13 +48,18 @@ class Reader:
         }))
 
     def subscribe(self, topic):
-        note = self.client.note
         self.consumer.subscribe(
             [topic],
-            on_assign=lambda _, these: note("assigned", parts=parts(these)),
-            on_revoke=lambda _, these: note("revoked", parts=parts(these)),
-            on_lost=lambda _, these: note("lost", parts=parts(these)),
+            on_assign=lambda _, these: self.client.note("assigned", parts=parts(these)),
+            on_revoke=lambda _, these: self.gone("revoked", these),
+            on_lost=lambda _, these: self.gone("lost", these),
         )
+
+    def gone(self, how, these):
+        """Parts that are another member's from now on, so that nothing may be committed for them any more."""
+        self.client.note(how, parts=parts(these))
+        for at in these:
+            self.uncommitted.pop((at.topic, at.partition), None)
 
     def read(self, count, seconds):
         """The records that have come, after they have been written down."""
@@ -64,13 +70,15 @@ class Reader:
                 fresh.append(message)
                 continue
             records, fresh = records + self.write(fresh), []
+            at = part(message.topic() or "", message.partition())
             if error.code() == KafkaError._PARTITION_EOF:
-                at = part(message.topic(), message.partition())
                 self.eof[at] = message.offset()
                 self.client.note("eof", part=at, offset=message.offset())
             else:
-                self.client.error(error)
-        return records + self.write(fresh)
+                self.client.error(error, part=at)
+        records += self.write(fresh)
+        self.uncommitted |= ends_of(records)
+        return records
 
     def write(self, records):
         if records:
@@ -80,9 +88,9 @@ class Reader:
             ])
         return records
 
-    def commit(self, ends):
+    def commit(self):
         self.commits += 1
-        number = self.commits
+        number, ends, self.uncommitted = self.commits, self.uncommitted, {}
         self.client.note("commit", n=number, group=self.group, offsets={part(*at): end for at, end in ends.items()})
         try:
             done = self.consumer.commit(offsets=to_list(ends), asynchronous=False)
@@ -119,14 +127,12 @@ def member(base, group, protocol, isolation, topic, stays=None):
                     isolation=isolation)
     reader = grouped(client, group, protocol, **{"isolation.level": isolation})
     reader.subscribe(topic)
-    until, ends = time.monotonic() + (stays or float("inf")), {}
+    until = time.monotonic() + (stays or float("inf"))
     while client.going(STOP) and (time.monotonic() < until or not client.going(HOLD)):
         records = reader.read(200, 0.3)
-        ends |= ends_of(records)
         # What is read is committed in the end, but often not at once.
-        if ends and (not records or client.random.random() < 0.7):
-            reader.commit(ends)
-            ends = {}
+        if reader.uncommitted and (not records or client.random.random() < 0.7):
+            reader.commit()
     reader.close()
     return client.going(STOP)
 
@@ -223,7 +229,6 @@ def tail(base, role, isolation):
     client = Client(*base, role=role, isolation=isolation)
     reader = Reader(client, **{"isolation.level": isolation, "auto.offset.reset": "error"})
     topics = json.loads((client.folder / "topics.json").read_text())
-    # Where a topic's beginning is removed while it is read, that is not a fault.
     all_of = [TopicPartition(topic, partition, OFFSET_BEGINNING)
               for topic, count in topics.items() for partition in range(count)]
     reader.consumer.assign(all_of)

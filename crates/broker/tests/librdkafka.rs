@@ -116,7 +116,7 @@ fn send(producer: &BaseProducer, topic: &str, partition: i32, values: impl IntoI
     producer.flush(PATIENCE).unwrap();
 }
 
-fn values(prefix: &str, count: usize) -> impl Iterator<Item = String> {
+fn values(prefix: &str, count: usize) -> impl Iterator<Item = String> + use<> {
     let prefix = prefix.to_owned();
     (0..count).map(move |n| format!("{prefix}{n}"))
 }

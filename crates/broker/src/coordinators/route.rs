@@ -12,7 +12,7 @@ use crate::partition::verifications::Guard;
 use futures::future::join_all;
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
-    DescribeTransactionsResponse, ListGroupsResponse, ListTransactionsResponse, OffsetFetchResponse,
+    DescribeTransactionsResponse, HeartbeatResponse, ListGroupsResponse, ListTransactionsResponse, OffsetFetchResponse,
     RequestKind, ResponseKind, TxnOffsetCommitRequest,
 };
 use levee_base::Slot;
@@ -59,7 +59,11 @@ async fn ask(
     let failed = |code: Code| refused(&kind, version, code);
     let Some(handle) = handle else { return failed(Code::NotCoordinator) };
     if !handle.is_loaded() {
-        return failed(Code::CoordinatorLoadInProgress);
+        // A heartbeat is none the worse for it, as in Kafka: its member stays.
+        return match kind {
+            RequestKind::Heartbeat(_) => ResponseKind::Heartbeat(HeartbeatResponse::default()),
+            _ => failed(Code::CoordinatorLoadInProgress),
+        };
     }
     let (answer, answered) = oneshot::channel();
     let asking = async {
@@ -79,7 +83,7 @@ async fn ask(
 fn refused(kind: &RequestKind, version: i16, code: Code) -> ResponseKind {
     // Only coordinators' requests are routed here.
     refusal(kind, version, code.code()).unwrap_or(ResponseKind::Heartbeat(
-        kafka_protocol::messages::HeartbeatResponse::default().with_error_code(code.code()),
+        HeartbeatResponse::default().with_error_code(code.code()),
     ))
 }
 

@@ -153,7 +153,8 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
         let (api, version) = (head.api, head.version);
         let (backend, coordination) = (&*self.backend, &*self.coordination);
         let client = || Client {
-            id: head.client_id(&frame).unwrap_or_default().into(),
+            // Kafka shows a client without a name so.
+            id: head.client_id(&frame).unwrap_or("null").into(),
             // As Java shows an address.
             host: format!("/{}", peer.ip()).into(),
         };

@@ -101,7 +101,7 @@ def undelivered(history):
     """Outages here are far shorter than what producers put up with."""
     for event in history.by["failed"]:
         ident = event["id"]
-        if history.sent[ident].get("txn") is None:
+        if history.sent[ident].get("txn") is None and not event["definite"]:
             yield "undelivered", f"{ident}: {event['error']} at {event['t']:.3f}"
     for event in history.by["end"]:
         if event.get("left"):
@@ -109,4 +109,4 @@ def undelivered(history):
     definite = {event["id"]: event for event in history.by["failed"] if event["definite"]}
     for read in history.reads:
         if read.ident in definite:
-            yield "written after all", f"{read}; {definite[read.ident]['error']} said that it was never sent"
+            yield "written after all", f"{read}; {definite[read.ident]['error']} said that it was refused"

@@ -136,10 +136,15 @@ class Records(CheckTest):
         self.h.add("i", "failed", id="i-1", error="_MSG_TIMED_OUT", definite=False)
         self.found("undelivered")
 
-    def test_what_was_never_sent_is_there(self):
-        self.h.send("t-1", acked=False, txn="t:1")
-        self.h.add("t", "failed", id="t-1", error="_PURGE_QUEUE", definite=True)
-        self.h.final([(0, "t-1")], [])
+    def test_what_is_refused_is_not_there(self):
+        self.h.send("p-1", acked=False)
+        self.h.add("p", "failed", id="p-1", error="MSG_SIZE_TOO_LARGE", definite=True)
+        self.found()
+
+    def test_what_is_refused_is_there(self):
+        self.h.send("p-1", acked=False)
+        self.h.add("p", "failed", id="p-1", error="MSG_SIZE_TOO_LARGE", definite=True)
+        self.h.final([(0, "p-1")])
         self.found("written after all")
 
 

@@ -19,14 +19,15 @@ from producers import SETTLE_S, Writer, anew, begin, finish, settled, survived, 
 STOP = "stop-members"
 STOP_TRANSFORMS = "stop-transforms"
 ENDS = "ends.json"
-TAIL_S = 30
+PATIENCE = float(os.environ.get("PATIENCE", "1"))
+TAIL_S = 30 * PATIENCE
 SESSION_MS = 6_000
 # The harness puts this file there around a fault. A member whose farewell is lost is missed by its group for as long as
 # a consumer group's session takes, 45 s, so visitors do not leave then.
 HOLD = "hold"
 # librdkafka's send_offsets_to_transaction never returns when its connection is lost at the wrong moment
 # (confluentinc/librdkafka#5456), whatever its time-out says. Then the client ends by itself, and with this code.
-HANGS_S = 4
+HANGS_S = 4 * PATIENCE
 HANGS_CODE = 75
 
 

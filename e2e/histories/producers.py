@@ -12,8 +12,10 @@ from client import Client, value_of
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 STOP = "stop-producers"
-# What was never sent to a broker. All other failures leave open whether a record was written.
-DEFINITE = {KafkaError._PURGE_QUEUE, KafkaError.MSG_SIZE_TOO_LARGE}
+# What says that a record was not written. All other failures leave that open: also of what is purged from its queue, for
+# it may have been sent before and be there to be sent again.
+DEFINITE = {KafkaError.MSG_SIZE_TOO_LARGE}
+TOO_LARGE_BYTES = 40_000
 SETTLE_S = 60
 # Longer than any fault, so that no producer that lives loses its transaction; but a leaver's is over soon.
 TRANSACTION_TIMEOUT_MS = 25_000
@@ -39,13 +41,13 @@ class Writer(Client):
         """Takes another producer. One with a transactional.id gets it by `anew`."""
         self.producer = None if "transactional.id" in self.settings else Producer(self.settings)
 
-    def send(self, count, txn=None, partition=None, jitter=0, source=None):
+    def send(self, count, txn=None, partition=None, jitter=0, source=None, size=None):
         for _ in range(count):
             ident = self.ident()
             at = self.random.randrange(self.partitions) if partition is None else partition
             ts = int(time.time() * 1000) + self.random.randint(-jitter, jitter)
             self.note("sent", id=ident, topic=self.topic, partition=at, ts=ts, txn=txn, source=source)
-            value = value_of(ident, self.random.randrange(400))
+            value = value_of(ident, size or self.random.randrange(400))
             self.producer.produce(self.topic, value, ident, partition=at, timestamp=ts,
                                   on_delivery=self.delivered(ident))
 
@@ -70,10 +72,16 @@ def transactional(who):
     return {"transactional.id": who.rsplit(".", 1)[0], "transaction.timeout.ms": TRANSACTION_TIMEOUT_MS}
 
 
-def produce(writer, jitter=0):
-    """Bursts of many small batches, so that there are as many requests in flight as may be."""
+def produce(writer, jitter=0, too_large=False):
+    """Bursts of many small batches, so that there are as many requests in flight as may be; and with them records that
+    the topic is too narrow for, where TOO_LARGE."""
     while writer.going(STOP):
         writer.send(writer.random.randint(1, 60), jitter=jitter)
+        if too_large and writer.random.random() < 0.1:
+            # In a batch of its own, for all of a batch is refused.
+            writer.producer.flush(SETTLE_S)
+            writer.send(1, size=TOO_LARGE_BYTES)
+            writer.producer.flush(SETTLE_S)
         writer.pause(0.05, 0.4)
     left = writer.producer.flush(SETTLE_S)
     writer.note("end", left=left)
@@ -208,7 +216,7 @@ def main(folder, bootstrap, who, seed, role, topic, partitions):
     roles = {
         "idempotent": (produce, idempotent),
         "stamps": (lambda writer: produce(writer, JITTER_MS), idempotent),
-        "plain": (produce, plain),
+        "plain": (lambda writer: produce(writer, too_large=True), plain),
         "mark": (mark, plain),
         "transactional": (transact, transactional(who)),
         "leaver": (leave, {"transactional.id": who, "transaction.timeout.ms": LEFT_TIMEOUT_MS,

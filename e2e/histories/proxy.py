@@ -1,7 +1,8 @@
 """Stands between the clients and the broker, so that answers are under way when the broker is killed.
 
 Answers are so many milliseconds late, and what is late is lost with its connection: to a client that is a request of
-which it does not know whether it took effect. All connections can be cut, also while the broker lives.
+which it does not know whether it took effect. All connections can be cut, also while the broker lives, and before that
+all answers of a while can be swallowed.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ class Proxy:
 
     def __init__(self, port, target, delay_s):
         self.target, self.delay_s = target, delay_s
+        self.swallowing = False
         self.writers = set()
         self.loop = asyncio.new_event_loop()
         listening = threading.Event()
@@ -26,9 +28,18 @@ class Proxy:
         listening.set()
         self.loop.run_forever()
 
+    def swallow(self):
+        """From now on answers are lost: what clients ask for is done, and they are not told. Until `cut`."""
+        self.loop.call_soon_threadsafe(setattr, self, "swallowing", True)
+
     def cut(self):
         """Closes all connections at once; answers that are late are lost."""
-        self.loop.call_soon_threadsafe(lambda: [writer.transport.abort() for writer in self.writers])
+        self.loop.call_soon_threadsafe(self.abort)
+
+    def abort(self):
+        for writer in self.writers:
+            writer.transport.abort()
+        self.swallowing = False
 
     async def accept(self, reader, writer):
         try:
@@ -66,7 +77,6 @@ class Proxy:
         except OSError:
             pass
 
-    @staticmethod
-    def late(writer, data):
-        if not writer.transport.is_closing():
+    def late(self, writer, data):
+        if not self.swallowing and not writer.transport.is_closing():
             writer.write(data)

@@ -32,14 +32,17 @@ RETENTION_MS = 6_000
 GROUPS = ("classic", "modern", "transform")
 
 ANSWER_LATE_S = 0.03
-# From one fault's end to the next: longer than check.py gives clients to make progress.
-CALM_S = 10.5
+# As in check_progress.py.
+PATIENCE = float(os.environ.get("PATIENCE", "1"))
+# From one fault's end to the next: longer than clients are given to make progress.
+CALM_S = 10.5 * PATIENCE
 UP_S = 60
 HOLD_S = 1
+SWALLOWED_S = 0.3
 # How long the run waits for what check.py judges; more than its deadlines, so that it is there to be judged.
-BEGIN_S = 45
-SETTLE_S = 45
-ENDED_S = 90
+BEGIN_S = 45 * PATIENCE
+SETTLE_S = 45 * PATIENCE
+ENDED_S = 90 * PATIENCE
 
 PROGRESS = {"producers.py": ("acked", "committed"), "consumers.py": ("read",), "observers.py": ("fetched", "times")}
 
@@ -140,8 +143,12 @@ class Run(Client):
 
     def create(self):
         admin = AdminClient(self.config())
-        short = {"retention.ms": str(RETENTION_MS), "segment.ms": "1000"}
-        topics = [NewTopic(topic, count, config=short if topic == SHORT else {}) for topic, count in TOPICS.items()]
+        configs = {
+            # Less than producers.py sends where it is to be refused.
+            KEPT: {"max.message.bytes": "20000"},
+            SHORT: {"retention.ms": str(RETENTION_MS), "segment.ms": "1000"},
+        }
+        topics = [NewTopic(topic, count, config=configs.get(topic, {})) for topic, count in TOPICS.items()]
         for created in admin.create_topics(topics, operation_timeout=20).values():
             created.result(30)
         for topic, count in TOPICS.items():
@@ -196,13 +203,22 @@ class Run(Client):
             step()
         self.sleep(began + calm - time.monotonic())
         with self.held():
+            # One kill of two meets requests that have been carried out and not answered, the others answers that have
+            # just been given.
+            if number % 2:
+                self.swallow()
             self.kill_broker(self.random.uniform(0, 0.5))
         self.reap_leaver(f"left-{number}.1")
 
     def cut(self):
         with self.held():
+            self.swallow()
             self.note("cut")
             self.proxy.cut()
+
+    def swallow(self):
+        self.proxy.swallow()
+        time.sleep(SWALLOWED_S)
 
     @contextlib.contextmanager
     def held(self):
@@ -217,6 +233,7 @@ class Run(Client):
         self.note("kill", n=self.faults)
         began = time.monotonic()
         self.broker.kill()
+        self.proxy.cut()
         time.sleep(down_s)
         self.broker.start()
         self.note("healed", n=self.faults)

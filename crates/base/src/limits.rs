@@ -389,6 +389,13 @@ pub const GROUP_MEMBER_BYTES: usize = 4 * MIB;
 pub const GROUP_PENDING_MEMBERS: usize = 10_000;
 /// The same of all groups of one partition of `__consumer_offsets`.
 pub const GROUPS_PENDING_MEMBERS: usize = 100_000;
+/// What one compiled pattern of a consumer group's subscription may take in memory. Kafka has no bound.
+pub const GROUP_REGEX_BYTES: usize = MIB;
+/// How deep such a pattern may be nested, so that no client's pattern overflows the stack.
+pub const GROUP_REGEX_DEPTH: u32 = 250;
+/// How often a consumer group looks whether the topics that it subscribes to have changed: this is how long it may take
+/// to notice.
+pub const GROUP_TOPICS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Kafka's `producer.id.expiration.ms`.
 pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Kafka's `message.timestamp.after.max.ms`.
@@ -399,6 +406,8 @@ pub const PARTITIONS_OPENING: usize = 64;
 pub const TOPICS_OPENING: usize = 4;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
+/// Partitions of one answer to DescribeTopicPartitions (Kafka's `max.request.partition.size.limit`).
+pub const DESCRIBED_PARTITIONS: usize = 2_000;
 
 /// Requests that wait for one shard of a coordinator; further ones wait in their connections,
 pub const COORDINATOR_CALLS: usize = 1_024;

@@ -11,8 +11,8 @@ use crate::cleaner::{
     BatchSeen, Cleaner, Counts, LastRecord, Mapping, Plan, Policy, Room, Segments, Settings, Verdict,
 };
 use crate::led_topics::LedTopics;
+use crate::partition::claim::LastWritten;
 use crate::partition::note::Note;
-use crate::partition::producers::LastWritten;
 use crate::partition::{Partition, PartitionLog};
 use crate::topic_config::TopicConfig;
 use levee_base::clock::Instant;

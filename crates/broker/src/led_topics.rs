@@ -6,7 +6,9 @@
 
 use crate::coordinators::Coordinators;
 use crate::handlers::backend::BackendError;
+use crate::handlers::dynamic::Dynamic;
 use crate::handlers::led::LedPartitions;
+use crate::handlers::resource;
 use crate::keeper::Keeper;
 use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
@@ -20,8 +22,9 @@ use levee_base::limits::{
     TOPICS_OPENING,
 };
 use levee_base::{BrokerEpoch, Clock, HashMap, NodeId, Random, StreamId};
-use levee_meta::{Answer, Command, Metadata, TopicId};
+use levee_meta::{Answer, Command, Metadata, Resource, State, TopicId};
 use levee_store::{Checkpoint, Registered, StreamStore};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -52,6 +55,8 @@ pub struct LedTopics {
     pub(crate) starts: Arc<dyn Starts>,
     pub(crate) clock: Clock,
     pub(crate) intervals: Intervals,
+    /// This broker, as a resource with configurations.
+    broker: Resource,
     random: Random,
     producer_ids: Arc<ProducerIds>,
     /// Who changes what is open of a topic.
@@ -100,6 +105,7 @@ impl LedTopics {
     ) -> Self {
         let table = Arc::new(PartitionTable::default());
         let producer_ids = Arc::new(ProducerIds::new(metadata.clone()));
+        let broker = Resource { kind: BROKER, name: node.to_string() };
         let node = i32::try_from(node.0).unwrap_or(i32::MAX);
         let starts: Arc<dyn Starts> = Arc::new(Keeper { metadata: metadata.clone(), store: store.clone() });
         let coordinators = Coordinators::new(
@@ -123,6 +129,7 @@ impl LedTopics {
             starts,
             clock,
             intervals: Intervals::default(),
+            broker,
             random,
             producer_ids,
             turns: Mutex::default(),
@@ -208,14 +215,17 @@ impl LedTopics {
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
     fn enter(&self, topic: Topic) {
         // Within the view, so that a deletion is either seen here or seen later, as a change.
-        let (id, deleted) = (topic.id, self.metadata.view(|state| {
-            if state.topic(TopicId(topic.id)).is_some() {
-                // One that had its name was deleted, or the metadata would not have both.
-                self.table.insert(topic)
-            } else {
-                Some(Arc::new(topic))
-            }
-        }));
+        let (id, deleted) = (
+            topic.id,
+            self.metadata.view(|state| {
+                if state.topic(TopicId(topic.id)).is_some() {
+                    // One that had its name was deleted, or the metadata would not have both.
+                    self.table.insert(topic)
+                } else {
+                    Some(Arc::new(topic))
+                }
+            }),
+        );
         if let Some(topic) = deleted {
             self.close_streams(&topic);
         }
@@ -253,8 +263,16 @@ impl LedTopics {
                     registered: met.stream(state, found),
                 })
             });
-            Some((topic.name.clone(), topic.configs.clone(), partitions.collect()))
+            let configs = over(&self.defaults(state), &topic.configs).into_owned();
+            Some((topic.name.clone(), configs, partitions.collect()))
         })
+    }
+
+    /// What was changed of the configurations that topics have where they don't set them, by the topics' names.
+    fn defaults(&self, state: &State) -> BTreeMap<String, String> {
+        let configs = |resource: &Resource| state.configs(resource).cloned().unwrap_or_default();
+        let cluster = Resource { kind: BROKER, name: String::new() };
+        Dynamic { cluster: configs(&cluster), broker: configs(&self.broker) }.of_topics()
     }
 
     /// The newest checkpoints of partitions that are to be opened.
@@ -317,8 +335,8 @@ impl LedTopics {
         futures::future::join3(self.follow(), self.tend(), tidying).await;
     }
 
-    /// Opens the topics that the metadata has and the table lacks, configures those whose configurations have
-    /// changed, and closes those that are gone from it, whenever the metadata changes. A request whose client gave up
+    /// Opens the topics that the metadata has and the table lacks, and the partitions that were added to one,
+    /// configures those whose configurations have changed, and closes those that are gone from it, whenever the metadata changes. A request whose client gave up
     /// waiting, or that came by way of the registration before, takes effect by this alone.
     ///
     /// Not looked at here is who leads: a stream gets another leader only when its own is out or its log closed, and
@@ -342,8 +360,12 @@ impl LedTopics {
     /// What the metadata has and the table lacks or has otherwise, and what only the table has.
     fn difference(&self) -> (Vec<TopicId>, Vec<Uuid>) {
         self.metadata.view(|state| {
+            let defaults = self.defaults(state);
             let behind = state.topics().filter(|(id, topic)| {
-                self.table.by_id(id.0).is_none_or(|open| open.configs != topic.configs)
+                self.table.by_id(id.0).is_none_or(|open| {
+                    open.configs != *over(&defaults, &topic.configs)
+                        || open.partitions.len() != topic.streams.len()
+                })
             });
             let behind = behind.map(|(id, _)| id);
             let open = self.table.all();
@@ -420,6 +442,34 @@ impl LedTopics {
         Ok(())
     }
 
+    /// Gives a topic more partitions; they are open when this returns. Dropped before that, they are opened by
+    /// [`Self::maintain`] if they were added.
+    ///
+    /// # Errors
+    /// When there is no such topic, it has as many already, or the metadata can't be changed now.
+    pub async fn add_partitions(&self, id: Uuid, partitions: u32) -> Result<(), BackendError> {
+        let (topic, leader) = (TopicId(id), self.epoch);
+        self.commit(Command::AddPartitions { topic, partitions, leader }).await?;
+        self.open(topic).await;
+        Ok(())
+    }
+
+    /// Changes the configurations of what is no topic; partitions go by them when this returns.
+    ///
+    /// # Errors
+    /// When they become too long, or the metadata can't be changed now.
+    pub async fn alter_resource(
+        &self,
+        resource: Resource,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        self.commit(Command::AlterConfigs { resource, set, unset }).await?;
+        let (behind, _) = self.difference();
+        stream::iter(behind).for_each_concurrent(TOPICS_OPENING, |id| self.open(id)).await;
+        Ok(())
+    }
+
     /// A producer id that nobody has had.
     ///
     /// # Errors
@@ -435,6 +485,22 @@ impl LedTopics {
             Err(error) => Err(BackendError::Unavailable(error.to_string())),
         }
     }
+}
+
+/// The number of brokers among the kinds of resources.
+const BROKER: u32 = resource::BROKER.unsigned_abs() as u32;
+
+/// A topic's own configurations, and the defaults for what it doesn't set.
+fn over<'a>(
+    defaults: &BTreeMap<String, String>,
+    own: &'a BTreeMap<String, String>,
+) -> Cow<'a, BTreeMap<String, String>> {
+    if defaults.is_empty() {
+        return Cow::Borrowed(own);
+    }
+    let mut all = defaults.clone();
+    all.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Cow::Owned(all)
 }
 
 #[cfg(test)]

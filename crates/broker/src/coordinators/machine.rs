@@ -65,7 +65,12 @@ impl Machine for GroupShard {
         Self::transaction_ended(self, ctx, producer, commit)
     }
 
-    fn markers_written(&mut self, _ctx: Context<'_>, _transactional_id: &str, _producer: Producer) -> Effects {
+    fn markers_written(
+        &mut self,
+        _ctx: Context<'_>,
+        _transactional_id: &str,
+        _producer: Producer,
+    ) -> Effects {
         Effects::default()
     }
 

@@ -7,7 +7,7 @@
 use super::Shared;
 use super::shard::Call;
 use crate::internal_topics::CONSUMER_OFFSETS;
-use crate::partition::producers::ProducerError;
+use crate::partition::claim::ProducerError;
 use crate::partition::{AppendError, Partition, PartitionLog};
 use levee_base::Slot;
 use levee_base::limits::COORDINATOR_MARKERS_AGAIN;

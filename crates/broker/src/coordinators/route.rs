@@ -4,16 +4,16 @@
 use super::shard::{Call, Handle};
 use super::{Coordinators, Marker, Shared, Unwritten, markers};
 use crate::errors::Code;
-use crate::internal_topics::CONSUMER_OFFSETS;
 use crate::handlers::produce::append_code;
 use crate::handlers::transactions::{Enrolment, Transactions};
+use crate::internal_topics::CONSUMER_OFFSETS;
 use crate::partition::PartitionLog;
 use crate::partition::verifications::Guard;
 use futures::future::join_all;
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
-    DescribeTransactionsResponse, HeartbeatResponse, ListGroupsResponse, ListTransactionsResponse, OffsetFetchResponse,
-    RequestKind, ResponseKind, TxnOffsetCommitRequest,
+    DescribeTransactionsResponse, HeartbeatResponse, ListGroupsResponse, ListTransactionsResponse,
+    OffsetFetchResponse, RequestKind, ResponseKind, TxnOffsetCommitRequest,
 };
 use levee_base::Slot;
 use levee_base::limits::{GROUP_ANSWER, TRANSACTION_ANSWER};
@@ -48,12 +48,7 @@ impl Manner {
 }
 
 /// Asks a shard.
-async fn ask(
-    shared: &Shared,
-    handle: Option<Handle>,
-    request: Request,
-    asking: Manner,
-) -> ResponseKind {
+async fn ask(shared: &Shared, handle: Option<Handle>, request: Request, asking: Manner) -> ResponseKind {
     let Manner { in_order, guard, patience } = asking;
     let (kind, version) = (request.kind.clone(), request.version);
     let failed = |code: Code| refused(&kind, version, code);
@@ -66,6 +61,7 @@ async fn ask(
         };
     }
     let (answer, answered) = oneshot::channel();
+    let request = Box::new(request);
     let asking = async {
         handle.calls.send(Call::Request { request, in_order, guard, answer }).await.ok()?;
         answered.await.ok()
@@ -82,9 +78,8 @@ async fn ask(
 
 fn refused(kind: &RequestKind, version: i16, code: Code) -> ResponseKind {
     // Only coordinators' requests are routed here.
-    refusal(kind, version, code.code()).unwrap_or(ResponseKind::Heartbeat(
-        HeartbeatResponse::default().with_error_code(code.code()),
-    ))
+    refusal(kind, version, code.code())
+        .unwrap_or(ResponseKind::Heartbeat(HeartbeatResponse::default().with_error_code(code.code())))
 }
 
 /// Asks the coordinator of a transaction, for somebody who goes on in the same write-ahead log.
@@ -213,8 +208,7 @@ impl Coordinators {
             }
             RequestKind::DeleteGroups(request) => {
                 let one = |id: kafka_protocol::messages::GroupId| {
-                    let part =
-                        RequestKind::DeleteGroups(request.clone().with_groups_names(vec![id.clone()]));
+                    let part = RequestKind::DeleteGroups(request.clone().with_groups_names(vec![id.clone()]));
                     async move { asking.group(&id.0, part).await }
                 };
                 let results = apart!(request.groups_names.clone(), one, DeleteGroups, results);
@@ -240,12 +234,8 @@ impl Coordinators {
                     );
                     async move { asking.transaction(&id.0, part).await }
                 };
-                let states = apart!(
-                    request.transactional_ids.clone(),
-                    one,
-                    DescribeTransactions,
-                    transaction_states
-                );
+                let states =
+                    apart!(request.transactional_ids.clone(), one, DescribeTransactions, transaction_states);
                 ResponseKind::DescribeTransactions(
                     DescribeTransactionsResponse::default().with_transaction_states(states),
                 )
@@ -277,8 +267,10 @@ impl Coordinators {
             let how = if joins { Enrolment::Add } else { Enrolment::Verify };
             let partition = handle.partition.cast_signed();
             let id = request.transactional_id.0.clone();
-            let joined =
-                self.shared.enrol(&id, producer, epoch, vec![(CONSUMER_OFFSETS.into(), partition)], how).await;
+            let joined = self
+                .shared
+                .enrol(&id, producer, epoch, vec![(CONSUMER_OFFSETS.into(), partition)], how)
+                .await;
             if let Some(Err(code)) = joined.first() {
                 return refuse(request, commit_code(*code));
             }

@@ -39,7 +39,7 @@ use uuid::Uuid;
 pub(super) enum Call {
     /// Answer a request.
     Request {
-        request: Request,
+        request: Box<Request>,
         /// Whether whoever asks goes on in the same write-ahead log: then what the answer stands on need not be durable
         /// before it leaves, as nothing that comes later is durable without it.
         in_order: bool,
@@ -276,7 +276,7 @@ impl<M: Machine> Running<M> {
                     if matches!(request.kind, RequestKind::TxnOffsetCommit(_)) =>
                 {
                     self.perform(std::mem::take(&mut together)).await?;
-                    self.commit_in_transaction(request, guard, answer).await?;
+                    self.commit_in_transaction(*request, guard, answer).await?;
                 }
                 Call::Request { request, in_order, guard: _, answer } => {
                     self.supply_producer_ids(self.machine.producer_ids_wanted(&request)).await;
@@ -284,7 +284,7 @@ impl<M: Machine> Running<M> {
                     if in_order {
                         self.in_order.insert(request.token);
                     }
-                    together.extend(self.with(|machine, ctx| machine.handle(ctx, request)));
+                    together.extend(self.with(|machine, ctx| machine.handle(ctx, *request)));
                 }
                 Call::Marker { marker, appended } => {
                     self.perform(std::mem::take(&mut together)).await?;

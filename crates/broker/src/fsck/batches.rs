@@ -72,3 +72,24 @@ fn check_one(bytes: &[u8], base: Offset, entry: &BatchEntry<'_>, leader_epoch: u
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::build::Build;
+
+    #[test]
+    fn a_note_says_of_a_marker_what_the_marker_says() {
+        let bytes = Build::marker(1, 7, 2, false).at(5, 3).bytes();
+        let note = Note::of(&BatchView::first(&bytes).unwrap(), 1);
+        let check = |note: &Note| {
+            let note = note.encode();
+            let entry = BatchEntry { count: 1, bytes: bytes.len() as u32, note: &note };
+            check_one(&bytes, Offset(5), &entry, 3)
+        };
+        assert_eq!(check(&note), Ok(()));
+        let other = Some(Marker { commit: true, coordinator_epoch: 0 });
+        assert!(check(&Note { marker: other, ..note }).unwrap_err().contains("marker"));
+        assert!(check(&Note { marker: None, ..note }).is_err());
+    }
+}

@@ -116,9 +116,15 @@ pub async fn offset_fetch_by_id<B: Backend, C: Coordination>(
                     match name_of(backend, topic.topic_id) {
                         Some(name) => known.push(topic.with_name(name)),
                         None => not_found.push(
-                            OffsetFetchResponseTopics::default().with_topic_id(topic.topic_id).with_partitions(
-                                topic.partition_indexes.iter().map(|index| unknown_partition(*index)).collect(),
-                            ),
+                            OffsetFetchResponseTopics::default()
+                                .with_topic_id(topic.topic_id)
+                                .with_partitions(
+                                    topic
+                                        .partition_indexes
+                                        .iter()
+                                        .map(|index| unknown_partition(*index))
+                                        .collect(),
+                                ),
                         ),
                     }
                 }

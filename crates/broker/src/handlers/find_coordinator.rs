@@ -37,7 +37,8 @@ pub async fn handle<B: Backend>(
         found.push((key.clone(), find(backend, clock, request.key_type, &key, version).await));
     }
     if version < BATCHED_FROM {
-        let answer = found.pop().map_or(Err(Failure::new(Code::InvalidRequest, "No key.")), |(_, found)| found);
+        let answer =
+            found.pop().map_or(Err(Failure::new(Code::InvalidRequest, "No key.")), |(_, found)| found);
         let response = FindCoordinatorResponse::default();
         return match answer {
             Ok(broker) => {
@@ -48,10 +49,8 @@ pub async fn handle<B: Backend>(
                 if version >= 1 { response.with_error_message(Some(NO_ERROR.into())) } else { response }
             }
             Err(failure) => {
-                let response = response
-                    .with_error_code(failure.code.code())
-                    .with_node_id(BrokerId(-1))
-                    .with_port(-1);
+                let response =
+                    response.with_error_code(failure.code.code()).with_node_id(BrokerId(-1)).with_port(-1);
                 if version >= 1 {
                     response.with_error_message(Some(failure.message.into()))
                 } else {
@@ -99,7 +98,8 @@ async fn find<B: Backend>(
         }
     };
     // A client tries again where this takes longer.
-    let topic = clock.timeout(GROUP_ANSWER, topic_of(backend, topic)).await.flatten().ok_or_else(unavailable)?;
+    let topic =
+        clock.timeout(GROUP_ANSWER, topic_of(backend, topic)).await.flatten().ok_or_else(unavailable)?;
     let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
     let partition = usize::try_from(partition_of(key, partitions)).unwrap_or(usize::MAX);
     let leader = topic.partitions.get(partition).and_then(|partition| partition.leader);

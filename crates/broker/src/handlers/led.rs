@@ -3,7 +3,7 @@
 use super::fetch::Fetcher;
 use super::records::Records;
 use super::transactions::Transactions;
-use super::{delete_records, list_offsets, produce};
+use super::{delete_records, describe_producers, list_offsets, offset_for_leader_epoch, produce};
 use crate::fetch_session::FetchSessions;
 use crate::partition::PartitionTable;
 use crate::partition::starts::Starts;
@@ -11,12 +11,14 @@ use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
 };
 use levee_base::{Clock, Random};
 use std::sync::Arc;
 
-/// Serves Produce, Fetch, ListOffsets and DeleteRecords for the partitions of a table.
+/// Serves the APIs of [`Records`] for the partitions of a table.
 #[derive(Debug)]
 pub struct LedPartitions {
     table: Arc<PartitionTable>,
@@ -63,6 +65,17 @@ impl Records for LedPartitions {
 
     async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
         list_offsets::list_offsets(&self.table, request, version).await
+    }
+
+    async fn offset_for_leader_epoch(
+        &self,
+        request: OffsetForLeaderEpochRequest,
+    ) -> OffsetForLeaderEpochResponse {
+        offset_for_leader_epoch::offset_for_leader_epoch(&self.table, request)
+    }
+
+    async fn describe_producers(&self, request: DescribeProducersRequest) -> DescribeProducersResponse {
+        describe_producers::describe_producers(&self.table, request)
     }
 
     async fn delete_records(&self, request: DeleteRecordsRequest) -> DeleteRecordsResponse {

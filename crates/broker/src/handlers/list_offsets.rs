@@ -88,19 +88,24 @@ pub async fn list_offsets(
     ListOffsetsResponse::default().with_topics(topics)
 }
 
+/// Compares a client's leader epoch with the log's.
+pub(super) fn check_epoch(log: &PartitionLog, epoch: i32) -> Result<(), Code> {
+    // Only -1 is no epoch here; Fetch takes all negative ones for none. Both are Kafka's.
+    if epoch < -1 {
+        return Err(Code::FencedLeaderEpoch);
+    }
+    log.check_epoch(epoch).map_err(|error| match error {
+        EpochError::Fenced => Code::FencedLeaderEpoch,
+        EpochError::Unknown => Code::UnknownLeaderEpoch,
+    })
+}
+
 async fn look_up(
     log: &PartitionLog,
     asked: &ListOffsetsPartition,
     isolation: Isolation,
 ) -> Result<Option<Located>, Code> {
-    // Only -1 is no epoch here; Fetch takes all negative ones for none. Both are Kafka's.
-    if asked.current_leader_epoch < -1 {
-        return Err(Code::FencedLeaderEpoch);
-    }
-    log.check_epoch(asked.current_leader_epoch).map_err(|error| match error {
-        EpochError::Fenced => Code::FencedLeaderEpoch,
-        EpochError::Unknown => Code::UnknownLeaderEpoch,
-    })?;
+    check_epoch(log, asked.current_leader_epoch)?;
     located(log, asked.timestamp, isolation).await.map_err(|error| read_code(log.stream(), &error))
 }
 

@@ -5,26 +5,41 @@
 
 pub mod alter_configs;
 mod altering;
+pub mod api_table;
 pub mod api_versions;
 pub mod backend;
 mod broker_configs;
+mod broker_names;
+mod client_metrics_configs;
 pub mod coordination;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_topic_partitions;
+pub mod dynamic;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
+mod group_configs;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod led;
+pub mod list_config_resources;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod records;
+pub mod resource;
 pub mod topic_configs;
 pub mod topic_name;
 pub mod transactions;
+pub mod update_features;
 pub mod uuid_text;
 pub mod write_txn_markers;
 
@@ -168,7 +183,8 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
             }
             (ApiKey::OffsetFetch, offsets_by_id::VERSION) => {
                 let request = offsets_by_id::offset_fetch(body)?;
-                let response = coordination::offset_fetch_by_id(backend, coordination, client(), request).await;
+                let response =
+                    coordination::offset_fetch_by_id(backend, coordination, client(), request).await;
                 return Ok(Some(offsets_by_id::offset_fetch_response(head, &response)));
             }
             (ApiKey::WriteTxnMarkers, _) => {
@@ -179,7 +195,8 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
             }
             _ => {}
         }
-        let response = match guard::decode(api, version, body)? {
+        let wire_version = api_versions::on_the_wire(api, version);
+        let response = match guard::decode(api, wire_version, body)? {
             RequestKind::ApiVersions(request) => {
                 Response::message(head, version, &api_versions::handle(&request, version))
             }
@@ -191,6 +208,10 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
                 version,
                 &create_topics::handle(backend, &self.clock, request, version).await,
             ),
+            RequestKind::CreatePartitions(request) => {
+                let response = create_partitions::handle(backend, &self.clock, request).await;
+                Response::message(head, version, &response)
+            }
             RequestKind::DeleteTopics(request) => Response::message(
                 head,
                 version,
@@ -212,6 +233,26 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
                 let response = incremental_alter_configs::handle(backend, &self.clock, request).await;
                 Response::message(head, version, &response)
             }
+            RequestKind::DescribeCluster(request) => {
+                Response::message(head, version, &describe_cluster::handle(backend, &request))
+            }
+            RequestKind::DescribeLogDirs(request) => {
+                Ok(describe_log_dirs::handle(backend, request).encode(head))
+            }
+            RequestKind::DescribeTopicPartitions(request) => {
+                Response::message(head, version, &describe_topic_partitions::handle(backend, request))
+            }
+            RequestKind::ElectLeaders(request) => {
+                Response::message(head, version, &elect_leaders::handle(backend, request))
+            }
+            RequestKind::ListConfigResources(request) => {
+                Response::message(head, version, &list_config_resources::handle(backend, &request, version))
+            }
+            RequestKind::UpdateFeatures(request) => Response::message(
+                head,
+                version,
+                &update_features::handle(backend.node_id(), &request, version),
+            ),
             RequestKind::InitProducerId(request) if request.transactional_id.is_none() => {
                 Response::message(head, version, &init_producer_id::handle(backend, &request).await)
             }
@@ -225,7 +266,13 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
                 Ok(answer.encode(head).holding(memory))
             }
             RequestKind::ListOffsets(request) => {
-                Response::message(head, version, &self.records.list_offsets(request, version).await)
+                Response::message(head, wire_version, &self.records.list_offsets(request, version).await)
+            }
+            RequestKind::OffsetForLeaderEpoch(request) => {
+                Response::message(head, version, &self.records.offset_for_leader_epoch(request).await)
+            }
+            RequestKind::DescribeProducers(request) => {
+                Response::message(head, version, &self.records.describe_producers(request).await)
             }
             request => match coordination.coordinate(client(), version, request).await {
                 Some(response) => Response::kind(head, version, &response),

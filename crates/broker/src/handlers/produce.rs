@@ -10,22 +10,21 @@
 //! errors only), and a number that no codec has is UNSUPPORTED_COMPRESSION_TYPE (Kafka: UNKNOWN_SERVER_ERROR).
 
 mod enrolling;
+mod preparing;
 
+use self::preparing::{Prepared, Ready, is_transactional, several_producers};
 use super::transactions::Transactions;
-use crate::batch::{BatchView, Checked, Invalid, split};
+use crate::batch::Invalid;
 use crate::errors::Code;
-use crate::partition::producers::ProducerError;
-use crate::partition::verifications::Guard;
-use crate::partition::{AppendError, Appended, Partition, PartitionLog, PartitionTable, Topic as Known};
+use crate::partition::claim::ProducerError;
+use crate::partition::{AppendError, Appended, PartitionLog, PartitionTable};
 use crate::seeded_bugs::{Bug, seeded};
 use crate::wire::produce::{
-    PartitionResponse, ProducePartition, ProduceRequest, ProduceResponse, ProduceTopic, Topic, TopicRef,
-    TopicResponse,
+    PartitionResponse, ProduceRequest, ProduceResponse, Topic, TopicRef, TopicResponse,
 };
 use futures::future::BoxFuture;
 use levee_base::{Clock, Slot};
 use levee_store::StoreStatus;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -96,78 +95,6 @@ pub async fn enter(
     Box::pin(answer(clock, entering.deadline, entered))
 }
 
-/// Whether a batch says that it is part of a transaction. Whether it is a batch at all is seen later.
-fn is_transactional(topic: &ProduceTopic<'_>) -> bool {
-    topic.partitions.iter().any(|partition| {
-        let records = partition.records.as_deref().unwrap_or_default();
-        let whole = matches!(split::next(records), Ok(Some(_)));
-        whole && BatchView::first(records).is_some_and(|batch| batch.attributes().transactional())
-    })
-}
-
-/// Whether the batches of transactions are of more than one producer, or of one in more than one epoch.
-fn several_producers<'p, 'a: 'p>(prepared: impl Iterator<Item = &'p Prepared<'a>>) -> bool {
-    let mut producers = prepared.filter_map(|one| match one {
-        Prepared::Ready(ready) => ready.transaction().map(|batch| (batch.producer_id, batch.epoch)),
-        Prepared::Done(_) => None,
-    });
-    let first = producers.next();
-    producers.any(|producer| Some(producer) != first)
-}
-
-/// A partition's part of a request that is to enter.
-enum Prepared<'a> {
-    /// It has failed.
-    Done(Entered),
-    /// Nothing speaks against it yet.
-    Ready(Ready<'a>),
-}
-
-/// A batch that may be appended, as far as can be said without the partition's lock.
-struct Ready<'a> {
-    topic: Arc<str>,
-    index: i32,
-    log: Arc<PartitionLog>,
-    checked: Checked<'a>,
-    guard: Option<Guard>,
-}
-
-/// A batch that is part of a transaction.
-struct InTransaction {
-    producer_id: i64,
-    epoch: i16,
-    base_sequence: i32,
-}
-
-impl Ready<'_> {
-    fn transaction(&self) -> Option<InTransaction> {
-        let batch = self.checked.view();
-        let is_part = batch.attributes().transactional() && batch.producer_id() >= 0;
-        is_part.then(|| InTransaction {
-            producer_id: batch.producer_id(),
-            epoch: batch.producer_epoch(),
-            base_sequence: batch.base_sequence(),
-        })
-    }
-}
-
-impl Prepared<'_> {
-    fn fail(&mut self, failed: impl FnOnce(i32) -> Entered) {
-        let index = match self {
-            Self::Done(entered) => entered.response.index,
-            Self::Ready(ready) => ready.index,
-        };
-        *self = Self::Done(failed(index));
-    }
-
-    /// Its transaction includes the partition, if nothing comes in between.
-    fn allow(&mut self, guard: Guard) {
-        if let Self::Ready(ready) = self {
-            ready.guard = Some(guard);
-        }
-    }
-}
-
 /// A partition's part of a request that has entered.
 struct Entered {
     response: PartitionResponse,
@@ -194,35 +121,13 @@ struct Entering {
 }
 
 impl Entering {
-    /// Checks all that can be checked without the partition's lock.
-    fn prepare<'a>(&self, topic: &Arc<Known>, partition: ProducePartition<'a>) -> Prepared<'a> {
-        let index = partition.index;
-        let failed = |code| Prepared::Done(Entered::failed(index, code, None));
-        let Some(place) = topic.partition(index) else { return failed(Code::UnknownTopicOrPartition) };
-        if !(-1..=1).contains(&self.acks) {
-            return failed(Code::InvalidRequiredAcks);
-        }
-        let log = match place {
-            Partition::Here(log) => log.clone(),
-            Partition::Unavailable => return failed(Code::NotLeaderOrFollower),
-            Partition::Elsewhere(leader) => {
-                let mut entered = Entered::failed(index, Code::NotLeaderOrFollower, None);
-                entered.response.current_leader = Some(*leader);
-                return Prepared::Done(entered);
-            }
-        };
-        match log.check(partition.records.unwrap_or_default(), self.version) {
-            Ok(checked) => {
-                let topic = topic.name.clone();
-                Prepared::Ready(Ready { topic, index, log, checked, guard: None })
-            }
-            Err(invalid) => Prepared::Done(refused(index, &log, invalid)),
-        }
-    }
-
     async fn append(&self, ready: Ready<'_>) -> Entered {
-        let Ready { index, log, mut checked, guard, .. } = ready;
+        let Ready { index, log, checked, guard, .. } = ready;
         let log = &*log;
+        let mut checked = match checked {
+            Ok(checked) => checked,
+            Err(entered) => return entered,
+        };
         loop {
             match log.append_verified(&mut checked, guard) {
                 Ok(appended) => return self.appended(index, log, appended),

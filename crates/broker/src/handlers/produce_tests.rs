@@ -6,10 +6,13 @@ use crate::batch::{Compression, Rules};
 use crate::handlers::transactions::NoCoordinator;
 use crate::partition::log::LogConfig;
 use crate::partition::simulated::Simulated;
+use crate::partition::{Partition, Topic as Known};
 use crate::topic_config::TopicConfig;
+use crate::wire::produce::ProducePartition;
 use crate::wire::writer::Leader;
 use futures::FutureExt;
 use levee_base::{Offset, StreamId};
+use std::sync::Arc;
 use uuid::Uuid;
 
 const NOW: i64 = 1_700_000_000_000;

@@ -5,9 +5,10 @@
 //! has stopped) has changed nothing but its own bytes, and may be tried again. Checksums and all else that takes time
 //! happen before, in [`PartitionLog::check`].
 
+use super::claim::{Claim, Origin, Place, ProducerError};
 use super::log::{PartitionLog, Pending, State};
 use super::note::Note;
-use super::producers::{Claim, Origin, Place, ProducerError, Verdict};
+use super::producers::Verdict;
 use super::verifications::Guard;
 use crate::batch::{BatchMut, Checked, Composer, Marker, TimestampType};
 use crate::seeded_bugs::{Bug, seeded};

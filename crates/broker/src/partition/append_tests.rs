@@ -73,7 +73,9 @@ async fn nothing_is_decided_before_its_marker_is_durable() {
     let (streams, log) = new_log().await;
     assert_eq!(append(&log, &Build::records(2, NOW), None).unwrap(), 0);
     assert_eq!(transactional(&log, 1, 0, 0).unwrap(), 2);
-    assert!(log.ongoing_transaction(1, 0) && !log.ongoing_transaction(1, 1) && !log.ongoing_transaction(2, 0));
+    assert!(
+        log.ongoing_transaction(1, 0) && !log.ongoing_transaction(1, 1) && !log.ongoing_transaction(2, 0)
+    );
     assert_eq!(stable(&log), 0, "nothing is durable");
     streams.flush_all();
     assert_eq!(stable(&log), 2);
@@ -106,10 +108,7 @@ async fn batches_around_a_transaction_are_checked_as_by_kafka() {
     assert_eq!(log.verify(1, 0, 1, false).unwrap(), None, "it is open");
     append(&log, &batch(1, 0, 1), None).unwrap();
     let outside = Build::records(1, NOW).producer(1, 0, 2);
-    assert_eq!(
-        refused(append(&log, &outside, None)),
-        ProducerError::NotTransactional { producer_id: 1 }
-    );
+    assert_eq!(refused(append(&log, &outside, None)), ProducerError::NotTransactional { producer_id: 1 });
     assert_eq!(append(&log, &batch(1, 0, 1), None).unwrap(), 1, "a repetition");
     end(&log, 1, 0, true).unwrap();
     assert_eq!(append(&log, &batch(1, 0, 1), None).unwrap(), 1, "still a repetition");
@@ -472,4 +471,22 @@ proptest! {
             }
         });
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_of_a_checkpoint_is_not_known_when_what_followed_is_gone() {
+    let (streams, log) = new_log().await;
+    transactional(&log, 1, 0, 0).unwrap();
+    streams.flush_all();
+    let checkpoint: Bytes = encode(&log.known(), Offset::ZERO).into();
+    end(&log, 1, 0, false).unwrap();
+    append(&log, &Build::records(2, NOW), None).unwrap();
+    streams.flush_all();
+    let checkpoint = |at| Some((Offset(at), checkpoint.clone()));
+    let resumed = open(&streams.reopened(), 4, checkpoint(1)).await;
+    assert_eq!((stable(&resumed), resumed.aborted().len()), (4, 1));
+    let shorter = streams.reopened();
+    shorter.set_start(STREAM, Offset(2));
+    let resumed = open(&shorter, 4, checkpoint(1)).await;
+    assert_eq!((stable(&resumed), resumed.aborted().len(), resumed.producers()), (4, 0, 0));
 }

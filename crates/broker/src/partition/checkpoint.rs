@@ -3,9 +3,10 @@
 //!
 //! A checkpoint spares time and nothing else: one that can't be read is passed over, and all is replayed.
 
+use super::claim::Claim;
 use super::epochs::LeaderEpochs;
 use super::known::{Known, new_producers};
-use super::producers::{BATCHES, Claim, Producer, Producers, Remembered};
+use super::producers::{BATCHES, Producer, Producers, Remembered};
 use super::times::{Entry, Seen, TimeIndex};
 use crate::cleaner::Aborted;
 use bytes::Bytes;
@@ -322,86 +323,5 @@ fn restore_aborted(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::super::note::Note;
-    use super::*;
-    use crate::batch::header::Attributes;
-    use levee_store::BatchInfo;
-    use proptest::prelude::*;
-
-    fn replay(known: &mut Known, batches: &[(u32, i64, i16, i64, i64)], mut base: u64) -> u64 {
-        for (at, &(count, producer_id, producer_epoch, max_timestamp, appended_ms)) in
-            batches.iter().enumerate()
-        {
-            let note = Note {
-                attributes: Attributes(0),
-                leader_epoch: i32::try_from(at / 7).unwrap(),
-                producer_id,
-                producer_epoch,
-                base_sequence: i32::try_from(at).unwrap(),
-                base_timestamp: 0,
-                max_timestamp,
-                appended_ms,
-                marker: None,
-            };
-            known.replay(BatchInfo { base: Offset(base), count, bytes: 100, note: &note.encode() }).unwrap();
-            base += u64::from(count);
-        }
-        base
-    }
-
-    proptest! {
-        /// Written and read back at any place, it goes on as if nothing had happened.
-        #[test]
-        fn a_replay_that_resumes_ends_where_one_without_checkpoints_ends(
-            batches in prop::collection::vec((1_u32..9, -1_i64..5, 0_i16..3, -1_i64..90_000_000, 0_i64..90_000_000), 0..300),
-            cut in 0_usize..300,
-        ) {
-            let (before, after) = batches.split_at(cut.min(batches.len()));
-            let (mut whole, mut resumed) = (Known::default(), Known::default());
-            let at = replay(&mut whole, before, 0);
-            replay(&mut resumed, before, 0);
-            let (mut resumed, cleaned) = decode(&encode(&resumed, Offset(17))).unwrap();
-            prop_assert_eq!(cleaned, Offset(17));
-            replay(&mut whole, after, at);
-            replay(&mut resumed, after, at);
-            prop_assert_eq!(resumed.producers, whole.producers);
-            prop_assert_eq!(resumed.times, whole.times);
-            prop_assert_eq!(resumed.epochs, whole.epochs);
-            prop_assert_eq!(resumed.appended_ms, whole.appended_ms);
-        }
-
-        #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), to: u8) {
-            let _ = decode(&bytes);
-            let mut known = Known::default();
-            replay(&mut known, &[(3, 1, 0, 5, 6), (2, 2, 0, 7, 8)], 0);
-            let mut damaged = encode(&known, Offset(3));
-            let at = at.index(damaged.len());
-            damaged[at] = to;
-            let _ = decode(&damaged);
-        }
-    }
-
-    #[test]
-    fn no_producer_is_known_when_what_followed_the_checkpoint_is_gone() {
-        let mut known = Known::default();
-        let end = replay(&mut known, &[(3, 1, 0, 5, 6)], 0);
-        let bytes: Bytes = encode(&known, Offset::ZERO).into();
-        let producers = |start| {
-            let resumed = Resumed::from(StreamId(1), Some((Offset(end), bytes.clone())), start);
-            resumed.known.producers.len()
-        };
-        assert_eq!((producers(Offset::ZERO), producers(Offset(end)), producers(Offset(end + 1))), (1, 1, 0));
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_passed_over() {
-        let later = Written { version: 3, ..Written::default() }.encode_to_vec();
-        assert_eq!(decode(&later).unwrap_err(), CheckpointError::Version(3));
-        let resumed = Resumed::from(StreamId(1), Some((Offset(9), later.into())), Offset::ZERO);
-        assert_eq!((resumed.offset, resumed.known.producers.len()), (Offset::ZERO, 0));
-        let unsound = Written { version: 1, epochs: vec![1], ..Written::default() }.encode_to_vec();
-        assert!(matches!(decode(&unsound), Err(CheckpointError::Unsound(_))));
-    }
-}
+#[path = "checkpoint_tests.rs"]
+mod tests;

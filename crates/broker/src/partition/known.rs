@@ -1,9 +1,10 @@
 //! What a partition knows of its batches without reading them: the producers that wrote them and their transactions, how
 //! old they are, and under which leaders they were written. All of it follows from the notes of the batches, in order. Pure.
 
+use super::claim::{Claim, End, Place};
 use super::epochs::LeaderEpochs;
 use super::note::{Note, NoteError};
-use super::producers::{Claim, End, Place, Producers};
+use super::producers::Producers;
 use super::times::TimeIndex;
 use crate::cleaner::Aborted;
 use levee_base::Offset;

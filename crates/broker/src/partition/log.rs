@@ -9,8 +9,8 @@
 //! the store, by its successor or here.
 
 use super::checkpoint::Resumed;
+use super::claim::{ActiveProducer, LastWritten};
 use super::known::{Known, UnknownNote};
-use super::producers::{ActiveProducer, LastWritten};
 use super::stream::Streams;
 use super::verifications::Verifications;
 use crate::batch::{Checked, Invalid, validate};

@@ -60,6 +60,16 @@ impl PartitionLog {
         })
     }
 
+    /// Where what leaders wrote up to `epoch` ends, as far as it is durable, and the newest epoch of those; `None` for an
+    /// epoch that is not known (KIP-320).
+    ///
+    /// # Errors
+    /// [`FetchError::NotLeader`].
+    pub fn end_of_epoch(&self, epoch: i32) -> Result<Option<(i32, Offset)>, FetchError> {
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        Ok(self.state().known.epochs.end_of(epoch, ends.start, ends.durable))
+    }
+
     /// The first record whose timestamp is `timestamp` or more, and that is durable; `None` if there is none.
     ///
     /// # Errors

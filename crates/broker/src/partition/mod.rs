@@ -10,6 +10,7 @@
 
 pub mod append;
 pub mod checkpoint;
+pub mod claim;
 pub mod epochs;
 pub mod known;
 pub mod log;

@@ -157,3 +157,38 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn no_transaction_begins_beyond_the_bound_and_no_marker_is_refused() {
+    let mut producers = Producers::new(100, 2);
+    let within = |id| Claim { transactional: true, ..claim(id, 0, 0, 1) };
+    let begin = |producers: &Producers, id| producers.check(&within(id), Origin::Coordinator(None), None);
+    for id in [1, 2] {
+        assert_eq!(begin(&producers, id), Ok(Verdict::New));
+        producers.record(&within(id), &place(id.unsigned_abs(), 0, ALL));
+    }
+    assert_eq!(begin(&producers, 3), Err(ProducerError::TooManyTransactions));
+    assert_eq!(begin(&producers, 2), Ok(Verdict::New), "it is open");
+    let end = |producers: &mut Producers, id, at, commit| {
+        assert_eq!(producers.check_end(id, 0, 0, 1), Ok(()));
+        let marker = Some(crate::batch::Marker { commit, coordinator_epoch: 0 });
+        producers.end(&End { producer_id: id, epoch: 0, marker }, &place(at, 0, ALL));
+    };
+    end(&mut producers, 1, 3, false);
+    assert_eq!(begin(&producers, 3), Err(ProducerError::TooManyTransactions), "what was aborted counts");
+    end(&mut producers, 2, 4, true);
+    assert_eq!(begin(&producers, 3), Ok(Verdict::New));
+}
+
+#[test]
+fn open_transactions_are_not_forgotten_beyond_the_limit_of_producers() {
+    let mut producers = Producers::new(1, 100);
+    for id in 0..3 {
+        let claim = Claim { transactional: true, ..claim(id, 0, 0, 1) };
+        producers.record(&claim, &place(id.unsigned_abs(), 0, ALL));
+    }
+    producers.record(&claim(7, 0, 0, 1), &place(7, 0, ALL));
+    producers.record(&claim(8, 0, 0, 1), &place(8, 0, ALL));
+    let known: Vec<_> = producers.iter().map(|(id, _)| id).collect();
+    assert_eq!(known, [0, 1, 2, 8]);
+}

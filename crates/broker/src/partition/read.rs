@@ -20,7 +20,7 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    /// By its number in a request. Kafka refuses no other number: all but 1 are 0.
+    /// By its number in a request: 1 for committed, and any other for all.
     #[must_use]
     pub fn of(number: i8) -> Self {
         if number == 1 { Self::Committed } else { Self::Uncommitted }

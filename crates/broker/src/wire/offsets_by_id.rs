@@ -5,7 +5,9 @@ use super::Malformed;
 use super::frame::RequestHead;
 use super::response::Response;
 use bytes::Bytes;
-use kafka_protocol::messages::offset_commit_request::{OffsetCommitRequestPartition, OffsetCommitRequestTopic};
+use kafka_protocol::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
 use kafka_protocol::messages::offset_fetch_request::{OffsetFetchRequestGroup, OffsetFetchRequestTopics};
 use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
@@ -169,19 +171,31 @@ mod tests {
     #[test]
     fn requests_are_read_as_the_guard_walks_them() {
         let commit = body(|writer| {
-            writer.string("group").i32(3).string("member").nullable_string(None).array(&[ID], |writer, id| {
-                writer.uuid(*id).array(&[0, 1], |writer, index| {
-                    writer.i32(*index).i64(40 + i64::from(*index)).i32(-1).nullable_string(Some("m")).tagged(&[]);
-                });
-                writer.tagged(&[]);
-            });
+            writer.string("group").i32(3).string("member").nullable_string(None).array(
+                &[ID],
+                |writer, id| {
+                    writer.uuid(*id).array(&[0, 1], |writer, index| {
+                        writer
+                            .i32(*index)
+                            .i64(40 + i64::from(*index))
+                            .i32(-1)
+                            .nullable_string(Some("m"))
+                            .tagged(&[]);
+                    });
+                    writer.tagged(&[]);
+                },
+            );
             writer.tagged(&[]);
         });
         assert_eq!(guard::walk(8, VERSION, &commit).unwrap().bytes, commit.len());
         let request = offset_commit(commit.clone()).unwrap();
-        assert_eq!((&*request.group_id.0, request.generation_id_or_member_epoch, &*request.member_id), ("group", 3, "member"));
+        assert_eq!(
+            (&*request.group_id.0, request.generation_id_or_member_epoch, &*request.member_id),
+            ("group", 3, "member")
+        );
         let topic = &request.topics[0];
-        let offsets: Vec<_> = topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset)).collect();
+        let offsets: Vec<_> =
+            topic.partitions.iter().map(|p| (p.partition_index, p.committed_offset)).collect();
         assert_eq!((topic.topic_id, offsets), (ID, vec![(0, 40), (1, 41)]));
         assert_eq!(topic.partitions[0].committed_metadata.as_deref(), Some("m"));
         assert_eq!(offset_commit(commit.slice(..commit.len() - 3)), Err(Malformed::Undecodable));
@@ -191,7 +205,10 @@ mod tests {
                 writer.string(group).nullable_string(Some("member")).i32(5);
                 let topics = (*group == "a").then_some(&[ID][..]);
                 writer.nullable_array(topics, |writer, id| {
-                    writer.uuid(*id).array(&[2, 3], |writer, index| drop(writer.i32(*index))).tagged(&[]);
+                    writer.uuid(*id).array(&[2, 3], |writer, index| {
+                        writer.i32(*index);
+                    });
+                    writer.tagged(&[]);
                 });
                 writer.tagged(&[]);
             });
@@ -211,7 +228,8 @@ mod tests {
         let partition = OffsetCommitResponsePartition::default().with_partition_index(1).with_error_code(3);
         let topic = OffsetCommitResponseTopic::default().with_topic_id(ID).with_partitions(vec![partition]);
         let head = RequestHead::parse(&frame).unwrap();
-        let response = offset_commit_response(&head, &OffsetCommitResponse::default().with_topics(vec![topic]));
+        let response =
+            offset_commit_response(&head, &OffsetCommitResponse::default().with_topics(vec![topic]));
         let mut expected = vec![0, 0, 0, 9, 0, 0, 0, 0, 0, 2];
         expected.extend_from_slice(ID.as_bytes());
         expected.extend_from_slice(&[2, 0, 0, 0, 1, 0, 3, 0, 0, 0]);
@@ -232,7 +250,9 @@ mod tests {
         let response = offset_fetch_response(&head, &OffsetFetchResponse::default().with_groups(vec![group]));
         let mut expected = vec![0, 0, 0, 9, 0, 0, 0, 0, 0, 2, 2, b'g', 2];
         expected.extend_from_slice(ID.as_bytes());
-        expected.extend_from_slice(&[2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xff, 2, b'm', 0, 0, 0, 0, 0, 0, 0, 0]);
+        expected.extend_from_slice(&[
+            2, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5, 0xff, 0xff, 0xff, 0xff, 2, b'm', 0, 0, 0, 0, 0, 0, 0, 0,
+        ]);
         assert_eq!(response.into_parts().0.concat()[4..], expected);
     }
 }

@@ -24,6 +24,9 @@ impl GroupShard {
     pub(super) fn describe(&self, waiting: Waiting, request: &DescribeGroupsRequest) -> Effects {
         let groups = request.groups.iter().map(|id| match self.groups.get(&***id) {
             Some(Group::Classic(group)) => group.describe(),
+            Some(Group::Consumer(_)) => {
+                not_described(id, waiting.version, &format!("Group {} is not a classic group.", &***id))
+            }
             None => not_described(id, waiting.version, &format!("Group {} not found.", &***id)),
         });
         let response = DescribeGroupsResponse::default().with_groups(groups.collect());

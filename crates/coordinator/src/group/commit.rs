@@ -2,6 +2,7 @@
 
 use super::GroupShard;
 use super::classic::Waiting;
+use super::consumer::{self, CommitCheck};
 use super::kind::Group;
 use super::offsets::tombstone;
 use super::turn::fit;
@@ -92,6 +93,14 @@ fn by_topic<T, P>(
         partitions(&mut topics[place]).push(partition(&asked));
     }
     topics
+}
+
+/// An error as it is told to whoever commits, in a transaction or not.
+fn told(error: ResponseError, transactional: bool) -> ResponseError {
+    match error {
+        ResponseError::StaleMemberEpoch if transactional => ResponseError::IllegalGeneration,
+        error => error,
+    }
 }
 
 /// Who asks to commit, and as of what.
@@ -206,14 +215,27 @@ impl GroupShard {
                 asked.error.get_or_insert(error);
             }
         };
-        let mut effects = match self.validate_commit(ctx, committer) {
-            Ok(effects) => effects,
+        let (mut effects, check) = match self.validate_commit(ctx, committer) {
+            Ok(valid) => valid,
             Err(error) => {
                 refuse_all(asked, error);
                 return Effects::default();
             }
         };
         let max = self.options.offset_metadata_max;
+        let (_, turn) = self.turn(ctx);
+        let refused = asked.iter().find_map(|asked| {
+            if asked.error.is_some() || is_too_long(asked.metadata.as_deref(), max) {
+                return None;
+            }
+            let id = consumer::shard::topic_id(&turn, &asked.topic, asked.topic_id);
+            check.partition(&asked.topic, id, asked.partition).err()
+        });
+        if let Some(refusal) = refused {
+            // One that is too old makes all of them so.
+            refuse_all(asked, told(refusal.error, committer.producer.is_some()));
+            return Effects::default();
+        }
         let mut records = Vec::new();
         let mut offsets = Vec::new();
         for asked in &mut *asked {
@@ -258,7 +280,7 @@ impl GroupShard {
         &mut self,
         ctx: Context<'_>,
         committer: &Committer<'_>,
-    ) -> Result<Effects, ResponseError> {
+    ) -> Result<(Effects, CommitCheck), ResponseError> {
         let transactional = committer.producer.is_some();
         if let Some(producer) = committer.producer {
             if committer.group.is_empty() {
@@ -285,17 +307,13 @@ impl GroupShard {
         }
         let Some(group) = groups.get(committer.group) else { return Err(ResponseError::GroupIdNotFound) };
         let Committer { member, instance, generation, version, .. } = *committer;
-        group.validate_offset_commit(member, instance, generation, transactional, version).map_err(
-            |error| {
-                // Producers know of generations only.
-                let unknown = transactional && error == ResponseError::StaleMemberEpoch;
-                if unknown { ResponseError::IllegalGeneration } else { error }
-            },
-        )?;
+        let check = group.validate_offset_commit(member, instance, generation, transactional, version);
+        // Producers are not told of epochs.
+        let check = check.map_err(|error| told(error, transactional))?;
         if !transactional {
             group.committed(&mut turn, member);
         }
-        Ok(turn.effects)
+        Ok((turn.effects, check))
     }
 
     /// Serves OffsetDelete.

@@ -1,7 +1,9 @@
 //! A group of any kind: what offsets, listings and deletion ask of it.
 
 use super::classic::{self, ClassicGroup};
+use super::consumer::{self, CommitCheck, ConsumerGroup};
 use super::expiration::Expiration;
+use super::timers::Timer;
 use super::turn::{Turn, text};
 use crate::effects::Record;
 use kafka_protocol::ResponseError;
@@ -13,6 +15,8 @@ use std::sync::Arc;
 pub(crate) enum Group {
     /// Of the classic protocol, or one that only holds offsets.
     Classic(Box<ClassicGroup>),
+    /// Of the consumer protocol (KIP-848).
+    Consumer(Box<ConsumerGroup>),
 }
 
 impl Group {
@@ -25,13 +29,15 @@ impl Group {
     pub(crate) const fn type_name(&self) -> &'static str {
         match self {
             Self::Classic(_) => "classic",
+            Self::Consumer(_) => "consumer",
         }
     }
 
     /// Its state, as Kafka calls it.
-    pub(crate) const fn state_name(&self) -> &'static str {
+    pub(crate) fn state_name(&self) -> &'static str {
         match self {
             Self::Classic(group) => group.state().name(),
+            Self::Consumer(group) => group.group_state().name(),
         }
     }
 
@@ -39,6 +45,7 @@ impl Group {
     pub(crate) fn protocol_type(&self) -> &str {
         match self {
             Self::Classic(group) => group.protocol_type().unwrap_or_default(),
+            Self::Consumer(_) => consumer::protocol::PROTOCOL_TYPE,
         }
     }
 
@@ -46,10 +53,12 @@ impl Group {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Classic(group) => group.state() == classic::State::Empty,
+            Self::Consumer(group) => group.is_empty(),
         }
     }
 
-    /// Whether a member of this id and, if it is static, instance may commit offsets, as of a generation or an epoch.
+    /// Whether a member of this id and, if it is static, instance may commit offsets, as of a generation or an epoch; each
+    /// partition is to be checked by what this gives.
     ///
     /// # Errors
     /// What to answer.
@@ -59,10 +68,16 @@ impl Group {
         instance: Option<&str>,
         generation: i32,
         transactional: bool,
-        _version: i16,
-    ) -> Result<(), ResponseError> {
+        version: i16,
+    ) -> Result<CommitCheck, ResponseError> {
         match self {
-            Self::Classic(group) => group.validate_offset_commit(member, instance, generation, transactional),
+            Self::Classic(group) => {
+                group.validate_offset_commit(member, instance, generation, transactional)?;
+                Ok(CommitCheck::default())
+            }
+            Self::Consumer(group) => group
+                .check_commit(member, instance, generation, transactional, version)
+                .map_err(|refusal| refusal.error),
         }
     }
 
@@ -70,13 +85,14 @@ impl Group {
     ///
     /// # Errors
     /// What to answer.
-    pub(crate) const fn validate_offset_fetch(
+    pub(crate) fn validate_offset_fetch(
         &self,
-        _member: Option<&str>,
-        _epoch: i32,
+        member: Option<&str>,
+        epoch: i32,
     ) -> Result<(), ResponseError> {
         match self {
             Self::Classic(_) => Ok(()),
+            Self::Consumer(group) => group.check_fetch(member, epoch).map_err(|refusal| refusal.error),
         }
     }
 
@@ -87,6 +103,7 @@ impl Group {
     pub(crate) fn validate_offset_delete(&self) -> Result<(), ResponseError> {
         match self {
             Self::Classic(group) => group.validate_offset_delete(),
+            Self::Consumer(_) => Ok(()),
         }
     }
 
@@ -97,6 +114,7 @@ impl Group {
     pub(crate) fn validate_delete(&self) -> Result<(), ResponseError> {
         match self {
             Self::Classic(group) => group.validate_delete(),
+            Self::Consumer(group) => group.check_delete().map_err(|refusal| refusal.error),
         }
     }
 
@@ -104,6 +122,7 @@ impl Group {
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
         match self {
             Self::Classic(group) => group.is_subscribed_to(topic),
+            Self::Consumer(group) => group.is_subscribed_to(topic),
         }
     }
 
@@ -111,6 +130,7 @@ impl Group {
     pub(crate) fn expiration(&self) -> Expiration {
         match self {
             Self::Classic(group) => group.expiration(),
+            Self::Consumer(_) => Expiration::SinceCommit,
         }
     }
 
@@ -118,6 +138,7 @@ impl Group {
     pub(crate) fn tombstones(&self) -> Vec<Record> {
         match self {
             Self::Classic(group) => vec![classic::tombstone(&group.id)],
+            Self::Consumer(group) => consumer::shard::tombstones(group),
         }
     }
 
@@ -125,6 +146,7 @@ impl Group {
     pub(crate) fn cancel_timers(&self, turn: &mut Turn<'_>) {
         match self {
             Self::Classic(group) => group.cancel_timers(turn),
+            Self::Consumer(group) => turn.timers.cancel(&Timer::Consumer(group.id().into())),
         }
     }
 
@@ -132,6 +154,8 @@ impl Group {
     pub(crate) fn committed(&self, turn: &mut Turn<'_>, member: &str) {
         match self {
             Self::Classic(group) => group.committed(turn, member),
+            // Only heartbeats say that a member is alive.
+            Self::Consumer(_) => {}
         }
     }
 
@@ -139,6 +163,7 @@ impl Group {
     pub(crate) fn loaded(&mut self, turn: &mut Turn<'_>) {
         match self {
             Self::Classic(group) => group.loaded(turn),
+            Self::Consumer(group) => consumer::shard::loaded(group, turn),
         }
     }
 

@@ -24,6 +24,7 @@ pub use options::GroupOptions;
 
 use crate::context::{Context, Request};
 use crate::effects::{Effects, Producer, Token};
+use crate::schema::consumer::Change;
 use crate::schema::group::{self as schema, GroupMetadataKey, GroupMetadataValue};
 use crate::schema::group::{OffsetCommitKey, OffsetCommitValue};
 use crate::schema::wire::SchemaError;
@@ -117,6 +118,7 @@ impl GroupShard {
                     }
                 }
             }
+            kind if Change::is(kind) => self.replay_consumer(&key, value.as_ref())?,
             kind => tracing::debug!(kind, "a record of a kind that is not known is passed over"),
         }
         Ok(())
@@ -151,6 +153,10 @@ impl GroupShard {
             RequestKind::SyncGroup(request) => self.sync(ctx, waiting, &request),
             RequestKind::Heartbeat(request) => self.heartbeat(ctx, token, &request),
             RequestKind::LeaveGroup(request) => self.leave(ctx, waiting, request),
+            RequestKind::ConsumerGroupHeartbeat(request) => {
+                self.consumer_heartbeat(ctx, waiting, &client, &request)
+            }
+            RequestKind::ConsumerGroupDescribe(request) => self.describe_consumer(ctx, token, &request),
             RequestKind::OffsetCommit(request) => self.commit(ctx, waiting, request),
             RequestKind::TxnOffsetCommit(request) => self.commit_in_transaction(ctx, waiting, request),
             RequestKind::OffsetFetch(request) => self.fetch(waiting, request),
@@ -183,7 +189,12 @@ impl GroupShard {
                 records.push(offsets::tombstone(&key));
             }
         }
-        let (_, mut turn) = self.turn(ctx);
+        let (groups, mut turn) = self.turn(ctx);
+        for group in groups.values_mut() {
+            if let Group::Consumer(group) = group {
+                group.request_metadata_refresh();
+            }
+        }
         turn.append_in_batches(records);
         turn.effects
     }
@@ -211,9 +222,12 @@ impl GroupShard {
             self.timers.set(Timer::Expiry, ctx.time.now, interval);
             return effects;
         }
+        if let Timer::Consumer(group) = timer {
+            return self.consumer_timed_out(ctx, group);
+        }
         let (groups, mut turn) = self.turn(ctx);
         match timer {
-            Timer::Expiry => {}
+            Timer::Expiry | Timer::Consumer(_) => {}
             Timer::Session { group, member } => {
                 if let Some(Group::Classic(group)) = groups.get_mut(group) {
                     group.session_timed_out(&mut turn, member);
@@ -255,6 +269,8 @@ impl GroupShard {
             join.refuse(&mut turn, &request.member_id, ResponseError::InvalidGroupId);
         } else if !sessions.contains(&request.session_timeout_ms) {
             join.refuse(&mut turn, &request.member_id, ResponseError::InvalidSessionTimeout);
+        } else if consumer::shard::join(groups, &mut turn, join) {
+            // It was for a consumer group.
         } else if let Some(Group::Classic(group)) = groups.get_mut(&**request.group_id) {
             group.join(&mut turn, join);
         } else if join.is_too_much(&turn, 0) {
@@ -263,9 +279,14 @@ impl GroupShard {
             let id: Arc<str> = (**request.group_id).into();
             let mut group = ClassicGroup::new(Arc::clone(&id), turn.time.wall_ms);
             let record = group.empty_record();
+            let before = turn.effects.appends.len();
             group.join(&mut turn, join);
-            if turn.effects.appends.is_empty() {
-                turn.effects.append(vec![record]);
+            let written = turn.effects.appends.len() > before;
+            match turn.effects.appends.last_mut() {
+                _ if written => {}
+                // The tombstones of the consumer group that it was.
+                Some(append) => append.records.push(record),
+                None => turn.effects.append(vec![record]),
             }
             groups.insert(id, Group::Classic(Box::new(group)));
         } else {
@@ -284,6 +305,10 @@ impl GroupShard {
         } else {
             match groups.get_mut(&**request.group_id) {
                 Some(Group::Classic(group)) => group.sync(&mut turn, waiting, request),
+                Some(Group::Consumer(group)) => {
+                    let id = (**request.group_id).into();
+                    consumer::shard::sync(&id, group, &mut turn, waiting, request);
+                }
                 None => classic::refuse_sync(&mut turn, waiting, ResponseError::UnknownMemberId),
             }
         }
@@ -297,6 +322,10 @@ impl GroupShard {
             _ if request.group_id.is_empty() => Err(ResponseError::InvalidGroupId),
             Some(Group::Classic(group)) => {
                 group.heartbeat(&mut turn, &request.member_id, instance, request.generation_id)
+            }
+            Some(Group::Consumer(group)) => {
+                let id = (**request.group_id).into();
+                consumer::shard::heartbeat(&id, group, &mut turn, request)
             }
             None => Err(ResponseError::UnknownMemberId),
         };
@@ -321,6 +350,11 @@ impl GroupShard {
         let left = match groups.get_mut(&**request.group_id) {
             _ if request.group_id.is_empty() => Err(ResponseError::InvalidGroupId),
             Some(Group::Classic(group)) => Ok(group.leave(&mut turn, &members)),
+            Some(Group::Consumer(_)) => {
+                let request =
+                    LeaveGroupRequest::default().with_group_id(request.group_id).with_members(members);
+                consumer::shard::leave_classic(groups, &mut turn, &request).map(|left| left.members)
+            }
             None => Ok(members.into_iter().map(unknown).collect()),
         };
         let response = LeaveGroupResponse::default();

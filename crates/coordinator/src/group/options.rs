@@ -1,5 +1,6 @@
 //! What can be set of the group coordinator: Kafka's options by Kafka's names, with Kafka's defaults.
 
+use super::consumer::ConsumerOptions;
 use std::time::Duration;
 
 /// See the module's text.
@@ -25,6 +26,8 @@ pub struct GroupOptions {
     pub offsets_retention: Duration,
     /// `offsets.retention.check.interval.ms`: how often it is looked for such offsets. Default: 10 min.
     pub offsets_retention_check_interval: Duration,
+    /// What can be set of consumer groups.
+    pub consumer: ConsumerOptions,
 }
 
 impl Default for GroupOptions {
@@ -38,6 +41,7 @@ impl Default for GroupOptions {
             offset_metadata_max: 4_096,
             offsets_retention: Duration::from_hours(7 * 24),
             offsets_retention_check_interval: Duration::from_mins(10),
+            consumer: ConsumerOptions::default(),
         }
     }
 }

@@ -18,6 +18,8 @@ pub(crate) enum Timer {
     Join(Arc<str>),
     /// A classic group waits no longer for SyncGroup.
     Sync(Arc<str>),
+    /// A consumer group has something to do.
+    Consumer(Arc<str>),
     /// Look for offsets and groups that nothing needs any more.
     Expiry,
 }

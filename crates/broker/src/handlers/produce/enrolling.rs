@@ -1,7 +1,8 @@
 //! Before batches of a transaction are appended to partitions in which it is not open yet, its coordinator is asked about
 //! them, once for all of a request (KIP-890; the codes are those of Kafka 4's `ReplicaManager`).
 
-use super::{Entered, Entering, Prepared, append_code};
+use super::preparing::Prepared;
+use super::{Entered, Entering, append_code};
 use crate::errors::Code;
 use crate::handlers::transactions::{Enrolment, Transactions};
 use crate::partition::AppendError;
@@ -20,6 +21,15 @@ struct Asked<'p, 'a> {
     guard: Guard,
 }
 
+/// What the coordinator is asked.
+#[derive(Default)]
+struct Question<'p, 'a> {
+    asked: Vec<Asked<'p, 'a>>,
+    /// Whose transaction it is, by id and epoch.
+    producer: Option<(i64, i16)>,
+    partitions: Vec<(Arc<str>, i32)>,
+}
+
 impl Entering {
     /// Asks about the batches among `prepared` that need it. Those that may not be appended have failed after this.
     pub(super) async fn enrol(
@@ -32,10 +42,11 @@ impl Entering {
         let began = self.clock.now();
         let mut left = prepared;
         loop {
-            let (asked, producer, names) = begin(left, how);
+            let Question { asked, producer, partitions } = begin(left, how);
             let Some((id, epoch)) = producer else { return };
-            let count = names.len();
-            let answers = self.ask(transactions.enrol(transactional_id, id, epoch, names, how), count).await;
+            let count = partitions.len();
+            let answers = transactions.enrol(transactional_id, id, epoch, partitions, how);
+            let answers = self.ask(answers, count).await;
             // The client would wait for longer before it sends all of it again.
             let ending = answers.contains(&Err(Code::ConcurrentTransactions));
             if how == Enrolment::Add && ending && self.clock.now() - began < ENROLMENT_PATIENCE {
@@ -101,27 +112,24 @@ impl Entering {
     }
 }
 
-/// Those of which the coordinator must be asked, whose they are, and their partitions.
-fn begin<'p, 'a>(
-    prepared: Vec<&'p mut Prepared<'a>>,
-    how: Enrolment,
-) -> (Vec<Asked<'p, 'a>>, Option<(i64, i16)>, Vec<(Arc<str>, i32)>) {
-    let (mut all, mut producer, mut names) = (Vec::new(), None, Vec::new());
+/// Sorts out those of which the coordinator must be asked.
+fn begin<'p, 'a>(prepared: Vec<&'p mut Prepared<'a>>, how: Enrolment) -> Question<'p, 'a> {
+    let mut question = Question::default();
     for prepared in prepared {
         let Prepared::Ready(ready) = &*prepared else { continue };
-        let Some(batch) = ready.transaction() else { continue };
+        let Some(batch) = ready.transaction else { continue };
         let add = how == Enrolment::Add;
         match ready.log.verify(batch.producer_id, batch.epoch, batch.base_sequence, add) {
             Ok(None) => {}
             Ok(Some(guard)) => {
-                producer = Some((batch.producer_id, batch.epoch));
-                names.push((ready.topic.clone(), ready.index));
-                all.push(Asked { prepared, guard });
+                question.producer = Some((batch.producer_id, batch.epoch));
+                question.partitions.push((ready.topic.clone(), ready.index));
+                question.asked.push(Asked { prepared, guard });
             }
             Err(error) => fail(prepared, &error),
         }
     }
-    (all, producer, names)
+    question
 }
 
 fn fail(prepared: &mut Prepared<'_>, error: &AppendError) {

@@ -116,11 +116,19 @@ async fn a_request_is_refused_as_a_whole_without_an_id_or_with_two_producers() {
     let f = Fixture::new(LogConfig::default()).await;
     let transactions = Scripted::default();
     let plain = || Build::records(1, NOW).bytes();
-    let answers = send(&f, &transactions, NEW, None, &mut [(0, plain()), (1, batch(7, 0)), (9, plain())]).await;
+    let answers =
+        send(&f, &transactions, NEW, None, &mut [(0, plain()), (1, batch(7, 0)), (9, plain())]).await;
     assert_eq!(codes(&answers), [53, 53, 53]);
     let answers = send(&f, &transactions, NEW, Some("tx"), &mut [(0, batch(7, 0)), (1, batch(8, 0))]).await;
     assert_eq!(codes(&answers), [49, 49]);
     assert!(transactions.asked().is_empty());
+    // The coordinator is heard before it is told what is wrong with a batch.
+    let control = || Build::records(1, NOW).producer(7, 0, 0).attribute(4).attribute(5).bytes();
+    for (said, told) in [(Err(Code::InvalidProducerIdMapping), 49), (Ok(()), 87)] {
+        let transactions = Scripted::saying(&[&[said]]);
+        let answers = send(&f, &transactions, NEW, Some("tx"), &mut [(0, control())]).await;
+        assert_eq!(codes(&answers), [told]);
+    }
     // What is no batch at all has no say.
     let answers = send(&f, &transactions, NEW, None, &mut [(0, plain()), (1, vec![0xff; 80])]).await;
     assert_eq!(codes(&answers), [0, 2]);

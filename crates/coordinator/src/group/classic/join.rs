@@ -60,7 +60,7 @@ impl Join {
     }
 
     /// How long a rebalance waits for the member; version 0 has the session's time-out for it.
-    fn rebalance_timeout_ms(&self) -> i32 {
+    pub(crate) fn rebalance_timeout_ms(&self) -> i32 {
         if self.waiting.version == 0 {
             self.request.session_timeout_ms
         } else {
@@ -70,7 +70,7 @@ impl Join {
 }
 
 /// Answers JoinGroup with an error.
-pub(super) fn refuse(turn: &mut Turn<'_>, waiting: Waiting, member: &str, error: ResponseError) {
+pub(crate) fn refuse(turn: &mut Turn<'_>, waiting: Waiting, member: &str, error: ResponseError) {
     let response = unnamed(waiting).with_member_id(text(member)).with_error_code(error.code());
     turn.answer_now(waiting.token, response);
 }

@@ -14,13 +14,14 @@
 
 mod join;
 mod member;
+mod migrate;
 mod protocols;
 mod rebalance;
 mod records;
 mod session;
 mod sync;
 
-pub(crate) use join::Join;
+pub(crate) use join::{Join, refuse as refuse_join};
 pub(crate) use member::{Member, Protocol, Waiting};
 pub(crate) use records::tombstone;
 pub(crate) use sync::refuse as refuse_sync;

@@ -124,7 +124,7 @@ impl Broker {
         let mut waiting = Vec::new();
         let mut pending = 0;
         for group in self.shard.groups.values() {
-            let Group::Classic(group) = group;
+            let Group::Classic(group) = group else { continue };
             group.check();
             pending += group.waits(&mut waiting);
         }
@@ -223,7 +223,7 @@ impl Broker {
     }
 
     pub(super) fn classic(&self, id: &str) -> &ClassicGroup {
-        let Group::Classic(group) = &self.shard.groups[id];
+        let Group::Classic(group) = &self.shard.groups[id] else { panic!("{id} is not a classic group") };
         group
     }
 

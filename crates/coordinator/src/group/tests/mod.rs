@@ -1,6 +1,7 @@
 //! Groups, driven as a broker drives them.
 
 mod admin;
+mod consumer;
 mod expiry;
 mod harness;
 mod joining;

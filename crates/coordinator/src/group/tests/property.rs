@@ -193,7 +193,8 @@ impl World {
 
 /// What is known of groups whose state is written: by name, everything that a record has.
 fn written(shard: &GroupShard) -> BTreeMap<&str, String> {
-    let settled = shard.groups.iter().filter_map(|(id, Group::Classic(group))| {
+    let settled = shard.groups.iter().filter_map(|(id, group)| {
+        let Group::Classic(group) = group else { return None };
         let written =
             group.state() == State::Stable || (group.state() == State::Empty && group.generation() > 0);
         written.then(|| (&**id, group.settled()))
@@ -231,7 +232,8 @@ proptest! {
         // The longest that anybody waits: a new member, and then the rebalances that its end brings about.
         world.broker.pass_ms(1_000_000);
         prop_assert_eq!(world.broker.waiting(), 0);
-        for Group::Classic(group) in world.broker.shard.groups.values() {
+        for group in world.broker.shard.groups.values() {
+            let Group::Classic(group) = group else { continue };
             prop_assert_eq!(group.state(), State::Empty);
         }
     }

@@ -57,6 +57,7 @@ def summary(history):
         "transactions committed": fates[COMMITTED], "aborted": fates[ABORTED], "in doubt": fates[DOUBT],
         "commits": len(history.by["commit-ok"]), "committed offsets fetched": len(history.by["fetched"]),
         "look-ups": len(history.by["times"]), "deletions": len(history.by["deleted"]),
+        "progress judged": sum(1 for _ in check_progress.judged(history)),
     }
     return ", ".join(f"{name} {count}" for name, count in counts.items())
 

@@ -1,6 +1,7 @@
 """What must hold of time: after a fault has healed every client gets on soon, open transactions end, groups come to
 the end, and nothing was fatal to a client."""
 
+import collections
 import os
 
 # Of a machine that is busy with other things all is that much slower.
@@ -27,22 +28,33 @@ def check(history):
 
 
 def progress(history):
+    for who, deadline, began in judged(history):
+        does = DOES[history.role(who)]
+        if not any(began < event["t"] <= deadline and event["do"] in does for event in history.of[who]):
+            yield "no progress", f"{who}: no {' or '.join(does)} within {PROGRESS_S:g} s of {began:.3f}"
+
+
+def judged(history):
+    """Clients, and from when until when each has to make progress: after each fault that has healed for so long, unless
+    the client ends first. Where a member of a group dies, that is another fault for its group."""
     faults = [event["t"] for event in history.by["kill"]] + [ending(history)]
+    ends, deaths = {}, collections.defaultdict(list)
+    for event in history.by["client-killed"]:
+        ends[event["client"]] = event["t"]
+        deaths[history.starts.get(event["client"], {}).get("group")].append(event["t"])
+    for event in history.by["end"]:
+        ends[event["who"]] = event["t"]
     for healed in history.by["healed"]:
-        began = healed["t"]
-        deadline = began + PROGRESS_S
-        # Another fault, or the end, sets everybody free.
-        if any(began < fault < deadline for fault in faults) or deadline > faults[-1]:
+        began, deadline = healed["t"], healed["t"] + PROGRESS_S
+        if deadline > faults[-1]:
             continue
         for who, start in history.starts.items():
-            does = DOES.get(start["role"])
-            lives = start["t"] <= began and history.of[who][-1]["t"] >= began
-            ends = [event["t"] for event in history.of[who] if event["do"] == "end"]
-            ends += [event["t"] for event in history.by["client-killed"] if event["client"] == who]
-            if not does or not lives or any(end < deadline for end in ends):
+            if start["role"] not in DOES or start["t"] > began or ends.get(who, deadline) < deadline:
                 continue
-            if not any(began < event["t"] <= deadline and event["do"] in does for event in history.of[who]):
-                yield "no progress", f"{who}: no {' or '.join(does)} within {PROGRESS_S} s of {began:.3f}"
+            group = start.get("group")
+            disturbed = faults + (deaths[group] if group else [])
+            if not any(began < fault < deadline for fault in disturbed):
+                yield who, deadline, began
 
 
 def ending(history):

@@ -458,6 +458,17 @@ class Progress(CheckTest):
         self.h.final([(0, "i-1")])
         self.found("no progress")
 
+    def test_a_member_of_the_group_dies(self):
+        for who in ("i", "p", "t"):
+            self.h.add(who, "end", left=0)
+        self.h.start("m", "member", group="g", isolation="read_committed")
+        self.h.start("n", "member", group="g", isolation="read_committed")
+        self.heal()
+        self.h.add("harness", "client-killed", client="n")
+        self.later(20)
+        self.h.add("m", "end")
+        self.found()
+
     def test_the_last_stable_offset_stands_still(self):
         self.h.add("harness", "stable", part="kept/0", last_stable=3, high=5)
         self.later(30)

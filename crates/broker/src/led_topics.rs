@@ -4,7 +4,7 @@
 //! A partition that can't be opened (its objects can't be read now) is in the table as unavailable, so that
 //! clients try again, and is tried again from time to time.
 
-use crate::coordinators::Coordinators;
+use crate::coordinators::{CoordinatorConfig, Coordinators};
 use crate::handlers::backend::BackendError;
 use crate::handlers::dynamic::Dynamic;
 use crate::handlers::led::LedPartitions;
@@ -140,6 +140,13 @@ impl LedTopics {
     #[must_use]
     pub fn at(self, intervals: Intervals) -> Self {
         Self { intervals, ..self }
+    }
+
+    /// Whose coordinators are set so.
+    #[must_use]
+    pub fn coordinating(self, config: CoordinatorConfig) -> Self {
+        let coordinators = self.coordinators.with(config);
+        Self { coordinators, ..self }
     }
 
     /// Opens every topic there is, many partitions at a time whatever topic they are of.

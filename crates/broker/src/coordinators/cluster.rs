@@ -1,7 +1,8 @@
 //! The cluster's topics, as coordinators see them.
 
+use crate::handlers::resource;
 use levee_coordinator::{Cluster, TopicView};
-use levee_meta::{Metadata, TopicId};
+use levee_meta::{Metadata, Resource, TopicId};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -35,7 +36,8 @@ impl Cluster for MetadataCluster {
         })
     }
 
-    fn group_configs(&self, _group: &str) -> BTreeMap<String, String> {
-        BTreeMap::new()
+    fn group_configs(&self, group: &str) -> BTreeMap<String, String> {
+        let resource = Resource { kind: resource::GROUP.unsigned_abs().into(), name: group.to_owned() };
+        self.0.view(|state| state.configs(&resource).cloned().unwrap_or_default())
     }
 }

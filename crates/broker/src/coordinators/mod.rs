@@ -15,7 +15,7 @@ mod shard;
 
 pub use markers::{Marker, Unwritten};
 
-use crate::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use crate::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, internal_topic};
 use crate::partition::{Partition, PartitionLog, PartitionTable, Topic};
 use crate::producer_ids::ProducerIds;
 use cluster::MetadataCluster;
@@ -29,8 +29,32 @@ use shard::Handle;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 use tokio::task::{AbortHandle, JoinSet};
 use uuid::Uuid;
+
+/// What can be set of the coordinators. All else is as Kafka has it by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoordinatorConfig {
+    /// How long the first rebalance of an empty group waits for further members: Kafka's
+    /// `group.initial.rebalance.delay.ms`.
+    pub group_initial_rebalance_delay: Duration,
+    /// How long committed offsets are kept once nothing needs them: Kafka's `offsets.retention.minutes`.
+    pub offsets_retention: Duration,
+    /// The longest time-out that a transaction may have: Kafka's `transaction.max.timeout.ms`.
+    pub transaction_max_timeout: Duration,
+}
+
+impl Default for CoordinatorConfig {
+    fn default() -> Self {
+        let (groups, transactions) = (GroupOptions::default(), TransactionOptions::default());
+        Self {
+            group_initial_rebalance_delay: groups.initial_rebalance_delay,
+            offsets_retention: groups.offsets_retention,
+            transaction_max_timeout: transactions.max_timeout,
+        }
+    }
+}
 
 /// What all shards of a registration share.
 #[derive(Debug)]
@@ -104,6 +128,7 @@ impl Shards {
 #[derive(Debug)]
 pub struct Coordinators {
     shared: Arc<Shared>,
+    config: CoordinatorConfig,
     random: Random,
     /// They end with this.
     tasks: Mutex<JoinSet<()>>,
@@ -130,7 +155,14 @@ impl Coordinators {
             transactions: Shards::of(TRANSACTION_STATE),
             tokens: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared), random, tasks: Mutex::default() }
+        let config = CoordinatorConfig::default();
+        Self { shared: Arc::new(shared), config, random, tasks: Mutex::default() }
+    }
+
+    /// Which are set so. To be called before any topic is opened.
+    #[must_use]
+    pub fn with(self, config: CoordinatorConfig) -> Self {
+        Self { config, ..self }
     }
 
     /// What lets partitions join transactions.
@@ -144,15 +176,26 @@ impl Coordinators {
     pub fn topic_opened(&self, topic: &Topic) {
         if &*topic.name == CONSUMER_OFFSETS {
             let random = self.random.fork();
+            let options = GroupOptions {
+                initial_rebalance_delay: self.config.group_initial_rebalance_delay,
+                offsets_retention: self.config.offsets_retention,
+                ..GroupOptions::default()
+            };
             self.open(&self.shared.groups, topic, |_| {
-                let random = random.clone();
-                move || GroupShard::new(GroupOptions::default(), random.clone())
+                let (random, options) = (random.clone(), options.clone());
+                move || GroupShard::new(options.clone(), random.clone())
             });
         }
         if &*topic.name == TRANSACTION_STATE {
+            let offsets = internal_topic(CONSUMER_OFFSETS).map_or(1, |topic| topic.partitions);
+            let options = TransactionOptions {
+                max_timeout: self.config.transaction_max_timeout,
+                offsets_partitions: offsets,
+                ..TransactionOptions::default()
+            };
             self.open(&self.shared.transactions, topic, |log| {
-                let epoch = log.leader_epoch();
-                move || TransactionShard::new(TransactionOptions::default(), epoch)
+                let (options, epoch) = (options.clone(), log.leader_epoch());
+                move || TransactionShard::new(options.clone(), epoch)
             });
         }
         self.tell(&[]);

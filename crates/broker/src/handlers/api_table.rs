@@ -21,7 +21,8 @@ const KRAFT: Left =
     Left::Never("about Kafka's own quorum of controllers; Levee's metadata lies in the store");
 const ONE_DIRECTORY: Left =
     Left::Never("moves partitions between a broker's disks; there is one place, the store");
-const REASSIGNMENT: Left = Left::Never("replication is the store's: there are no replicas to assign");
+const REASSIGNMENT: Left =
+    Left::Later("a partition moves when there are several brokers; replication is the store's");
 const SHARE_STATE: Left =
     Left::Later("between brokers, about the state of share groups, which are not there yet");
 const SHARE_GROUPS: Left = Left::Later("share groups (KIP-932) are not there yet");
@@ -34,10 +35,6 @@ const ACLS: Left = Left::Later("authorization is not there yet");
 const QUOTAS: Left = Left::Later("quotas come with authentication, as they are users'");
 const TELEMETRY: Left =
     Left::Later("nobody collects clients' metrics (KIP-714); Kafka serves it with a plugin only");
-const GROUPS: Left = Left::Later("groups are not there yet");
-const TRANSACTIONS: Left = Left::Later("transactions are not there yet");
-const LEADER_EPOCHS: Left = Left::Later("leader epochs can't be asked for yet");
-const LIST_OFFSETS_11: Left = Left::Later("version 11 asks for what tiered storage has yet to upload");
 
 /// An API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,33 +58,33 @@ const fn api(key: i16, name: &'static str, kafka: Option<(i16, i16)>, left: Left
 pub const ALL: [Api; 93] = [
     api(0, "Produce", Some((0, 13)), Left::Nothing),
     api(1, "Fetch", Some((4, 18)), Left::Nothing),
-    api(2, "ListOffsets", Some((1, 11)), LIST_OFFSETS_11),
+    api(2, "ListOffsets", Some((1, 11)), Left::Nothing),
     api(3, "Metadata", Some((0, 13)), Left::Nothing),
     api(4, "LeaderAndIsr", None, REMOVED),
     api(5, "StopReplica", None, REMOVED),
     api(6, "UpdateMetadata", None, REMOVED),
     api(7, "ControlledShutdown", None, REMOVED),
-    api(8, "OffsetCommit", Some((2, 10)), GROUPS),
-    api(9, "OffsetFetch", Some((1, 10)), GROUPS),
+    api(8, "OffsetCommit", Some((2, 10)), Left::Nothing),
+    api(9, "OffsetFetch", Some((1, 10)), Left::Nothing),
     api(10, "FindCoordinator", Some((0, 6)), Left::Nothing),
-    api(11, "JoinGroup", Some((0, 9)), GROUPS),
-    api(12, "Heartbeat", Some((0, 4)), GROUPS),
-    api(13, "LeaveGroup", Some((0, 5)), GROUPS),
-    api(14, "SyncGroup", Some((0, 5)), GROUPS),
-    api(15, "DescribeGroups", Some((0, 6)), GROUPS),
-    api(16, "ListGroups", Some((0, 5)), GROUPS),
+    api(11, "JoinGroup", Some((0, 9)), Left::Nothing),
+    api(12, "Heartbeat", Some((0, 4)), Left::Nothing),
+    api(13, "LeaveGroup", Some((0, 5)), Left::Nothing),
+    api(14, "SyncGroup", Some((0, 5)), Left::Nothing),
+    api(15, "DescribeGroups", Some((0, 6)), Left::Nothing),
+    api(16, "ListGroups", Some((0, 5)), Left::Nothing),
     api(17, "SaslHandshake", Some((0, 1)), SASL),
     api(18, "ApiVersions", Some((0, 4)), Left::Nothing),
     api(19, "CreateTopics", Some((2, 7)), Left::Nothing),
     api(20, "DeleteTopics", Some((1, 6)), Left::Nothing),
     api(21, "DeleteRecords", Some((0, 2)), Left::Nothing),
     api(22, "InitProducerId", Some((0, 5)), Left::Nothing),
-    api(23, "OffsetForLeaderEpoch", Some((2, 4)), LEADER_EPOCHS),
-    api(24, "AddPartitionsToTxn", Some((0, 5)), TRANSACTIONS),
-    api(25, "AddOffsetsToTxn", Some((0, 4)), TRANSACTIONS),
-    api(26, "EndTxn", Some((0, 5)), TRANSACTIONS),
-    api(27, "WriteTxnMarkers", Some((1, 2)), TRANSACTIONS),
-    api(28, "TxnOffsetCommit", Some((0, 5)), TRANSACTIONS),
+    api(23, "OffsetForLeaderEpoch", Some((2, 4)), Left::Nothing),
+    api(24, "AddPartitionsToTxn", Some((0, 5)), Left::Nothing),
+    api(25, "AddOffsetsToTxn", Some((0, 4)), Left::Nothing),
+    api(26, "EndTxn", Some((0, 5)), Left::Nothing),
+    api(27, "WriteTxnMarkers", Some((1, 2)), Left::Nothing),
+    api(28, "TxnOffsetCommit", Some((0, 5)), Left::Nothing),
     api(29, "DescribeAcls", Some((1, 3)), ACLS),
     api(30, "CreateAcls", Some((1, 3)), ACLS),
     api(31, "DeleteAcls", Some((1, 3)), ACLS),
@@ -101,12 +98,12 @@ pub const ALL: [Api; 93] = [
     api(39, "RenewDelegationToken", Some((1, 2)), TOKENS),
     api(40, "ExpireDelegationToken", Some((1, 2)), TOKENS),
     api(41, "DescribeDelegationToken", Some((1, 3)), TOKENS),
-    api(42, "DeleteGroups", Some((0, 2)), GROUPS),
+    api(42, "DeleteGroups", Some((0, 2)), Left::Nothing),
     api(43, "ElectLeaders", Some((0, 2)), Left::Nothing),
     api(44, "IncrementalAlterConfigs", Some((0, 1)), Left::Nothing),
     api(45, "AlterPartitionReassignments", Some((0, 1)), REASSIGNMENT),
     api(46, "ListPartitionReassignments", Some((0, 0)), REASSIGNMENT),
-    api(47, "OffsetDelete", Some((0, 0)), GROUPS),
+    api(47, "OffsetDelete", Some((0, 0)), Left::Nothing),
     api(48, "DescribeClientQuotas", Some((0, 1)), QUOTAS),
     api(49, "AlterClientQuotas", Some((0, 1)), QUOTAS),
     api(50, "DescribeUserScramCredentials", Some((0, 0)), SCRAM),
@@ -120,15 +117,15 @@ pub const ALL: [Api; 93] = [
     api(58, "Envelope", None, CONTROLLER),
     api(59, "FetchSnapshot", None, CONTROLLER),
     api(60, "DescribeCluster", Some((0, 2)), Left::Nothing),
-    api(61, "DescribeProducers", Some((0, 0)), TRANSACTIONS),
+    api(61, "DescribeProducers", Some((0, 0)), Left::Nothing),
     api(62, "BrokerRegistration", None, CONTROLLER),
     api(63, "BrokerHeartbeat", None, CONTROLLER),
     api(64, "UnregisterBroker", Some((0, 0)), KRAFT),
-    api(65, "DescribeTransactions", Some((0, 0)), TRANSACTIONS),
-    api(66, "ListTransactions", Some((0, 2)), TRANSACTIONS),
+    api(65, "DescribeTransactions", Some((0, 0)), Left::Nothing),
+    api(66, "ListTransactions", Some((0, 2)), Left::Nothing),
     api(67, "AllocateProducerIds", None, CONTROLLER),
-    api(68, "ConsumerGroupHeartbeat", Some((0, 1)), GROUPS),
-    api(69, "ConsumerGroupDescribe", Some((0, 1)), GROUPS),
+    api(68, "ConsumerGroupHeartbeat", Some((0, 1)), Left::Nothing),
+    api(69, "ConsumerGroupDescribe", Some((0, 1)), Left::Nothing),
     api(70, "ControllerRegistration", None, CONTROLLER),
     api(71, "GetTelemetrySubscriptions", None, TELEMETRY),
     api(72, "PushTelemetry", None, TELEMETRY),

@@ -131,8 +131,9 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
         frame: &mut [u8],
     ) -> Result<Answer, Refused> {
         check_served(head)?;
+        let internal_topics = head.client_id(frame) == Some(produce::ADMIN_CLIENT);
         let body = frame.get_mut(head.body..).unwrap_or_default();
-        let request = ProduceRequest::parse(head.version, body)?;
+        let request = ProduceRequest { internal_topics, ..ProduceRequest::parse(head.version, body)? };
         let acks = request.acks;
         let response = self.records.produce(request, head.version).await;
         let head = head.clone();

@@ -1,7 +1,8 @@
 """Kafka's protocol by hand: what a client library would refuse to send, for bad_input.py and differential.py.
 
 A message is a list of fields (name, type, first version, last version); a type is a name, or a list of fields for an
-array of structs, or ("array", name) for an array of plain values. Tagged fields are kept as they are, by number."""
+array of structs, or ("array", name) for an array of plain values, or ("nullable", fields) for a struct that may be
+missing (in answers). Tagged fields are kept as they are, by number."""
 import socket
 import struct
 import uuid
@@ -102,6 +103,8 @@ class In:
             return struct.unpack(PLAIN[kind], self.take(struct.calcsize(PLAIN[kind])))[0]
         if kind == "uuid":
             return uuid.UUID(bytes=self.take(16))
+        if kind[0] == "nullable":
+            return self.struct(kind[1], version) if self.take(1) == b"\1" else None
         n = self.length(kind == "str")
         if kind in ("str", "bytes"):
             data = None if n < 0 else self.take(n)

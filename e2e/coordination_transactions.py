@@ -68,7 +68,7 @@ def load(broker, topic, client, partitions, records, producers, offsets, every_m
     if not count:
         sys.exit(f"{topic}: not a single transaction was committed with {broker.name}")
     return {"a second": count / found["seconds"], "commit p50 ms": quantile(took, 0.5) / 1e3,
-            "commit p99 ms": quantile(took, 0.99) / 1e3, "broker CPU ms": (cpu["end"] - cpu["begin"]) * 1e3 / count}
+            "commit p99 ms": quantile(took, 0.99) / 1e3, "broker CPU ms each": (cpu["end"] - cpu["begin"]) * 1e3 / count}
 
 
 def measure(broker, scale):

@@ -6,7 +6,8 @@ Each transaction has RECORDS records of 1 KiB, by turns to PARTITIONS partitions
 consumer. A producer begins one every so many milliseconds, or (0) as soon as the last one is committed. Prints
 "begin" when the producers have worked for WARM-UP seconds since each has committed one, "end" after SECONDS more, and
 then, as JSON, how many transactions ended in between, the seconds in between, and how long each commit took, in
-microseconds. TransactionLoad.java is the same with Java's producer."""
+microseconds, from when all records were handed over (sending the offset is part of it). TransactionLoad.java
+is the same with Java's producer."""
 
 import json
 import sys
@@ -50,10 +51,10 @@ class Load(threading.Thread):
         self.producer.begin_transaction()
         for index in range(self.records):
             self.producer.produce(self.topic, RECORD, partition=index % self.partitions)
+        began = time.perf_counter()
         if self.consumer:
             group = self.consumer.consumer_group_metadata()
             self.producer.send_offsets_to_transaction([TopicPartition(self.topic, 0, at)], group, COMMIT_S)
-        began = time.perf_counter()
         self.producer.commit_transaction(COMMIT_S)
         now = time.perf_counter()
         self.committed.append((now, now - began))

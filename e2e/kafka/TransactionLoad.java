@@ -67,11 +67,11 @@ public final class TransactionLoad implements Callable<List<long[]>> {
             for (int index = 0; index < records; index++) {
                 producer.send(new ProducerRecord<>(topic, index % partitions, null, RECORD));
             }
+            long began = System.nanoTime();
             if (group != null) {
                 producer.sendOffsetsToTransaction(
                         Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(at)), group);
             }
-            long began = System.nanoTime();
             producer.commitTransaction();
             long now = System.nanoTime();
             committed.add(new long[] {now, now - began});

@@ -16,13 +16,13 @@ SILENCE_S = 5
 COORDINATOR_LOAD_IN_PROGRESS = 14
 NIL = uuid.UUID(int=0)
 # Fields whose values are each broker's own: compared by whether they are set. Error messages are shown, not compared.
-OWN = {"topic_id", "cluster_id", "host", "port", "producer_id", "session_id", "log_append_time_ms", "throttle_time_ms"}
+OWN = {"topic_id", "cluster_id", "host", "port", "log_dir", "producer_id", "session_id", "log_append_time_ms", "throttle_time_ms"}
 TEXT = {"error_message", "message", "documentation"}
 # (API and case, field) -> why it differs. A case that ends in '*' begins so; a field is a path, a name, or '*' for all.
 EXPECTED = {
-    ("ApiVersions *", "tags.0"): "features: none yet, see the page",
-    ("ApiVersions *", "tags.1"): "features",
-    ("ApiVersions *", "tags.2"): "features",
+    ("ApiVersions *", "tags.0"): "features: those that Levee has, at their one level",
+    ("ApiVersions *", "tags.1"): "features: the epoch",
+    ("ApiVersions *", "tags.2"): "features: those that Levee has",
     ("ApiVersions *", "api_keys[2].max_version"): "ListOffsets 11: the kafka-protocol crate has 10",
     ("CreateTopics replication factor 3 on one broker", "*"): "replication is the store's: any factor is taken",
     ("CreateTopics colliding in a request", "*"): "Kafka makes both of two names that collide; Levee the first",
@@ -48,10 +48,14 @@ EXPECTED = {
     ("Fetch last fetched epoch ahead", "*"): "only replicas send it, and there are none",
     ("ListOffsets isolation 2", "*"): "Kafka fails (UNKNOWN_SERVER_ERROR)",
     ("FindCoordinator *", "*"): "no groups yet",
-    ("DescribeConfigs *", "read_only"): "nothing of a broker can be changed while it runs",
     ("DescribeConfigs cluster", "*"): "Kafka sets min.insync.replicas for the cluster (KIP-966)",
-    ("DescribeConfigs metrics", "*"): "nobody collects clients' metrics",
-    ("DescribeConfigs group", "*"): "no groups yet",
+    ("DescribeLogDirs *", "total_bytes"): "a store has no size that could be told",
+    ("DescribeLogDirs *", "usable_bytes"): "the same",
+    ("DescribeTopicPartitions an empty name", "*"): "Kafka fails (UNKNOWN_SERVER_ERROR), and with it the other topics",
+    ("ElectLeaders no time", "*"): "Kafka never does what may take no time; here there is nothing to do",
+    ("UpdateFeatures transaction.version 1 *", "*"): "Levee has one level of each feature",
+    ("UpdateFeatures kraft.version *", "*"): "Levee doesn't have all features",
+    ("IncrementalAlterConfigs metrics match=client_id=[", "*"): "patterns that nobody uses are not compiled",
     ("IncrementalAlterConfigs operation*", "*"): "Kafka fails (UNKNOWN_SERVER_ERROR)",
     ("AlterConfigs a topic twice", "*"): "Kafka never answers",
 }
@@ -739,10 +743,213 @@ def delete_records():
     ask("the start", ("dr", 0, 0))
 
 
+def sorted_results(answer):
+    """Of answers whose order is that of a hash table: by name, and their partitions by number."""
+    for result in answer.get("results") or []:
+        for topic in result.get("topics") or []:
+            topic["partitions"].sort(key=lambda one: one["partition_index"])
+        if "topics" in result:
+            result["topics"].sort(key=lambda topic: topic["name"])
+    if isinstance(answer.get("results"), list):
+        answer["results"].sort(key=lambda one: (one.get("name") or one.get("topic") or one.get("feature") or "",
+                                                str(one.get("partitions"))))
+    if isinstance(answer.get("config_resources"), list):
+        answer["config_resources"].sort(key=lambda one: (one.get("resource_type", 0), one["resource_name"]))
+    return answer
+
+
+def only(prefix):
+    """Without the topics that other parts have made."""
+    def settle(answer):
+        sorted_results(answer)
+        for key, name in (("results", "topic"), ("config_resources", "resource_name")):
+            if isinstance(answer.get(key), list):
+                answer[key] = [one for one in answer[key] if one.get(name, prefix).startswith(prefix)]
+        for result in answer.get("results") or []:
+            if "topics" in result:
+                result["topics"] = [topic for topic in result["topics"] if topic["name"].startswith(prefix)]
+        return answer
+    return settle
+
+
+def create_partitions():
+    setup(new_topic("cpa", 2), new_topic("cpb", 1), new_topic("cpc", 1))
+
+    def ask(case, *topics, version=3, validate_only=False, timeout_ms=10_000):
+        topics = [{"name": name, "count": count, "assignments": None if brokers is None else
+                   [{"broker_ids": ids} for ids in brokers]} for name, count, brokers in topics]
+        check(case, "CreatePartitions", version,
+              {"topics": topics, "timeout_ms": timeout_ms, "validate_only": validate_only}, sorted_results)
+        time.sleep(0.2)
+        check("what it became", "Metadata", 12, {"topics": [{"name": "cpa"}, {"name": "cpb"}]}, by_name)
+
+    for version in range(4):
+        ask("one more", ("cpb", version + 2, None), version=version)
+    for count in (2, 1, 0, -1):
+        ask(f"{count} of 2", ("cpa", count, None))
+    for name in ("nobody", "", "a b", "__cluster_metadata"):
+        ask(f"topic {name!r}", (name, 3, None))
+    ask("a topic twice", ("cpa", 3, None), ("cpa", 4, None), ("cpb", 6, None))
+    for brokers in ([], [[1], [1]], [[]], [[2]], [[1, 1]], [[1, 2]]):
+        ask(f"brokers {brokers}", ("cpa", 3, brokers))
+    ask("no increase, and brokers that are not there", ("cpa", 2, [[9]]))
+    ask("validate only", ("cpa", 3, [[1]]), validate_only=True)
+    ask("brokers", ("cpa", 4, [[1], [1]]))
+    for timeout_ms in (0, -1):
+        ask(f"time {timeout_ms}", ("cpc", 2, None), timeout_ms=timeout_ms)
+    ask("nothing")
+
+
+def describe_cluster():
+    for version in range(3):
+        for operations in (False, True):
+            values = {"include_cluster_authorized_operations": operations} | ({"endpoint_type": 1} if version else {})
+            check(f"operations {operations}", "DescribeCluster", version, values)
+    for kind in (0, 2, 3, -1):
+        check(f"endpoint {kind}", "DescribeCluster", 2, {"endpoint_type": kind, "include_fenced_brokers": True})
+
+
+def describe_log_dirs():
+    setup(new_topic("lda", 3), new_topic("ldb", 1))
+    ask = lambda *topics: {"topics": [{"topic": name, "partitions": list(indexes)} for name, indexes in topics]}
+    for version in range(1, 6):
+        check("some", "DescribeLogDirs", version, ask(("lda", (0, 2, 9)), ("nobody", (0,))), sorted_results)
+        check("all", "DescribeLogDirs", version, {"topics": None}, only("ld"))
+    check("twice", "DescribeLogDirs", 5, ask(("lda", (0, 0)), ("lda", (0, 1))), sorted_results)
+    check("nothing", "DescribeLogDirs", 5, ask(), sorted_results)
+    check("no partitions", "DescribeLogDirs", 5, ask(("lda", ())), sorted_results)
+    check("partition -1", "DescribeLogDirs", 5, ask(("lda", (-1,))), sorted_results)
+
+
+def describe_topic_partitions():
+    setup(new_topic("tpa", 5), new_topic("tpb", 3))
+
+    def ask(case, *names, limit=2_000, cursor=None):
+        cursor = cursor and {"topic_name": cursor[0], "partition_index": cursor[1]}
+        check(case, "DescribeTopicPartitions", 0, {
+            "topics": [{"name": name} for name in names], "response_partition_limit": limit, "cursor": cursor})
+
+    ask("two", "tpb", "tpa")
+    ask("one twice", "tpb", "tpb")
+    for names in (("nobody",), ("a b",), ("x" * 250,), ("nobody", "tpa", "a b")):
+        ask(f"names {names}", *names)
+    ask("an empty name", "tpa", "")
+    for limit in (-1, 0, 1, 3, 4, 5, 6, 8, 9):
+        ask(f"limit {limit}", "tpa", "tpb", limit=limit)
+    ask("limit, then one that is not there", "tpa", "tpz", limit=5)
+    for cursor in (("tpa", 0), ("tpa", 3), ("tpa", 9), ("tpa", -1), ("tpb", 1), ("tpz", 0), ("", 0), ("tpaa", 1)):
+        ask(f"cursor {cursor}", "tpa", "tpb", cursor=cursor)
+        ask(f"cursor {cursor}, limit", "tpa", "tpb", cursor=cursor, limit=3)
+    ask("from a cursor on", cursor=("tpa", 2), limit=5)
+    ask("from a cursor before the start of one", cursor=("tpa", -1), limit=5)
+
+
+def elect_leaders():
+    setup(new_topic("ela", 2))
+    for version in range(3):
+        def ask(kind, *topics, timeout_ms=10_000):
+            topics = [{"topic": name, "partitions": list(indexes)} for name, indexes in topics]
+            return {"topic_partitions": topics, "timeout_ms": timeout_ms} | ({"election_type": kind} if version else {})
+        check("some", "ElectLeaders", version, ask(0, ("ela", (0, 1, 9, -1, 0)), ("nobody", (0,))), sorted_results)
+        check("all", "ElectLeaders", version, {"topic_partitions": None, "timeout_ms": 10_000}, only("el"))
+        check("nothing", "ElectLeaders", version, ask(0), sorted_results)
+        check("no partitions", "ElectLeaders", version, ask(0, ("ela", ())), sorted_results)
+        for kind in (1, 2, -1) if version else ():
+            check(f"type {kind}", "ElectLeaders", version, ask(kind, ("ela", (0,)), ("nobody", (0,))), sorted_results)
+            check(f"type {kind}, all", "ElectLeaders", version,
+                  {"election_type": kind, "topic_partitions": None, "timeout_ms": 10_000}, only("el"))
+    check("no time", "ElectLeaders", 2, ask(0, ("ela", (0,)), timeout_ms=0), sorted_results)
+
+
+def update_features():
+    for version in range(3):
+        def ask(*updates):
+            updates = [{"feature": name, "max_version_level": level} | ({"upgrade_type": kind} if version else {})
+                       for name, level, kind in updates]
+            return {"timeout_ms": 10_000, "feature_updates": updates} | ({"validate_only": True} if version else {})
+        check("where it is", "UpdateFeatures", version, ask(("transaction.version", 2, 1)), sorted_results)
+        check("two", "UpdateFeatures", version, ask(("transaction.version", 2, 1), ("group.version", 1, 1)), sorted_results)
+        for name, level in (("transaction.version", 3), ("transaction.version", -1), ("nothing.version", 1), ("", 1),
+                            ("metadata.version", 1), ("metadata.version", 31)):
+            check(f"{name} {level}", "UpdateFeatures", version, ask((name, level, 1)), sorted_results)
+            check(f"{name} {level} and a good one", "UpdateFeatures", version,
+                  ask(("group.version", 1, 1), (name, level, 1)), sorted_results)
+        check("nothing", "UpdateFeatures", version, ask(), sorted_results)
+    for kind in (0, 4, -1):
+        check(f"type {kind}", "UpdateFeatures", 2, ask(("transaction.version", 2, kind)), sorted_results)
+    check("transaction.version 1 downward", "UpdateFeatures", 2, ask(("transaction.version", 1, 2)), sorted_results)
+    check("kraft.version where it is", "UpdateFeatures", 2, ask(("kraft.version", 1, 1)), sorted_results)
+
+
+def other_configs():
+    """Configurations of what is no topic."""
+    def changed(kind, name, keys):
+        time.sleep(0.3)
+        check("what it became", "DescribeConfigs", 4,
+              {"resources": [resource(kind, name, keys)], "include_synonyms": True}, by_config)
+
+    def change(kind, name, case, *operations, api="IncrementalAlterConfigs"):
+        configs = [{"name": key, "value": value} | ({"config_operation": operation} if api[0] == "I" else {})
+                   for key, operation, value in operations]
+        check(case, api, 1, {"resources": [{"resource_type": kind, "resource_name": name, "configs": configs}]})
+
+    session, heartbeat = "consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"
+    for key, value in ((session, "50000"), (session, "1"), (session, "100000"), (session, "x"), (heartbeat, "6000"),
+                       (heartbeat, "4000"), (heartbeat, "60000"), ("nonsense", "1"), ("share.isolation.level", "x"),
+                       ("share.isolation.level", "read_committed"), ("share.auto.offset.reset", "by_duration:PT1H"),
+                       ("share.auto.offset.reset", "none"), ("share.record.lock.duration.ms", "1"),
+                       ("share.delivery.count.limit", "11"), ("share.renew.acknowledge.enable", "false"),
+                       ("streams.num.standby.replicas", "2"), ("streams.num.standby.replicas", "3"),
+                       ("consumer.assignment.interval.ms", "-1")):
+        change(GROUP, "g", f"group {key}={value}", (key, SET, value))
+    changed(GROUP, "g", None)
+    change(GROUP, "g", "group append", (session, APPEND, "1"))
+    change(GROUP, "g", "group delete", (session, DELETE, None), ("nonsense", DELETE, None))
+    change(GROUP, "g", "group replaced", (session, SET, "46000"), api="AlterConfigs")
+    changed(GROUP, "g", None)
+    for key, value in (("interval.ms", "100"), ("interval.ms", "1"), ("interval.ms", "3600001"), ("interval.ms", "x"),
+                       ("metrics", "a.,b."), ("metrics", ""), ("match", "client_id=a.*"), ("match", "client_id=["),
+                       ("match", "nonsense=a"), ("match", "client_id"), ("match", ""), ("nonsense", "1")):
+        change(METRICS, "m", f"metrics {key}={value}", (key, SET, value))
+    changed(METRICS, "m", None)
+    change(METRICS, "m", "metrics append", ("metrics", APPEND, "c"))
+    for kinds in ([], [GROUP], [METRICS], [LOGGER], [BROKER], [GROUP, METRICS, GROUP], [0], [1], [64], [GROUP, 5]):
+        check(f"kinds {kinds}", "ListConfigResources", 1, {"resource_types": kinds},
+              sorted_results if kinds and TOPIC not in kinds else lambda answer: {"error_code": answer["error_code"]})
+    check("metrics", "ListConfigResources", 0, {}, sorted_results)
+    change(METRICS, "m", "metrics delete", ("interval.ms", DELETE, None), ("metrics", DELETE, None), ("match", DELETE, None))
+    changed(METRICS, "m", None)
+    check("metrics that are gone", "ListConfigResources", 0, {}, sorted_results)
+    setup(new_topic("oc", 1))
+    keys = ["log.retention.ms", "log.cleanup.policy", "message.max.bytes", "num.io.threads", "my.own", "num.partitions"]
+    for name in ("", "1"):
+        who = "cluster" if name == "" else "broker"
+        for key, operation, value in (
+                ("log.retention.ms", SET, "x"), ("log.retention.ms", SET, "0"), ("log.retention.ms", SET, "123456789"),
+                ("log.retention.ms", APPEND, "1"), ("log.cleanup.policy", APPEND, "compact"), ("my.own", SET, "3"),
+                ("log.cleanup.policy", SUBTRACT, "delete"), ("log.cleanup.policy", SET, "nonsense"),
+                ("my.own", APPEND, "4"), ("message.max.bytes", SET, "1000012"), ("num.io.threads", SET, "9"),
+                ("num.io.threads", SET, "0"), ("num.partitions", SET, "3"), ("ssl.keystore.location", SET, "/x"),
+                ("log.roll.ms", SET, "0"), ("compression.type", SET, "nonsense")):
+            case = key if key.startswith("ssl") else f"{key} {operation} {value}"
+            change(BROKER, name, f"{who} {case}", (key, operation, value))
+        changed(BROKER, name, keys)
+        changed(TOPIC, "oc", ["retention.ms", "cleanup.policy", "max.message.bytes", "segment.ms"])
+    for name in ("1", ""):
+        change(BROKER, name, "delete", *((key, DELETE, None) for key in keys))
+    changed(BROKER, "1", keys)
+    changed(TOPIC, "oc", ["retention.ms", "cleanup.policy", "max.message.bytes", "segment.ms"])
+    change(LOGGER, "1", "a logger that is not there", ("nonsense", SET, "INFO"))
+    change(LOGGER, "1", "a logger, append", ("nonsense", APPEND, "INFO"))
+    change(LOGGER, "1", "no logger")
+
+
 def main():
     sides.extend(Side(int(port)) for port in sys.argv[1:3])
     for part in (api_versions, create_topics, metadata, producer_ids, produce_cases, sequences, fetches, offsets,
-                 coordinators, describe_configs, incremental_alter_configs, alter_configs, delete_records, delete_topics):
+                 coordinators, describe_configs, incremental_alter_configs, alter_configs, other_configs, delete_records, create_partitions,
+                 describe_cluster, describe_log_dirs, describe_topic_partitions, elect_leaders, update_features,
+                 delete_topics):
         if len(sys.argv) > 3 and part.__name__ not in sys.argv[3:]:
             continue
         print(part.__name__)

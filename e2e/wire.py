@@ -1,8 +1,7 @@
 """Kafka's protocol by hand: what a client library would refuse to send, for bad_input.py and differential.py.
 
 A message is a list of fields (name, type, first version, last version); a type is a name, or a list of fields for an
-array of structs, or ("array", name) for an array of plain values, or ("nullable", fields) for a struct that may be
-missing (in answers). Tagged fields are kept as they are, by number."""
+array of structs, or ("array", name) for an array of plain values, or ("maybe", fields) for a struct or null. Tagged fields are kept as they are, by number."""
 import socket
 import struct
 import uuid
@@ -46,6 +45,10 @@ class Out:
             data = value.encode() if isinstance(value, str) else value
             self.length(None if data is None else len(data), kind == "str")
             self.bytes += data or b""
+        elif isinstance(kind, tuple) and kind[0] == "maybe":
+            self.bytes += struct.pack(">b", -1 if value is None else 1)
+            if value is not None:
+                self.struct(kind[1], value, version)
         else:
             plain = isinstance(kind, tuple)
             if isinstance(value, int):  # a length that lies, with nothing behind it
@@ -72,6 +75,8 @@ class Out:
 def default(kind):
     if isinstance(kind, str) and kind in PLAIN:
         return 0
+    if isinstance(kind, tuple) and kind[0] == "maybe":
+        return None
     return {"uuid": uuid.UUID(int=0), "str": "", "bytes": None}.get(kind, []) if isinstance(kind, str) else []
 
 
@@ -103,8 +108,8 @@ class In:
             return struct.unpack(PLAIN[kind], self.take(struct.calcsize(PLAIN[kind])))[0]
         if kind == "uuid":
             return uuid.UUID(bytes=self.take(16))
-        if kind[0] == "nullable":
-            return self.struct(kind[1], version) if self.take(1) == b"\1" else None
+        if isinstance(kind, tuple) and kind[0] == "maybe":
+            return None if self.value("i8", version) < 0 else self.struct(kind[1], version)
         n = self.length(kind == "str")
         if kind in ("str", "bytes"):
             data = None if n < 0 else self.take(n)
@@ -129,8 +134,12 @@ class In:
 
 NAMES = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "FindCoordinator": 10, "ApiVersions": 18,
          "CreateTopics": 19, "DeleteTopics": 20, "DeleteRecords": 21, "InitProducerId": 22, "DescribeConfigs": 32,
-         "AlterConfigs": 33, "IncrementalAlterConfigs": 44}
-FLEXIBLE = {0: 9, 1: 12, 2: 6, 3: 9, 10: 3, 18: 3, 19: 5, 20: 4, 21: 2, 22: 2, 32: 4, 33: 2, 44: 1}
+         "AlterConfigs": 33, "DescribeLogDirs": 35, "CreatePartitions": 37, "ElectLeaders": 43,
+         "IncrementalAlterConfigs": 44, "UpdateFeatures": 57, "DescribeCluster": 60, "ListConfigResources": 74,
+         "DescribeTopicPartitions": 75}
+FLEXIBLE = {0: 9, 1: 12, 2: 6, 3: 9, 10: 3, 18: 3, 19: 5, 20: 4, 21: 2, 22: 2, 32: 4, 33: 2, 35: 2, 37: 2, 43: 2, 44: 1,
+            57: 0, 60: 0, 74: 0, 75: 0}
+CURSOR = ("maybe", [("topic_name", "str", 0, LAST), ("partition_index", "i32", 0, LAST)])
 REQUEST = {
     0: [f("transactional_id", "str", 3), f("acks", "i16"), f("timeout_ms", "i32"),
         f("topics", [f("name", "str", 0, 12), f("topic_id", "uuid", 13),
@@ -167,6 +176,18 @@ REQUEST = {
          f("include_synonyms", "bool", 1), f("include_documentation", "bool", 3)],
     33: [f("resources", [f("resource_type", "i8"), f("resource_name", "str"),
                          f("configs", [f("name", "str"), f("value", "str")])]), f("validate_only", "bool")],
+    35: [f("topics", [f("topic", "str"), f("partitions", ("array", "i32"))])],
+    37: [f("topics", [f("name", "str"), f("count", "i32"), f("assignments", [f("broker_ids", ("array", "i32"))])]),
+         f("timeout_ms", "i32"), f("validate_only", "bool")],
+    43: [f("election_type", "i8", 1), f("topic_partitions", [f("topic", "str"), f("partitions", ("array", "i32"))]),
+         f("timeout_ms", "i32")],
+    57: [f("timeout_ms", "i32"), f("feature_updates", [
+        f("feature", "str"), f("max_version_level", "i16"), f("allow_downgrade", "bool", 0, 0),
+        f("upgrade_type", "i8", 1)]), f("validate_only", "bool", 1)],
+    60: [f("include_cluster_authorized_operations", "bool"), f("endpoint_type", "i8", 1),
+         f("include_fenced_brokers", "bool", 2)],
+    74: [f("resource_types", ("array", "i8"), 1)],
+    75: [f("topics", [f("name", "str")]), f("response_partition_limit", "i32"), f("cursor", CURSOR)],
     44: [f("resources", [f("resource_type", "i8"), f("resource_name", "str"),
                          f("configs", [f("name", "str"), f("config_operation", "i8"), f("value", "str")])]),
          f("validate_only", "bool")],
@@ -220,7 +241,32 @@ RESPONSE = {
                       f("synonyms", [f("name", "str"), f("value", "str"), f("source", "i8")], 1),
                       f("config_type", "i8", 3), f("documentation", "str", 3)])])],
     33: ALTERED,
+    35: [f("throttle_time_ms", "i32"), f("error_code", "i16", 3), f("results", [
+        f("error_code", "i16"), f("log_dir", "str"), f("topics", [f("name", "str"), f("partitions", [
+            f("partition_index", "i32"), f("partition_size", "i64"), f("offset_lag", "i64"),
+            f("is_future_key", "bool")])]),
+        f("total_bytes", "i64", 4), f("usable_bytes", "i64", 4), f("is_cordoned", "bool", 5)])],
+    37: [f("throttle_time_ms", "i32"),
+         f("results", [f("name", "str"), f("error_code", "i16"), f("error_message", "str")])],
+    43: [f("throttle_time_ms", "i32"), f("error_code", "i16", 1), f("results", [
+        f("topic", "str"),
+        f("partitions", [f("partition_index", "i32"), f("error_code", "i16"), f("error_message", "str")])])],
     44: ALTERED,
+    57: [f("throttle_time_ms", "i32"), f("error_code", "i16"), f("error_message", "str"),
+         f("results", [f("feature", "str"), f("error_code", "i16"), f("error_message", "str")], 0, 1)],
+    60: [f("throttle_time_ms", "i32"), f("error_code", "i16"), f("error_message", "str"), f("endpoint_type", "i8", 1),
+         f("cluster_id", "str"), f("controller_id", "i32"),
+         f("brokers", [f("broker_id", "i32"), f("host", "str"), f("port", "i32"), f("rack", "str"),
+                       f("is_fenced", "bool", 2)]), f("cluster_authorized_operations", "i32")],
+    74: [f("throttle_time_ms", "i32"), f("error_code", "i16"),
+         f("config_resources", [f("resource_name", "str"), f("resource_type", "i8", 1)])],
+    75: [f("throttle_time_ms", "i32"), f("topics", [
+        f("error_code", "i16"), f("name", "str"), f("topic_id", "uuid"), f("is_internal", "bool"),
+        f("partitions", [f("error_code", "i16"), f("partition_index", "i32"), f("leader_id", "i32"),
+                         f("leader_epoch", "i32"), f("replica_nodes", ("array", "i32")),
+                         f("isr_nodes", ("array", "i32")), f("eligible_leader_replicas", ("array", "i32")),
+                         f("last_known_elr", ("array", "i32")), f("offline_replicas", ("array", "i32"))]),
+        f("topic_authorized_operations", "i32")]), f("next_cursor", CURSOR)],
 }
 
 

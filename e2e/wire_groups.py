@@ -41,7 +41,7 @@ RESPONSE = {
          f("protocol_name", "str", 5), f("assignment", "bytes")],
     68: [f("throttle_time_ms", "i32"), f("error_code", "i16"), f("error_message", "str"), f("member_id", "str"),
          f("member_epoch", "i32"), f("heartbeat_interval_ms", "i32"),
-         f("assignment", ("nullable", [f("topic_partitions", PARTITIONS)]))],
+         f("assignment", ("maybe", [f("topic_partitions", PARTITIONS)]))],
 }
 
 wire.NAMES.update(NAMES)

@@ -10,6 +10,9 @@ fuzz_target!(|bytes: &[u8]| {
         let mut expected = bytes.to_vec();
         expected[1] = 0;
         expected[18..20].fill(0);
-        assert_eq!(note.encode(), *expected);
+        if note.marker.is_some() {
+            expected[54..56].fill(0);
+        }
+        assert_eq!(*note.encode(), *expected);
     }
 });

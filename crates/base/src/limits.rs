@@ -341,6 +341,17 @@ pub const RECORD_ERRORS: usize = 100;
 /// Idempotent producers remembered a partition. Beyond it those silent for longest are forgotten, never one
 /// with a batch that waits for durability.
 pub const PARTITION_PRODUCERS: usize = 100_000;
+/// Transactions of one partition that are open, or were aborted and not yet removed, in 32 bytes each. Beyond it none
+/// begins in the partition: producers are told to try again (KAFKA_STORAGE_ERROR). Kafka keeps them in files.
+pub const PARTITION_TRANSACTIONS: usize = 500_000;
+/// Producers of one partition that are asking a coordinator whether their transaction includes it. Beyond it those that
+/// asked first have to ask again.
+pub const PARTITION_VERIFICATIONS: usize = 10_000;
+/// How long a Produce that makes a partition part of a transaction tries so again while the transaction before is still
+/// ending (Kafka's `add.partitions.to.txn.retry.backoff.max.ms`),
+pub const ENROLMENT_PATIENCE: Duration = Duration::from_millis(100);
+/// and how long it waits in between (`add.partitions.to.txn.retry.backoff.ms`).
+pub const ENROLMENT_BACKOFF: Duration = Duration::from_millis(20);
 /// Entries of one partition's time index. When it is full, every second one goes.
 pub const TIME_INDEX_ENTRIES: usize = 1_024;
 /// Batches between two entries of a time index, as long as it has never been full.
@@ -370,6 +381,21 @@ pub const CLEANER_MAP_KEYS: usize = 2_500_000;
 pub const CLEANER_BATCH_KEYS: usize = 16_384;
 /// Segments that a partition with keyed compaction remembers as not yet cleaned. Beyond it neighbours become one.
 pub const CLEANER_SEGMENTS: usize = 1_024;
+/// What the protocols of one member of a classic group may take in memory together. The one that is chosen must fit
+/// into a record batch with those of all members, so that nothing that works needs more.
+pub const GROUP_MEMBER_BYTES: usize = 4 * MIB;
+/// Member ids of a group that were handed out and are not used yet: clients that crash while they join leave one each,
+/// until their session is over. Kafka has no bound.
+pub const GROUP_PENDING_MEMBERS: usize = 10_000;
+/// The same of all groups of one partition of `__consumer_offsets`.
+pub const GROUPS_PENDING_MEMBERS: usize = 100_000;
+/// What one compiled pattern of a consumer group's subscription may take in memory. Kafka has no bound.
+pub const GROUP_REGEX_BYTES: usize = MIB;
+/// How deep such a pattern may be nested, so that no client's pattern overflows the stack.
+pub const GROUP_REGEX_DEPTH: u32 = 250;
+/// How often a consumer group looks whether the topics that it subscribes to have changed: this is how long it may take
+/// to notice.
+pub const GROUP_TOPICS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Kafka's `producer.id.expiration.ms`.
 pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Kafka's `message.timestamp.after.max.ms`.
@@ -380,6 +406,45 @@ pub const PARTITIONS_OPENING: usize = 64;
 pub const TOPICS_OPENING: usize = 4;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
+/// Partitions of one answer to DescribeTopicPartitions (Kafka's `max.request.partition.size.limit`).
+pub const DESCRIBED_PARTITIONS: usize = 2_000;
+
+/// Requests that wait for one shard of a coordinator; further ones wait in their connections,
+pub const COORDINATOR_CALLS: usize = 1_024;
+/// and those that it serves together: what they want appended goes into one batch
+pub const COORDINATOR_CALLS_TOGETHER: usize = 256;
+/// of up to so many bytes, but for what has to be atomic. (What needn't be, the tombstones of many offsets, is not.)
+pub const COORDINATOR_APPEND_BYTES: usize = 256 * KIB;
+/// Bytes that loading a shard asks for at a time,
+pub const COORDINATOR_LOAD_BYTES: usize = 4 * MIB;
+/// and that one batch of an internal topic unpacks to: no client's frame is longer.
+pub const COORDINATOR_BATCH_BYTES: usize = FRAME_BYTES;
+/// How long a shard waits before it is loaded again.
+pub const COORDINATOR_LOAD_AGAIN: Duration = Duration::from_secs(1);
+/// The least time between two looks at a shard's timers.
+pub const COORDINATOR_TIMER_PACE: Duration = Duration::from_millis(1);
+/// How long a marker waits before it is tried again.
+pub const COORDINATOR_MARKERS_AGAIN: Duration = Duration::from_millis(100);
+/// How long a group's coordinator may take until its client is told to try again (Kafka's `offsets.commit.timeout.ms`),
+pub const GROUP_ANSWER: Duration = Duration::from_secs(5);
+/// and a transaction's (Kafka's `request.timeout.ms` of the broker).
+pub const TRANSACTION_ANSWER: Duration = Duration::from_secs(30);
+/// What a record takes in a batch at most beside its key and value, in bytes.
+pub const RECORD_OVERHEAD_BYTES: usize = 32;
+/// One record of `__transaction_state` that partitions are added by, key and value, in bytes: there is room in a batch for
+/// what is to be written of the same transaction later.
+pub const TRANSACTION_RECORD_BYTES: usize = MESSAGE_BYTES - 2 * KIB;
+/// Transactional ids of one partition of `__transaction_state`,
+pub const TRANSACTIONAL_IDS: usize = 100_000;
+/// their bytes together,
+pub const TRANSACTIONAL_ID_BYTES: usize = 32 * MIB;
+/// and the partitions of all their transactions. Kafka bounds none of these three.
+pub const TRANSACTION_PARTITIONS: usize = 1_000_000;
+
+/// A regular expression that a client sends, in bytes,
+pub const PATTERN_BYTES: usize = 64 * KIB;
+/// and compiled. Each partition of `__transaction_state` that is asked compiles it.
+pub const PATTERN_COMPILED_BYTES: usize = 2 * MIB;
 
 /// Names of a listing that `levee fsck` keeps before it asks the metadata about them.
 pub const FSCK_NAMES: usize = 100_000;
@@ -402,6 +467,8 @@ pub const FSCK_TRIES: u32 = 3;
 /// How long it waits in between.
 pub const FSCK_AGAIN: Duration = Duration::from_secs(1);
 
+const _: () = assert!(COORDINATOR_APPEND_BYTES <= MESSAGE_BYTES);
+const _: () = assert!(GROUP_PENDING_MEMBERS <= GROUPS_PENDING_MEMBERS);
 const _: () = assert!(LOG_HEADER_BYTES < OBJECT_HEADER_BYTES);
 const _: () = assert!(FSCK_READ_BYTES as usize <= FSCK_HELD_BYTES);
 const _: () = assert!(OBJECT_HEAD_BYTES as u64 <= FSCK_READ_BYTES);

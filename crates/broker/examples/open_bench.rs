@@ -115,6 +115,7 @@ fn fill(folder: &Path, all: &Arguments) -> Outcome<Vec<Extent>> {
                 base_timestamp: time,
                 max_timestamp: time,
                 appended_ms: time,
+                marker: None,
             };
             *sequence += 16;
             let note = note.encode();

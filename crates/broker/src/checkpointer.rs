@@ -151,6 +151,7 @@ impl PartitionLog {
             return Ok(None);
         }
         known.forget(ends.start, self.producers_expire_before(), ends.registered);
+        known.forget_aborted(&self.aborted());
         let cleaned_until = self.cleaned_until();
         let bytes = encode(&known, cleaned_until).into();
         Ok(Some((NewCheckpoint { stream, offset: ends.registered, bytes }, cleaned_until)))

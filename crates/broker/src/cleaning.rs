@@ -11,8 +11,8 @@ use crate::cleaner::{
     BatchSeen, Cleaner, Counts, LastRecord, Mapping, Plan, Policy, Room, Segments, Settings, Verdict,
 };
 use crate::led_topics::LedTopics;
+use crate::partition::claim::LastWritten;
 use crate::partition::note::Note;
-use crate::partition::producers::LastWritten;
 use crate::partition::{Partition, PartitionLog};
 use crate::topic_config::TopicConfig;
 use levee_base::clock::Instant;
@@ -148,7 +148,8 @@ impl LedTopics {
             });
             Some(bytes.sum())
         })?;
-        let stable_end = log.ends()?.registered.0.cast_signed();
+        // A transaction that is not decided keeps its records, and what is not registered can't be read.
+        let stable_end = log.ends()?.registered.min(log.last_stable_offset()?).0.cast_signed();
         dirt.segments.plan(&dirt.policy, clean_bytes, stable_end, self.clock.wall_ms())
     }
 
@@ -187,8 +188,10 @@ impl LedTopics {
         let unpacked_bytes = config.rules.unpacked_bytes();
         let (from, until) = (offset(plan.from), offset(plan.until));
         let keys = usize::try_from(until.0 - from.0).unwrap_or(usize::MAX);
-        // Transactions are not there yet, and so none was aborted.
-        let mut mapping = Mapping::new(keys, plan.from, Vec::new(), unpacked_bytes);
+        // All transactions below the plan's end have ended, so their markers are known.
+        let aborted = log.aborted();
+        let ahead = aborted.iter().filter(|aborted| aborted.last_offset >= plan.from).copied().collect();
+        let mut mapping = Mapping::new(keys, plan.from, ahead, unpacked_bytes);
         let mut full = false;
         let mut each = |batch: StoredBatch<'_>| {
             let Some(view) = BatchView::first(batch.bytes) else { return ControlFlow::Continue(()) };
@@ -204,10 +207,11 @@ impl LedTopics {
             delete_retention_ms: config.delete_retention_ms,
             unpacked_bytes,
         };
-        let mut pass = Pass { cleaner: Cleaner::new(map, Vec::new(), producers, settings) };
+        let mut pass = Pass { cleaner: Cleaner::new(map, aborted.clone(), producers, settings) };
         let until = offset(pass.cleaner.end());
         self.store.rewrite(stream, until, &mut pass).await?;
         let summary = pass.cleaner.finish();
+        log.set_aborted(&aborted, &summary.aborted);
         Ok(Passed { until: offset(summary.cleaned_until), counts: summary.counts })
     }
 }
@@ -257,7 +261,7 @@ async fn last_records(log: &PartitionLog) -> Option<BTreeMap<i64, LastRecord>> {
         }
     }
     let records = written.into_iter().map(|LastWritten { producer_id, epoch, last }| {
-        let last_data_offset = Some(last.0.cast_signed());
+        let last_data_offset = last.map(|last| last.0.cast_signed());
         (producer_id, LastRecord { last_data_offset, producer_epoch: epoch })
     });
     Some(records.collect())

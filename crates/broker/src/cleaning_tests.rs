@@ -91,3 +91,90 @@ async fn a_topic_that_is_not_compacted_keeps_its_old_values() {
     assert_eq!(left(&log).await.len(), 5);
     maintaining.abort();
 }
+
+async fn durable(log: &PartitionLog, appended: crate::partition::Appended) {
+    let slot = appended.slot.unwrap();
+    log.status().wait_for(|status| status.durable > slot).await.unwrap();
+}
+
+/// A record of a key that is part of a producer's transaction, as a coordinator would write it.
+async fn within(log: &PartitionLog, id: i64, key: &'static str) {
+    let record = (Some(bytes::Bytes::from_static(key.as_bytes())), Some(bytes::Bytes::from_static(b"1")));
+    durable(log, log.append_records(&[record], Some((id, 0))).unwrap()).await;
+}
+
+async fn end(log: &PartitionLog, id: i64, commit: bool) {
+    durable(log, log.append_marker(id, 0, 0, commit, 1).unwrap()).await;
+}
+
+/// The first offsets of the batches, and of those that are read as committed, with the aborted transactions that are
+/// named for them.
+async fn seen(log: &PartitionLog) -> (Vec<i64>, Vec<(i64, i64)>) {
+    let fetched = log.fetch(0, crate::partition::Isolation::Committed, 1 << 20, true).await.unwrap();
+    let aborted = fetched.aborted.iter().map(|one| (one.producer_id, one.first_offset)).collect();
+    (left(log).await.iter().map(|batch| batch.0).collect(), aborted)
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_undecided_stays_and_what_was_aborted_goes_before_its_marker() {
+    let led = led().await;
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "1000"),
+        ("min.cleanable.dirty.ratio", "0"),
+        ("delete.retention.ms", "0"),
+    ];
+    let log = create(&led, &configs).await;
+    let now = led.clock.wall_ms();
+    append(&log, Build::new().record(now, "a", "1")).await;
+    within(&log, 7, "a").await;
+    end(&log, 7, false).await;
+    within(&log, 7, "b").await;
+    append(&log, Build::new().record(now + 100_000, "a", "2")).await;
+    append(&log, Build::new().record(now + 200_000, "c", "1")).await;
+    let maintained = led.clone();
+    let maintaining = tokio::spawn(async move { maintained.maintain().await });
+    until(&led, || log.ends().unwrap().registered == Offset(6)).await;
+    led.clock.sleep(CLEANER_BACKOFF * 2).await;
+    // The transaction that is open begins in the first segment, so nothing is cleaned.
+    assert_eq!(log.cleaned_until(), Offset(0));
+    assert_eq!(seen(&log).await, (vec![0, 1, 2, 3, 4, 5], vec![(7, 1)]));
+    end(&log, 7, true).await;
+    let next = |at: i64| Build::new().record(led.clock.wall_ms() + at * 600_000, "c", "1");
+    append(&log, next(1)).await;
+    until(&led, || log.cleaned_until() >= Offset(4)).await;
+    until(&led, || log.aborted().is_empty()).await;
+    // The aborted record is gone at once. Its marker has got a horizon in the pass after that, in which nothing of the
+    // transaction was found any more, and goes in the next. The key's value was not outdated by what was aborted.
+    for at in 2..5 {
+        append(&log, next(at)).await;
+        led.clock.sleep(CLEANER_BACKOFF * 2).await;
+        let ends = log.ends().unwrap();
+        until(&led, || log.ends().unwrap().registered >= ends.appended).await;
+        led.clock.sleep(CLEANER_BACKOFF * 2).await;
+    }
+    let (offsets, aborted) = seen(&log).await;
+    assert!(!offsets.contains(&1) && !offsets.contains(&2), "{offsets:?}");
+    assert!(offsets.contains(&3) && offsets.contains(&4), "{offsets:?}");
+    assert_eq!(aborted, []);
+    // A successor knows it from the notes alone, and from the checkpoint.
+    let open = |checkpoint| {
+        let streams: Arc<dyn crate::partition::Streams> = led.store.clone();
+        PartitionLog::open(streams, log.stream(), log.leader_epoch(), log.config(), led.clock, checkpoint)
+    };
+    assert!(open(None).await.unwrap().aborted().is_empty());
+    // One that is older than the passes still has the transaction, of which nothing is left: nobody is told of it.
+    let mut known = crate::partition::known::Known::default();
+    let stale =
+        [Build::new().producer(7, 0, -1).attribute(4).record(now, "a", "1"), Build::marker(now, 7, 0, false)];
+    for (base, build) in [1, 2].into_iter().zip(stale) {
+        let bytes = build.bytes();
+        let note = Note::of(&BatchView::first(&bytes).unwrap(), now).encode();
+        known.replay(BatchInfo { base: Offset(base), count: 1, bytes: 1, note: &note }).unwrap();
+    }
+    let checkpoint = crate::partition::checkpoint::encode(&known, Offset::ZERO).into();
+    let stale = open(Some((Offset(3), checkpoint))).await.unwrap();
+    assert_eq!(stale.aborted().len(), 1);
+    assert_eq!(seen(&stale).await.1, []);
+    maintaining.abort();
+}

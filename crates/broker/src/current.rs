@@ -1,16 +1,24 @@
 //! The broker that requests are served from: the newest registration of this node. When a broker is fenced and
 //! registers again, the next one takes its place here, and connections go on.
 
+use crate::coordinators::{Marker, Unwritten};
 use crate::handlers::backend::{Backend, BackendError, Broker, Defaults, NewTopic, Partition, Topic};
+use crate::handlers::coordination::Coordination;
 use crate::handlers::records::Records;
 use crate::led_topics::LedTopics;
+use crate::partition::PartitionLog;
 use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse, RequestKind, ResponseKind,
 };
-use levee_meta::{State, TopicId};
+use levee_base::Slot;
+use levee_coordinator::Client;
+use levee_meta::state::Stream;
+use levee_meta::{Resource, State, TopicId};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, PoisonError, RwLock};
 use uuid::Uuid;
@@ -24,6 +32,8 @@ pub struct Config {
     pub defaults: Defaults,
     /// The broker's configurations that may differ from Kafka's defaults, by Kafka's names.
     pub broker_configs: BTreeMap<&'static str, String>,
+    /// Where everything is kept.
+    pub location: String,
 }
 
 /// See the module's text.
@@ -64,6 +74,11 @@ impl Current {
         });
         Topic { name: topic.name.as_str().into(), id: id.0, partitions: partitions.collect() }
     }
+}
+
+/// A resource as the metadata has it.
+fn resource(kind: i8, name: &str) -> Option<Resource> {
+    Some(Resource { kind: u32::try_from(kind).ok()?, name: name.to_owned() })
 }
 
 impl Backend for Current {
@@ -125,6 +140,44 @@ impl Backend for Current {
         self.topic_by_id(id.0).ok_or(BackendError::UnknownTopic)
     }
 
+    async fn add_partitions(&self, id: Uuid, partitions: u32) -> Result<(), BackendError> {
+        self.led().add_partitions(id, partitions).await
+    }
+
+    fn sizes(&self, topic: &str) -> Vec<u64> {
+        self.view(|state| {
+            let topic = state.topic_by_name(topic).map(|(_, topic)| topic);
+            let streams = topic.map_or(&[][..], |topic| &topic.streams);
+            streams.iter().map(|stream| state.stream(*stream).map_or(0, Stream::bytes)).collect()
+        })
+    }
+
+    fn location(&self) -> String {
+        self.config.location.clone()
+    }
+
+    fn resource_configs(&self, kind: i8, name: &str) -> BTreeMap<String, String> {
+        let Some(resource) = resource(kind, name) else { return BTreeMap::new() };
+        self.view(|state| state.configs(&resource).cloned().unwrap_or_default())
+    }
+
+    fn resources(&self, kind: i8) -> Vec<String> {
+        let Ok(kind) = u32::try_from(kind) else { return Vec::new() };
+        self.view(|state| state.resources(kind).map(|(name, _)| name.to_owned()).collect())
+    }
+
+    async fn alter_resource(
+        &self,
+        kind: i8,
+        name: &str,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        let unknown = || BackendError::Unavailable(format!("there are no resources of kind {kind}"));
+        let resource = resource(kind, name).ok_or_else(unknown)?;
+        self.led().alter_resource(resource, set, unset).await
+    }
+
     async fn delete_topic(&self, id: Uuid) -> Result<(), BackendError> {
         self.led().delete(id).await
     }
@@ -151,7 +204,33 @@ impl Records for Current {
         self.led().records.list_offsets(request, version).await
     }
 
+    async fn offset_for_leader_epoch(
+        &self,
+        request: OffsetForLeaderEpochRequest,
+    ) -> OffsetForLeaderEpochResponse {
+        self.led().records.offset_for_leader_epoch(request).await
+    }
+
+    async fn describe_producers(&self, request: DescribeProducersRequest) -> DescribeProducersResponse {
+        self.led().records.describe_producers(request).await
+    }
+
     async fn delete_records(&self, request: DeleteRecordsRequest) -> DeleteRecordsResponse {
         self.led().records.delete_records(request).await
+    }
+}
+
+impl Coordination for Current {
+    async fn coordinate(&self, client: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
+        self.led().coordinators.coordinate(client, version, kind).await
+    }
+
+    async fn write_marker(
+        &self,
+        topic: &str,
+        partition: i32,
+        marker: Marker,
+    ) -> Result<(Arc<PartitionLog>, Option<Slot>), Unwritten> {
+        self.led().coordinators.write_marker(topic, partition, marker).await
     }
 }

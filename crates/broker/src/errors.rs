@@ -1,6 +1,7 @@
 //! Kafka's error codes: the one place where a failure of ours becomes one.
 
 use crate::handlers::backend::BackendError;
+use kafka_protocol::protocol::StrBytes;
 use levee_meta::Refusal;
 
 /// An error code of Kafka's protocol.
@@ -23,6 +24,12 @@ impl Failure {
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
+
+    /// The words as answers carry them: none where there are none.
+    #[must_use]
+    pub fn words(self) -> Option<StrBytes> {
+        (!self.message.is_empty()).then(|| self.message.into())
+    }
 }
 
 impl From<BackendError> for Failure {
@@ -31,6 +38,7 @@ impl From<BackendError> for Failure {
             BackendError::TopicExists => Code::TopicAlreadyExists,
             BackendError::UnknownTopic => Code::UnknownTopicOrPartition,
             BackendError::ConfigsTooLong(_) => Code::InvalidConfig,
+            BackendError::NoIncrease(_) | BackendError::TooManyPartitions(_) => Code::InvalidPartitions,
             // A client tries again after this one, which says that the outcome is open.
             BackendError::Unavailable(_) => Code::RequestTimedOut,
         };
@@ -43,7 +51,11 @@ impl From<Refusal> for BackendError {
         match refusal {
             Refusal::TopicExists { .. } => Self::TopicExists,
             Refusal::UnknownTopic => Self::UnknownTopic,
-            refusal @ Refusal::ConfigsTooLong { .. } => Self::ConfigsTooLong(refusal.to_string()),
+            refusal @ (Refusal::ConfigsTooLong { .. } | Refusal::TooManyConfigs { .. }) => {
+                Self::ConfigsTooLong(refusal.to_string())
+            }
+            Refusal::NotMorePartitions { has } => Self::NoIncrease(has),
+            Refusal::InvalidPartitions { most } => Self::TooManyPartitions(most),
             other => Self::Unavailable(other.to_string()),
         }
     }

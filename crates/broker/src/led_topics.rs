@@ -4,11 +4,15 @@
 //! A partition that can't be opened (its objects can't be read now) is in the table as unavailable, so that
 //! clients try again, and is tried again from time to time.
 
+use crate::coordinators::Coordinators;
 use crate::handlers::backend::BackendError;
+use crate::handlers::dynamic::Dynamic;
 use crate::handlers::led::LedPartitions;
+use crate::handlers::resource;
 use crate::keeper::Keeper;
 use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
+use crate::producer_ids::ProducerIds;
 use crate::registrar::Met;
 use crate::topic_config::TopicConfig;
 use bytes::Bytes;
@@ -18,17 +22,15 @@ use levee_base::limits::{
     TOPICS_OPENING,
 };
 use levee_base::{BrokerEpoch, Clock, HashMap, NodeId, Random, StreamId};
-use levee_meta::{Answer, Command, Metadata, TopicId};
+use levee_meta::{Answer, Command, Metadata, Resource, State, TopicId};
 use levee_store::{Checkpoint, Registered, StreamStore};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::OwnedMutexGuard;
 use uuid::Uuid;
 
-/// Producer ids that are fetched from the metadata at once, as Kafka does.
-const PRODUCER_ID_BLOCK: u32 = 1_000;
 /// How often partitions that could not be opened are tried again.
 const OPEN_AGAIN: Duration = Duration::from_secs(5);
 /// The least time between two looks at which topics there are.
@@ -47,12 +49,16 @@ pub struct LedTopics {
     pub store: Arc<StreamStore>,
     /// Answers the requests that are about records.
     pub records: LedPartitions,
+    /// The coordinators of groups and transactions that this broker is.
+    pub coordinators: Coordinators,
     pub(crate) table: Arc<PartitionTable>,
     pub(crate) starts: Arc<dyn Starts>,
     pub(crate) clock: Clock,
     pub(crate) intervals: Intervals,
+    /// This broker, as a resource with configurations.
+    broker: Resource,
     random: Random,
-    producer_ids: Mutex<Range<u64>>,
+    producer_ids: Arc<ProducerIds>,
     /// Who changes what is open of a topic.
     turns: Mutex<BTreeMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -98,20 +104,34 @@ impl LedTopics {
         random: Random,
     ) -> Self {
         let table = Arc::new(PartitionTable::default());
+        let producer_ids = Arc::new(ProducerIds::new(metadata.clone()));
+        let broker = Resource { kind: BROKER, name: node.to_string() };
         let node = i32::try_from(node.0).unwrap_or(i32::MAX);
         let starts: Arc<dyn Starts> = Arc::new(Keeper { metadata: metadata.clone(), store: store.clone() });
-        let records = LedPartitions::new(table.clone(), starts.clone(), node, clock, random.clone());
+        let coordinators = Coordinators::new(
+            table.clone(),
+            metadata.clone(),
+            store.clone(),
+            producer_ids.clone(),
+            clock,
+            random.clone(),
+        );
+        let transactions = coordinators.shared();
+        let records =
+            LedPartitions::new(table.clone(), starts.clone(), transactions, node, clock, random.clone());
         Self {
             epoch,
             metadata,
             store,
             records,
+            coordinators,
             table,
             starts,
             clock,
             intervals: Intervals::default(),
+            broker,
             random,
-            producer_ids: Mutex::default(),
+            producer_ids,
             turns: Mutex::default(),
         }
     }
@@ -195,16 +215,22 @@ impl LedTopics {
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
     fn enter(&self, topic: Topic) {
         // Within the view, so that a deletion is either seen here or seen later, as a change.
-        let deleted = self.metadata.view(|state| {
-            if state.topic(TopicId(topic.id)).is_some() {
-                // One that had its name was deleted, or the metadata would not have both.
-                self.table.insert(topic)
-            } else {
-                Some(Arc::new(topic))
-            }
-        });
+        let (id, deleted) = (
+            topic.id,
+            self.metadata.view(|state| {
+                if state.topic(TopicId(topic.id)).is_some() {
+                    // One that had its name was deleted, or the metadata would not have both.
+                    self.table.insert(topic)
+                } else {
+                    Some(Arc::new(topic))
+                }
+            }),
+        );
         if let Some(topic) = deleted {
             self.close_streams(&topic);
+        }
+        if let Some(topic) = self.table.by_id(id) {
+            self.coordinators.topic_opened(&topic);
         }
     }
 
@@ -213,6 +239,7 @@ impl LedTopics {
         let _turn = self.turn(id).await;
         let Some(topic) = self.table.by_id(id) else { return };
         self.table.remove(id);
+        self.coordinators.topic_closed(&topic);
         self.close_streams(&topic);
     }
 
@@ -236,8 +263,16 @@ impl LedTopics {
                     registered: met.stream(state, found),
                 })
             });
-            Some((topic.name.clone(), topic.configs.clone(), partitions.collect()))
+            let configs = over(&self.defaults(state), &topic.configs).into_owned();
+            Some((topic.name.clone(), configs, partitions.collect()))
         })
+    }
+
+    /// What was changed of the configurations that topics have where they don't set them, by the topics' names.
+    fn defaults(&self, state: &State) -> BTreeMap<String, String> {
+        let configs = |resource: &Resource| state.configs(resource).cloned().unwrap_or_default();
+        let cluster = Resource { kind: BROKER, name: String::new() };
+        Dynamic { cluster: configs(&cluster), broker: configs(&self.broker) }.of_topics()
     }
 
     /// The newest checkpoints of partitions that are to be opened.
@@ -300,8 +335,8 @@ impl LedTopics {
         futures::future::join3(self.follow(), self.tend(), tidying).await;
     }
 
-    /// Opens the topics that the metadata has and the table lacks, configures those whose configurations have
-    /// changed, and closes those that are gone from it, whenever the metadata changes. A request whose client gave up
+    /// Opens the topics that the metadata has and the table lacks, and the partitions that were added to one,
+    /// configures those whose configurations have changed, and closes those that are gone from it, whenever the metadata changes. A request whose client gave up
     /// waiting, or that came by way of the registration before, takes effect by this alone.
     ///
     /// Not looked at here is who leads: a stream gets another leader only when its own is out or its log closed, and
@@ -325,8 +360,12 @@ impl LedTopics {
     /// What the metadata has and the table lacks or has otherwise, and what only the table has.
     fn difference(&self) -> (Vec<TopicId>, Vec<Uuid>) {
         self.metadata.view(|state| {
+            let defaults = self.defaults(state);
             let behind = state.topics().filter(|(id, topic)| {
-                self.table.by_id(id.0).is_none_or(|open| open.configs != topic.configs)
+                self.table.by_id(id.0).is_none_or(|open| {
+                    open.configs != *over(&defaults, &topic.configs)
+                        || open.partitions.len() != topic.streams.len()
+                })
             });
             let behind = behind.map(|(id, _)| id);
             let open = self.table.all();
@@ -403,26 +442,40 @@ impl LedTopics {
         Ok(())
     }
 
+    /// Gives a topic more partitions; they are open when this returns. Dropped before that, they are opened by
+    /// [`Self::maintain`] if they were added.
+    ///
+    /// # Errors
+    /// When there is no such topic, it has as many already, or the metadata can't be changed now.
+    pub async fn add_partitions(&self, id: Uuid, partitions: u32) -> Result<(), BackendError> {
+        let (topic, leader) = (TopicId(id), self.epoch);
+        self.commit(Command::AddPartitions { topic, partitions, leader }).await?;
+        self.open(topic).await;
+        Ok(())
+    }
+
+    /// Changes the configurations of what is no topic; partitions go by them when this returns.
+    ///
+    /// # Errors
+    /// When they become too long, or the metadata can't be changed now.
+    pub async fn alter_resource(
+        &self,
+        resource: Resource,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        self.commit(Command::AlterConfigs { resource, set, unset }).await?;
+        let (behind, _) = self.difference();
+        stream::iter(behind).for_each_concurrent(TOPICS_OPENING, |id| self.open(id)).await;
+        Ok(())
+    }
+
     /// A producer id that nobody has had.
     ///
     /// # Errors
     /// When the metadata can't give any now.
     pub async fn producer_id(&self) -> Result<i64, BackendError> {
-        let ids = || self.producer_ids.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = ids().next();
-        let id = match next {
-            Some(id) => id,
-            None => {
-                let answer = self.commit(Command::AllocateProducerIds { count: PRODUCER_ID_BLOCK }).await?;
-                let Answer::ProducerIds { first } = answer else {
-                    return Err(BackendError::Unavailable(format!("the metadata answered {answer:?}")));
-                };
-                // A block that another request fetched meanwhile is dropped: ids are plenty, and never used twice.
-                *ids() = first + 1..first + u64::from(PRODUCER_ID_BLOCK);
-                first
-            }
-        };
-        i64::try_from(id).map_err(|error| BackendError::Unavailable(error.to_string()))
+        self.producer_ids.next().await
     }
 
     async fn commit(&self, command: Command) -> Result<Answer, BackendError> {
@@ -432,6 +485,22 @@ impl LedTopics {
             Err(error) => Err(BackendError::Unavailable(error.to_string())),
         }
     }
+}
+
+/// The number of brokers among the kinds of resources.
+const BROKER: u32 = resource::BROKER.unsigned_abs() as u32;
+
+/// A topic's own configurations, and the defaults for what it doesn't set.
+fn over<'a>(
+    defaults: &BTreeMap<String, String>,
+    own: &'a BTreeMap<String, String>,
+) -> Cow<'a, BTreeMap<String, String>> {
+    if defaults.is_empty() {
+        return Cow::Borrowed(own);
+    }
+    let mut all = defaults.clone();
+    all.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+    Cow::Owned(all)
 }
 
 #[cfg(test)]

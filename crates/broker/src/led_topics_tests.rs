@@ -85,6 +85,54 @@ async fn a_topic_whose_create_or_delete_nobody_waits_for_is_opened_and_closed() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn partitions_that_are_added_are_opened_and_the_others_stay_open() {
+    let led = led().await;
+    let id = led.create("a".to_owned(), 2, BTreeMap::new()).await.unwrap();
+    let Partition::Here(first) = led.table.by_id(id.0).unwrap().partitions[0].clone() else { panic!() };
+    led.add_partitions(id.0, 3).await.unwrap();
+    assert_eq!(streams(&led, "a").len(), 3, "they are open when it returns");
+    let Partition::Here(same) = led.table.by_id(id.0).unwrap().partitions[0].clone() else { panic!() };
+    assert!(Arc::ptr_eq(&first, &same), "a log that is opened twice would lose what is appended to it");
+    assert_eq!(led.add_partitions(id.0, 3).await, Err(BackendError::NoIncrease(3)));
+    assert_eq!(led.add_partitions(Uuid::nil(), 3).await, Err(BackendError::UnknownTopic));
+    // And where nobody waits for it.
+    let maintained = led.clone();
+    let maintaining = tokio::spawn(async move { maintained.maintain().await });
+    settle(&led).await;
+    commit(&led, Command::AddPartitions { topic: id, partitions: 5, leader: led.epoch }).await;
+    settle(&led).await;
+    let open = streams(&led, "a");
+    assert_eq!(open.len(), 5);
+    assert!(open.iter().all(|stream| led.store.end(*stream).is_some()));
+    maintaining.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn topics_go_by_what_was_changed_of_the_brokers_configurations() {
+    let led = led().await;
+    let own = BTreeMap::from([("retention.ms".to_owned(), "5".to_owned())]);
+    led.create("own".to_owned(), 1, own).await.unwrap();
+    led.create("a".to_owned(), 1, BTreeMap::new()).await.unwrap();
+    let kept = |name: &str| {
+        let Partition::Here(log) = led.table.by_name(name).unwrap().partitions[0].clone() else { panic!() };
+        log.config().topic.retention_ms
+    };
+    let of = |name: &str| Resource { kind: BROKER, name: name.to_owned() };
+    let set = |value: &str| BTreeMap::from([("log.retention.ms".to_owned(), value.to_owned())]);
+    led.alter_resource(of(""), set("7"), BTreeSet::new()).await.unwrap();
+    assert_eq!((kept("own"), kept("a")), (Some(5), Some(7)));
+    led.create("b".to_owned(), 1, BTreeMap::new()).await.unwrap();
+    led.alter_resource(led.broker.clone(), set("8"), BTreeSet::new()).await.unwrap();
+    assert_eq!((kept("own"), kept("a"), kept("b")), (Some(5), Some(8), Some(8)));
+    let unset = || BTreeSet::from(["log.retention.ms".to_owned()]);
+    led.alter_resource(led.broker.clone(), BTreeMap::new(), unset()).await.unwrap();
+    assert_eq!(kept("b"), Some(7));
+    led.alter_resource(of(""), BTreeMap::new(), unset()).await.unwrap();
+    assert_eq!((kept("own"), kept("a")), (Some(5), TopicConfig::default().retention_ms));
+    assert_eq!(led.difference(), (vec![], vec![]));
+}
+
+#[tokio::test(start_paused = true)]
 async fn following_leaves_the_logs_that_are_open_as_they_are() {
     let led = led().await;
     let id = led.create("a".to_owned(), 1, BTreeMap::new()).await.unwrap();

@@ -7,6 +7,7 @@
 //! it is alive, `registrar` what it tells the metadata of its objects, `collector` and `sweeper` which objects are
 //! deleted. `led_topics` is what it leads, `keeper` what is kept of that (by the rules of `retention`), `topic_config`
 //! what topics' configurations mean, `current` the one that is served from, and `node` puts everything together.
+//! `coordinators` runs the coordinators of groups and transactions on the internal topics (`internal_topics`) that it leads.
 //! `fsck` checks all that is in a store, without any of these.
 
 pub mod batch;
@@ -14,6 +15,7 @@ mod checkpointer;
 pub mod cleaner;
 mod cleaning;
 pub mod collector;
+pub mod coordinators;
 pub mod current;
 pub mod errors;
 pub mod exposition;
@@ -29,6 +31,7 @@ pub mod metrics;
 pub mod net;
 pub mod node;
 pub mod partition;
+mod producer_ids;
 pub mod registrar;
 pub mod registration;
 pub mod retention;

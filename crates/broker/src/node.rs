@@ -205,7 +205,9 @@ impl Node {
             _ = stopping.wait_for(|stop| *stop) => return Err(StartError::Stopped),
             up = coming_up => up?,
         };
+        let location = opened.store.location();
         let config = Config {
+            location: location.clone(),
             broker_configs: options.broker_configs(&host.0, host.1),
             broker: Broker {
                 id: i32::try_from(options.node.0).unwrap_or(i32::MAX),
@@ -224,7 +226,8 @@ impl Node {
         let observer = Box::new(move |head: &RequestHead, took, request_bytes, response_bytes| {
             counted.answered(head.api, took, request_bytes, response_bytes);
         });
-        let handlers = Handlers::new(current.clone(), current.clone(), clock).with_observer(observer);
+        let handlers =
+            Handlers::new(current.clone(), current.clone(), current.clone(), clock).with_observer(observer);
         let handlers = Arc::new(handlers);
         let (drained, all_drained) = watch::channel(false);
         let serving = listener.run(handlers, stop.subscribe(), STOP_CONNECTIONS);
@@ -232,7 +235,6 @@ impl Node {
             serving.await;
             drained.send_replace(true);
         });
-        let location = opened.store.location();
         supervisor.healthy(true, "serving");
         let supervisor = tokio::spawn(supervisor.run(broker, current, all_drained));
         Ok(Self { address, location, stop, supervisor, listener: listening, http, clock })

@@ -108,6 +108,7 @@ impl TopicConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::handlers::dynamic::Dynamic;
     use crate::handlers::topic_configs::effective;
 
     fn of(pairs: &[(&str, &str)]) -> TopicConfig {
@@ -117,8 +118,9 @@ mod tests {
 
     #[test]
     fn the_defaults_are_those_that_clients_are_told() {
-        let told =
-            effective(&BTreeMap::new()).map(|one| (one.name.to_owned(), one.value.to_owned())).collect();
+        let told = effective(&BTreeMap::new(), &Dynamic::default())
+            .map(|one| (one.name.to_owned(), one.value.to_owned()))
+            .collect();
         assert_eq!(TopicConfig::of(&told), TopicConfig::default());
         assert_eq!(of(&[]), TopicConfig::default());
     }

@@ -5,19 +5,27 @@
 
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
+use kafka_protocol::ResponseError;
 use kafka_protocol::messages::{
     ApiKey, ApiVersionsRequest, ApiVersionsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
-    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, MetadataRequest, MetadataResponse,
-    ProduceResponse as TheirProduceResponse, RequestHeader,
+    DescribeProducersRequest, DescribeProducersResponse, FetchRequest, ListOffsetsRequest,
+    ListOffsetsResponse, MetadataRequest, MetadataResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse, ProduceResponse as TheirProduceResponse, RequestHeader, RequestKind,
+    ResponseKind,
 };
 use kafka_protocol::protocol::{Decodable, Encodable};
-use levee_base::Clock;
+use levee_base::{Clock, Slot};
+use levee_broker::coordinators::{Marker, Unwritten};
 use levee_broker::handlers::Handlers;
 use levee_broker::handlers::backend::{Backend, BackendError, Broker, Defaults, NewTopic, Partition, Topic};
+use levee_broker::handlers::coordination::Coordination;
 use levee_broker::handlers::records::Records;
 use levee_broker::net::Listener;
+use levee_broker::partition::PartitionLog;
 use levee_broker::wire::fetch::FetchResponse;
 use levee_broker::wire::produce::{PartitionResponse, ProduceRequest, ProduceResponse, TopicResponse};
+use levee_coordinator::Client;
+use levee_coordinator::refusal::refusal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -73,6 +81,30 @@ impl Backend for Fixed {
     ) -> Result<(), BackendError> {
         Err(BackendError::Unavailable("fixed".into()))
     }
+    async fn add_partitions(&self, _: Uuid, _: u32) -> Result<(), BackendError> {
+        Err(BackendError::Unavailable("fixed".into()))
+    }
+    fn sizes(&self, _: &str) -> Vec<u64> {
+        vec![0; 3]
+    }
+    fn location(&self) -> String {
+        "fixed".into()
+    }
+    fn resource_configs(&self, _: i8, _: &str) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+    fn resources(&self, _: i8) -> Vec<String> {
+        Vec::new()
+    }
+    async fn alter_resource(
+        &self,
+        _: i8,
+        _: &str,
+        _: BTreeMap<String, String>,
+        _: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        Err(BackendError::Unavailable("fixed".into()))
+    }
     async fn delete_topic(&self, _: Uuid) -> Result<(), BackendError> {
         Err(BackendError::Unavailable("fixed".into()))
     }
@@ -106,11 +138,34 @@ impl Records for Lengths {
     async fn fetch(&self, _: FetchRequest, _: i16) -> FetchResponse {
         FetchResponse::default()
     }
-    async fn list_offsets(&self, _: ListOffsetsRequest, _: i16) -> ListOffsetsResponse {
-        ListOffsetsResponse::default()
+    async fn list_offsets(&self, request: ListOffsetsRequest, version: i16) -> ListOffsetsResponse {
+        ListOffsetsResponse::default().with_throttle_time_ms(request.timeout_ms + i32::from(version))
+    }
+    async fn offset_for_leader_epoch(&self, _: OffsetForLeaderEpochRequest) -> OffsetForLeaderEpochResponse {
+        OffsetForLeaderEpochResponse::default()
+    }
+    async fn describe_producers(&self, _: DescribeProducersRequest) -> DescribeProducersResponse {
+        DescribeProducersResponse::default()
     }
     async fn delete_records(&self, _: DeleteRecordsRequest) -> DeleteRecordsResponse {
         DeleteRecordsResponse::default()
+    }
+}
+
+/// Coordinates nothing.
+struct Nobody;
+
+impl Coordination for Nobody {
+    async fn coordinate(&self, _: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
+        refusal(&kind, version, ResponseError::NotCoordinator.code())
+    }
+    async fn write_marker(
+        &self,
+        _: &str,
+        _: i32,
+        _: Marker,
+    ) -> Result<(Arc<PartitionLog>, Option<Slot>), Unwritten> {
+        Err(Unwritten::Unknown)
     }
 }
 
@@ -119,7 +174,7 @@ async fn serve() -> (SocketAddr, watch::Sender<bool>) {
     let clock = Clock::system();
     let listener = Listener::bind("127.0.0.1:0", clock).await.unwrap();
     let address = listener.local_addr().unwrap();
-    let handlers = Handlers::new(Arc::new(Fixed(address)), Arc::new(Lengths), clock);
+    let handlers = Handlers::new(Arc::new(Fixed(address)), Arc::new(Lengths), Arc::new(Nobody), clock);
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(listener.run(Arc::new(handlers), stopped, Duration::from_secs(5)));
     (address, stop)
@@ -132,7 +187,10 @@ async fn send(client: &mut TcpStream, api: ApiKey, version: i16, id: i32, body: 
         .with_request_api_version(version)
         .with_correlation_id(id)
         .with_client_id(Some("test".into()))
-        .encode(&mut request, api.request_header_version(version))
+        .encode(
+            &mut request,
+            if api == ApiKey::ListOffsets { 2 } else { api.request_header_version(version) },
+        )
         .unwrap();
     request.extend_from_slice(body);
     client.write_all(&(request.len() as u32).to_be_bytes()).await.unwrap();
@@ -166,7 +224,7 @@ async fn every_version_of_api_versions_is_answered() {
         let (id, mut body) = receive(&mut client).await;
         let response = ApiVersionsResponse::decode(&mut body, version).unwrap();
         assert!(body.is_empty(), "the response header has no tagged fields in any version");
-        assert_eq!((id, response.error_code, response.api_keys.len()), (7, 0, 13));
+        assert_eq!((id, response.error_code, response.api_keys.len()), (7, 0, 41));
     }
     // A version of the future, with a header and body that nobody here can read.
     client.write_all(&[0, 0, 0, 12, 0, 18, 0, 99, 0, 0, 0, 8, 9, 9, 9, 9]).await.unwrap();
@@ -189,6 +247,22 @@ async fn every_version_of_metadata_is_answered() {
         let response = MetadataResponse::decode(&mut body, version).unwrap();
         assert!(body.is_empty());
         assert_eq!(response.topics[0].partitions.len(), 3);
+    }
+}
+
+/// Version 11 has the bytes of version 10, and a meaning of its own.
+#[tokio::test]
+async fn list_offsets_11_is_answered() {
+    let (address, _stop) = serve().await;
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let body = encoded(&ListOffsetsRequest::default().with_timeout_ms(100), 10);
+    for version in [10, 11] {
+        send(&mut client, ApiKey::ListOffsets, version, 1, &body).await;
+        let (_, mut body) = receive(&mut client).await;
+        assert_eq!(body.split_to(1)[0], 0, "no tagged fields in the header");
+        let response = ListOffsetsResponse::decode(&mut body, 10).unwrap();
+        assert!(body.is_empty());
+        assert_eq!(response.throttle_time_ms, 100 + i32::from(version));
     }
 }
 

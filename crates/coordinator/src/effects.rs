@@ -93,6 +93,13 @@ impl Effects {
         self.answers.push(Answer { token, when: When::Now, response });
     }
 
+    /// All of what else is to be done, after this.
+    pub fn extend(&mut self, other: Self) {
+        self.appends.extend(other.appends);
+        self.answers.extend(other.answers);
+        self.markers.extend(other.markers);
+    }
+
     /// Appends records, if there are any.
     pub fn append(&mut self, records: Vec<Record>) {
         if !records.is_empty() {

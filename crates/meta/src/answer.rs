@@ -203,6 +203,26 @@ pub enum Refusal {
         /// Which stream.
         stream: StreamId,
     },
+    /// The command came with a version that the journal doesn't have yet.
+    #[error("this needs version {needed} of the metadata, and {used} is in use")]
+    NotInVersion {
+        /// The one it came with.
+        needed: u32,
+        /// The one in use.
+        used: u32,
+    },
+    /// A topic never loses partitions.
+    #[error("the topic has {has} partitions already")]
+    NotMorePartitions {
+        /// How many it has.
+        has: u32,
+    },
+    /// The settings of all that is no topic are too long together.
+    #[error("the settings of brokers, groups and the like take at most {most_bytes} bytes together")]
+    TooManyConfigs {
+        /// The most they can take.
+        most_bytes: u64,
+    },
     /// Too few or too many producer ids at once, or none are left.
     #[error("producer ids come in blocks of 1 to {most}")]
     InvalidCount {

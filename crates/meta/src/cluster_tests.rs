@@ -3,6 +3,7 @@
 //! What must come out, whatever happens: every command that was answered is in the state that a newcomer reads,
 //! with that answer, and was applied once.
 
+use crate::codec;
 use crate::command::{Command, Envelope, Register, Sender};
 use crate::ids::TopicId;
 use crate::snapshots::Snapshots;
@@ -12,7 +13,7 @@ use crate::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
-use levee_base::limits::JOURNAL_SHUTDOWN_WAIT;
+use levee_base::limits::{JOURNAL_SHUTDOWN_WAIT, LOG_HEADER_BYTES};
 use levee_base::{BrokerEpoch, Clock, Epoch, LogPosition, NodeId, Random, Slot, StreamId};
 use levee_object::log::{Kind, LogHeader};
 use levee_object::stores::faulty::{FaultPlan, Faulty};
@@ -541,6 +542,42 @@ async fn a_journal_of_a_newer_levee_stops_the_start() {
     let (ctx, _gate) = world.link(0.0);
     let error = Metadata::start(ctx, options(1_000)).await.unwrap_err().to_string();
     assert!(error.contains("newer Levee"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_journal_of_an_older_levee_goes_by_the_newest_rules_once_it_is_taken_over() {
+    let world = World::new(8);
+    let (ctx, _gate) = world.link(0.0);
+    let metadata = Metadata::start(ctx, options(1_000)).await.unwrap();
+    let created = register(1, &metadata);
+    metadata.commit(created).await.unwrap();
+    metadata.shutdown().await;
+    // As if the first entry had been written by one that knew the first rules only.
+    let prefix = format!("{}/", crate::journal_prefix());
+    let page = world.store.list(&prefix, None, 100, Purpose::Inspect).await.unwrap();
+    let mut older = 0;
+    for key in page.objects.into_iter().map(|object| object.key) {
+        let object = world.store.get(&key, None, Purpose::Inspect).await.unwrap();
+        let (header, payload) = object.split_at(LOG_HEADER_BYTES);
+        let Ok(mut envelopes) = codec::decode_entry(payload) else { continue };
+        for envelope in &mut envelopes {
+            if let Command::UseVersion { version } = &mut envelope.command {
+                (*version, older) = (1, older + 1);
+            }
+        }
+        let encoded: Vec<_> = envelopes.iter().map(codec::encode_envelope).collect();
+        let entry = codec::encode_entry(encoded.iter().map(Vec::as_slice));
+        assert_eq!(entry.len(), payload.len(), "the header says how long it is");
+        world.store.delete(&key, Purpose::Inspect).await.unwrap();
+        world.store.create(&key, [header, &entry[..]].concat().into(), Purpose::Journal).await.unwrap();
+    }
+    assert_eq!(older, 1);
+    let (ctx, _gate) = world.link(0.0);
+    let metadata = Metadata::start(ctx, options(1_000)).await.unwrap();
+    assert_eq!(metadata.view(State::version), 1);
+    // Whatever is committed first comes after it.
+    metadata.commit(Command::Out { epoch: BrokerEpoch(1) }).await.unwrap();
+    assert_eq!(metadata.view(State::version), crate::state::rules::NEWEST_VERSION);
 }
 
 #[tokio::test(start_paused = true)]

@@ -93,6 +93,24 @@ pub enum Command {
         /// These go back to their defaults.
         unset: BTreeSet<String>,
     },
+    /// Gives a topic more partitions. From version 2 on.
+    AddPartitions {
+        /// Which.
+        topic: TopicId,
+        /// How many it has then.
+        partitions: u32,
+        /// Who leads the new ones.
+        leader: BrokerEpoch,
+    },
+    /// Changes the settings of a resource that is no topic. One without settings is not kept. From version 2 on.
+    AlterConfigs {
+        /// Which.
+        resource: Resource,
+        /// These get these values. Opaque here: the broker checks them.
+        set: BTreeMap<String, String>,
+        /// These go back to their defaults.
+        unset: BTreeSet<String>,
+    },
     /// Makes `leader` the leader of streams that have none. Those deleted meanwhile are passed over.
     Lead {
         /// Who is to lead them.
@@ -128,6 +146,15 @@ pub enum Command {
         /// Which.
         objects: Vec<ObjectId>,
     },
+}
+
+/// Something that has settings and is no topic: brokers, groups.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Resource {
+    /// What it is. Opaque here: the broker has the numbers.
+    pub kind: u32,
+    /// Its name; empty where the kind has defaults for all of them.
+    pub name: String,
 }
 
 /// How a broker introduces itself.

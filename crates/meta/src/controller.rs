@@ -212,8 +212,8 @@ impl Task {
         let writer = LogWriter::open(self.tail.ctx().clone(), epoch, id, first, options);
         let mut status = writer.status();
         self.role.send_replace(Role::Leading { epoch });
-        if self.tail.published().view(|state| state.version()) == 0 {
-            self.waiting.push_front(first_command(id));
+        if self.tail.published().view(|state| state.version()) < NEWEST_VERSION {
+            self.waiting.push_front(use_newest_version(id));
         }
         loop {
             if *self.shutdown.borrow() {
@@ -367,9 +367,9 @@ fn left(stopped: &Stopped) -> Left {
     Left::Deposed
 }
 
-/// A journal begins by saying by which rules it goes. Whoever writes its first entry says it, under an id that
-/// nobody else has.
-fn first_command(id: WriterId) -> Waiting {
+/// A journal begins by saying by which rules it goes, and says it again when a newer Levee takes it over: from then on
+/// older ones refuse to read it. Whoever writes its next entry says it, under an id that nobody else has.
+fn use_newest_version(id: WriterId) -> Waiting {
     let sender = Sender::Process(ProcessId(id.0));
     let envelope = Envelope { sender, number: 0, command: Command::UseVersion { version: NEWEST_VERSION } };
     let encoded = codec::encode_envelope(&envelope);

@@ -115,6 +115,8 @@ pub struct StateShown {
     pub wals: Vec<WalShown>,
     /// The topics.
     pub topics: Vec<TopicShown>,
+    /// What is no topic and has settings.
+    pub resources: Vec<ResourceShown>,
     /// Objects that extents refer to.
     pub objects: usize,
     /// Objects that wait to be deleted.
@@ -162,6 +164,17 @@ pub struct TopicShown {
     pub configs: std::collections::BTreeMap<String, String>,
     /// Its partitions.
     pub partitions: Vec<PartitionShown>,
+}
+
+/// Something that has settings and is no topic.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ResourceShown {
+    /// What it is, by Kafka's number.
+    pub kind: u32,
+    /// Its name.
+    pub name: String,
+    /// The settings that differ from the defaults.
+    pub configs: std::collections::BTreeMap<String, String>,
 }
 
 /// A partition.
@@ -301,12 +314,18 @@ pub fn show_state(state: &State) -> StateShown {
         configs: topic.configs.clone(),
         partitions: topic.streams.iter().filter_map(|&stream| show_partition(state, stream)).collect(),
     });
+    let resources = state.configs.iter().map(|(resource, configs)| ResourceShown {
+        kind: resource.kind,
+        name: resource.name.clone(),
+        configs: configs.clone(),
+    });
     StateShown {
         version: state.version(),
         position: state.position(),
         brokers: brokers.collect(),
         wals: wals.collect(),
         topics: topics.collect(),
+        resources: resources.collect(),
         objects: state.objects().count(),
         garbage: state.garbage().map(|(_, garbage)| garbage.name.key().to_string()).collect(),
         next_producer_id: state.next_producer_id(),
@@ -368,6 +387,13 @@ fn show_command(envelope: &Envelope) -> CommandShown {
         Command::AlterTopic { topic, set, unset } => {
             ("AlterTopic", format!("{topic} sets {set:?}, unsets {unset:?}"))
         }
+        Command::AddPartitions { topic, partitions, leader } => {
+            ("AddPartitions", format!("{topic} to {partitions}, the new ones led by broker epoch {leader}"))
+        }
+        Command::AlterConfigs { resource, set, unset } => (
+            "AlterConfigs",
+            format!("of kind {} {:?} sets {set:?}, unsets {unset:?}", resource.kind, resource.name),
+        ),
         Command::Lead { leader, streams } => {
             ("Lead", format!("broker epoch {leader} leads {} streams", streams.len()))
         }

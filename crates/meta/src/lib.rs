@@ -28,7 +28,9 @@ mod wal_model;
 
 pub use answer::{Answer, Refusal};
 pub use client::{CommitError, Controller, Metadata, MetadataContext, Role};
-pub use command::{Command, Envelope, NewExtent, NewObject, Register, Registration, Replaced, Sender};
+pub use command::{
+    Command, Envelope, NewExtent, NewObject, Register, Registration, Replaced, Resource, Sender,
+};
 pub use controller::ControllerOptions;
 pub use error::MetaError;
 pub use ids::{ObjectId, ObjectName, ProcessId, TopicId, data_prefix, wal_prefix};

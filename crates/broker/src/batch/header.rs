@@ -104,6 +104,18 @@ impl Attributes {
         self.0 & ATTRIBUTE_CONTROL != 0
     }
 
+    /// The same attributes, of a transaction's batch.
+    #[must_use]
+    pub fn with_transactional(self) -> Self {
+        Self(self.0 | ATTRIBUTE_TRANSACTIONAL)
+    }
+
+    /// The same attributes, of a control batch.
+    #[must_use]
+    pub fn with_control(self) -> Self {
+        Self(self.0 | ATTRIBUTE_CONTROL)
+    }
+
     /// The base timestamp is a delete horizon (KIP-534): when the batch's tombstones or marker may go.
     #[must_use]
     pub fn delete_horizon(self) -> bool {

@@ -95,8 +95,6 @@ pub enum Invalid {
     Control,
     #[error("the batch has the producer id {producer_id} and the sequence number {base_sequence}")]
     Sequence { producer_id: i64, base_sequence: i32 },
-    #[error("the batch is not part of an ongoing transaction")]
-    NoTransaction,
     #[error("the batch's records can't be read: {reason}")]
     Unreadable { reason: String },
     #[error("one or more records have been rejected because of their timestamps")]
@@ -194,9 +192,6 @@ fn check_header(view: &BatchView<'_>, version: i16, rules: &Rules) -> Result<(),
     let (producer_id, base_sequence) = (view.producer_id(), view.base_sequence());
     if producer_id > NO_PRODUCER_ID && base_sequence < 0 {
         return Err(Invalid::Sequence { producer_id, base_sequence });
-    }
-    if view.attributes().transactional() {
-        return Err(Invalid::NoTransaction);
     }
     Ok(())
 }

@@ -77,7 +77,6 @@ fn each_rule_of_the_header() {
     );
     assert_eq!(change(21, &7_i16.to_be_bytes()), Invalid::UnknownCodec);
     assert_eq!(refusal(&Build::records(1, NOW).attribute(5).bytes(), &rules), Invalid::Control);
-    assert_eq!(refusal(&Build::records(1, NOW).attribute(4).bytes(), &rules), Invalid::NoTransaction);
     let mut flipped = good();
     *flipped.last_mut().unwrap() ^= 1;
     assert!(matches!(refusal(&flipped, &rules), Invalid::Crc { .. }));

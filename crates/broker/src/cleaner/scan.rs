@@ -6,6 +6,7 @@
 //! cleaner writes batches anew and deletes what they outdate, so it acts on nothing that is in doubt.
 
 use super::offset_map::{KeyHash, KeyHasher};
+use crate::batch::compose::put_varint;
 use crate::batch::header::{BatchView, TimestampType};
 use crate::batch::records::{Unreadable, byte, invalid, varint};
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -185,14 +186,4 @@ fn hashed(body: &mut io::Take<impl BufRead>) -> io::Result<Option<KeyHash>> {
         left -= taken;
     }
     Ok(Some(hasher.finish()))
-}
-
-/// Appends a zigzag number.
-fn put_varint(out: &mut Vec<u8>, value: i64) {
-    let mut rest = ((value << 1) ^ (value >> 63)).cast_unsigned();
-    while rest >= 0x80 {
-        out.push((rest & 0x7f) as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
 }

@@ -3,7 +3,7 @@
 
 use super::object::{Fault, Harm};
 use super::{Part, Problem};
-use crate::batch::BatchView;
+use crate::batch::{BatchView, Marker};
 use crate::partition::note::Note;
 use levee_base::Offset;
 use levee_store::format::{BatchEntry, Block, Index};
@@ -66,5 +66,30 @@ fn check_one(bytes: &[u8], base: Offset, entry: &BatchEntry<'_>, leader_epoch: u
             "the index notes leader epoch, producer, its epoch and sequence as {of_note:?}, and it has {of_batch:?}"
         ));
     }
+    let (of_note, of_batch) = (note.marker, Marker::read(&view));
+    if of_note != of_batch {
+        return Err(format!("the index notes it as the marker {of_note:?}, and it is {of_batch:?}"));
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::build::Build;
+
+    #[test]
+    fn a_note_says_of_a_marker_what_the_marker_says() {
+        let bytes = Build::marker(1, 7, 2, false).at(5, 3).bytes();
+        let note = Note::of(&BatchView::first(&bytes).unwrap(), 1);
+        let check = |note: &Note| {
+            let note = note.encode();
+            let entry = BatchEntry { count: 1, bytes: bytes.len() as u32, note: &note };
+            check_one(&bytes, Offset(5), &entry, 3)
+        };
+        assert_eq!(check(&note), Ok(()));
+        let other = Some(Marker { commit: true, coordinator_epoch: 0 });
+        assert!(check(&Note { marker: other, ..note }).unwrap_err().contains("marker"));
+        assert!(check(&Note { marker: None, ..note }).is_err());
+    }
 }

@@ -3,8 +3,8 @@
 use super::*;
 use crate::errors::Code;
 use crate::handlers::alter_configs;
-use crate::handlers::describe_configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use crate::handlers::memory::Memory;
+use crate::handlers::resource::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use bytes::BytesMut;
 use kafka_protocol::messages::AlterConfigsRequest;
 use kafka_protocol::messages::alter_configs_request::{
@@ -192,13 +192,44 @@ async fn refusals_have_kafkas_codes_and_words() {
         (
             BROKER,
             "",
-            &[("log.retention.ms", SET, Some("1"))],
+            &[("num.partitions", SET, Some("1")), ("log.retention.ms", SET, Some("1"))],
             request,
-            "Cannot update these configs dynamically: [log.retention.ms]. They are fixed while the broker \
+            "Cannot update these configs dynamically: [num.partitions]. They are fixed while the broker \
              runs; what can be chosen is an option of `levee serve`.",
         ),
         (BROKER_LOGGER, "2", &[], request, "Unexpected node id. Expected 1, but received 2"),
-        (BROKER_LOGGER, "1", &[], request, "Unsupported resource type: BROKER_LOGGER: see --log-level"),
+        (BROKER_LOGGER, "x", &[], request, "Node id must be an integer, but it is: x"),
+        (BROKER_LOGGER, "1", &[("root", SET, Some("INFO"))], config, "Logger root does not exist!"),
+        (
+            BROKER_LOGGER,
+            "1",
+            &[("root", APPEND, Some("INFO"))],
+            request,
+            "APPEND operation is not allowed for the BROKER_LOGGER resource",
+        ),
+        (BROKER, "1", &[("my.own", APPEND, Some("1"))], config, "Unknown config name: my.own"),
+        (
+            BROKER,
+            "1",
+            &[("log.retention.ms", SUBTRACT, Some("1"))],
+            config,
+            "Config value subtract is not allowed for config key: log.retention.ms",
+        ),
+        (GROUP, "g", &[("nix", SET, Some("1"))], config, "Unknown group config name: nix"),
+        (
+            CLIENT_METRICS,
+            "m",
+            &[("metrics", APPEND, Some("a"))],
+            config,
+            "Can't APPEND to key metrics because its type is not LIST.",
+        ),
+        (
+            CLIENT_METRICS,
+            "m",
+            &[("nix", SET, Some("1"))],
+            request,
+            "Unknown client metrics configuration: nix",
+        ),
         (CLIENT_METRICS, "", &[], request, "Subscription name can't be empty"),
         (GROUP, "", &[], request, "Default group resources are not allowed."),
         (99, "x", &[], request, "Unknown resource type 99"),
@@ -210,12 +241,41 @@ async fn refusals_have_kafkas_codes_and_words() {
         }
     }
     assert_eq!(own(&backend), []);
-    for kind in [CLIENT_METRICS, GROUP] {
-        let outcome = send(&backend, vec![resource(kind, "x", &[("a", SET, Some("1"))])], false).await;
-        assert_eq!(outcome[0].0, request.code());
-    }
     let delete = resource(BROKER, "1", &[("log.retention.ms", DELETE, None)]);
     assert_eq!(send(&backend, vec![delete], false).await, done(), "it was never set");
+}
+
+#[tokio::test]
+async fn what_is_no_topic_is_configured_too() {
+    let backend = Memory::default();
+    let session = "consumer.session.timeout.ms";
+    let set = vec![
+        resource(GROUP, "g", &[(session, SET, Some("50000"))]),
+        resource(CLIENT_METRICS, "m", &[("interval.ms", SET, Some("100")), ("metrics", SET, Some("a,b"))]),
+        resource(BROKER, "", &[("log.cleanup.policy", APPEND, Some("compact"))]),
+        resource(BROKER, "+1", &[("log.retention.ms", SET, Some(" 7 "))]),
+    ];
+    assert!(send(&backend, set.clone(), true).await.iter().all(|outcome| outcome.0 == 0));
+    assert!(backend.resources(GROUP).is_empty());
+    assert!(send(&backend, set, false).await.iter().all(|outcome| outcome.0 == 0));
+    assert_eq!(backend.group_configs("g"), pairs(&[(session, "50000")]).into_iter().collect());
+    assert_eq!(backend.group_configs("h").len(), 0);
+    let dynamic = backend.dynamic();
+    assert_eq!(dynamic.cluster["log.cleanup.policy"], "delete,compact");
+    assert_eq!(dynamic.broker["log.retention.ms"], "7", "under its number, as it is meant");
+    let less = vec![
+        resource(CLIENT_METRICS, "m", &[("interval.ms", DELETE, None)]),
+        resource(BROKER, "", &[("log.cleanup.policy", SUBTRACT, Some("delete"))]),
+    ];
+    assert!(send(&backend, less, false).await.iter().all(|outcome| outcome.0 == 0));
+    assert_eq!(backend.resource_configs(CLIENT_METRICS, "m").len(), 1);
+    assert_eq!(backend.dynamic().cluster["log.cleanup.policy"], "compact");
+    // The older request takes what it doesn't name.
+    let heartbeat: &[_] = &[("consumer.heartbeat.interval.ms", Some("6000"))];
+    let none = legacy(CLIENT_METRICS, "m", &[]);
+    assert_eq!(replace(&backend, vec![legacy(GROUP, "g", heartbeat), none], false).await, [0, 0]);
+    assert_eq!(backend.group_configs("g")["consumer.heartbeat.interval.ms"], "6000");
+    assert_eq!((backend.group_configs("g").len(), backend.resources(CLIENT_METRICS).len()), (1, 0));
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! What AlterConfigs and IncrementalAlterConfigs have in common. The checks, their order and their words are those of
-//! Apache Kafka. Topics can be configured, and nothing else.
+//! Apache Kafka.
 
-use super::backend::Backend;
-use super::describe_configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC, unsupported};
-use super::{broker_configs, topic_configs, topic_name};
+use super::backend::{Backend, BackendError};
+use super::resource::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
+use super::{broker_configs, client_metrics_configs, group_configs, topic_configs, topic_name};
 use crate::errors::{Code, Failure};
 use kafka_protocol::protocol::StrBytes;
 use levee_base::Clock;
@@ -11,7 +11,7 @@ use levee_base::clock::Instant;
 use levee_base::limits::ALTER_WAIT;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A topic's own configurations.
+/// A resource's own configurations.
 type Configs = BTreeMap<String, String>;
 
 /// What is asked to change, of one resource.
@@ -94,51 +94,91 @@ async fn one<B: Backend>(
             let topic = backend.topic(name).ok_or_else(|| {
                 Failure::new(Code::UnknownTopicOrPartition, format!("The topic '{name}' does not exist."))
             })?;
-            let unset: BTreeSet<String> =
-                own.keys().filter(|name| !changed.contains_key(*name)).cloned().collect();
-            let set: Configs =
-                changed.into_iter().filter(|(name, value)| own.get(name) != Some(value)).collect();
-            if validate_only || (set.is_empty() && unset.is_empty()) {
+            let Some((set, unset)) = difference(own, changed).filter(|_| !validate_only) else {
                 return Ok(());
-            }
-            let alter = backend.alter_topic(topic.id, set, unset);
-            match clock.timeout(deadline.saturating_duration_since(clock.now()), alter).await {
-                Some(outcome) => outcome.map_err(Failure::from),
-                None => Err(Failure::new(Code::RequestTimedOut, "The request timed out.")),
-            }
+            };
+            within(clock, deadline, backend.alter_topic(topic.id, set, unset)).await
         }
         BROKER => {
-            if !name.is_empty() {
-                let own = backend.node_id();
-                let id: i32 = name
-                    .parse()
-                    .map_err(|_| refused(format!("Node id must be an integer, but it is: {name}")))?;
-                if id != own {
-                    return Err(refused(format!(
-                        "Unexpected broker id, expected {own}, but received {name}"
-                    )));
-                }
-            }
-            let sets = resource.changes.iter().filter(|change| change.operation != DELETE);
-            let names: Vec<String> = sets.map(|change| change.name.to_string()).collect();
-            // What was never set can be deleted.
-            if names.is_empty() { Ok(()) } else { Err(refused(broker_configs::fixed(&names))) }
+            let name = if name.is_empty() { String::new() } else { broker(backend, name)? };
+            keep(backend, (clock, deadline), resource, &name, validate_only, broker_configs::valid).await
         }
         BROKER_LOGGER if !resource.replaces => {
-            let own = backend.node_id();
-            if name != own.to_string() {
-                return Err(refused(format!("Unexpected node id. Expected {own}, but received {name}")));
+            // Kafka's words are others here, once the name is a number.
+            match broker(backend, name) {
+                Err(_) if name.parse::<i32>().is_ok() => {
+                    let own = backend.node_id();
+                    Err(refused(format!("Unexpected node id. Expected {own}, but received {name}")))
+                }
+                known => known.and_then(|_| loggers(resource)),
             }
-            Err(unsupported(BROKER_LOGGER))
         }
         CLIENT_METRICS if name.is_empty() => Err(refused("Subscription name can't be empty")),
+        CLIENT_METRICS => {
+            let valid = client_metrics_configs::valid;
+            keep(backend, (clock, deadline), resource, name, validate_only, valid).await
+        }
         GROUP if name.is_empty() => Err(refused("Default group resources are not allowed.")),
-        kind @ (CLIENT_METRICS | GROUP) => Err(unsupported(kind)),
+        GROUP => keep(backend, (clock, deadline), resource, name, validate_only, group_configs::valid).await,
         kind => Err(refused(format!("Unknown resource type {kind}"))),
     }
 }
 
-/// What a topic's configurations are to become, not yet checked.
+/// Changes the configurations of a resource that is no topic, under this name.
+async fn keep<B: Backend>(
+    backend: &B,
+    (clock, deadline): (&Clock, Instant),
+    resource: &Resource,
+    name: &str,
+    validate_only: bool,
+    valid: impl FnOnce(Configs) -> Result<Configs, Failure>,
+) -> Result<(), Failure> {
+    let own = backend.resource_configs(resource.kind, name);
+    let changed = valid(changed(&own, resource)?)?;
+    let Some((set, unset)) = difference(own, changed).filter(|_| !validate_only) else { return Ok(()) };
+    within(clock, deadline, backend.alter_resource(resource.kind, name, set, unset)).await
+}
+
+async fn within(
+    clock: &Clock,
+    deadline: Instant,
+    altered: impl Future<Output = Result<(), BackendError>>,
+) -> Result<(), Failure> {
+    match clock.timeout(deadline.saturating_duration_since(clock.now()), altered).await {
+        Some(outcome) => outcome.map_err(Failure::from),
+        None => Err(Failure::new(Code::RequestTimedOut, "The request timed out.")),
+    }
+}
+
+/// What is to be set and what no longer, to make the one of the other; `None` if they are the same.
+fn difference(own: Configs, changed: Configs) -> Option<(Configs, BTreeSet<String>)> {
+    let unset: BTreeSet<String> = own.keys().filter(|name| !changed.contains_key(*name)).cloned().collect();
+    let set: Configs = changed.into_iter().filter(|(name, value)| own.get(name) != Some(value)).collect();
+    (!set.is_empty() || !unset.is_empty()).then_some((set, unset))
+}
+
+/// The name of this broker, if it is the one that is meant.
+fn broker<B: Backend>(backend: &B, name: &str) -> Result<String, Failure> {
+    let own = backend.node_id();
+    let id: i32 =
+        name.parse().map_err(|_| refused(format!("Node id must be an integer, but it is: {name}")))?;
+    if id != own {
+        return Err(refused(format!("Unexpected broker id, expected {own}, but received {name}")));
+    }
+    Ok(own.to_string())
+}
+
+/// There are no loggers: what is logged is `--log-level`'s.
+fn loggers(resource: &Resource) -> Result<(), Failure> {
+    let Some(Change { name, operation, .. }) = resource.changes.first() else { return Ok(()) };
+    match *operation {
+        APPEND => Err(refused("APPEND operation is not allowed for the BROKER_LOGGER resource")),
+        SUBTRACT => Err(refused("SUBTRACT operation is not allowed for the BROKER_LOGGER resource")),
+        _ => Err(Failure::new(Code::InvalidConfig, format!("Logger {name} does not exist!"))),
+    }
+}
+
+/// What a resource's configurations are to become, not yet checked.
 fn changed(own: &Configs, resource: &Resource) -> Result<Configs, Failure> {
     let mut changed = if resource.replaces { Configs::new() } else { own.clone() };
     for Change { name, operation, value } in &resource.changes {
@@ -152,12 +192,8 @@ fn changed(own: &Configs, resource: &Resource) -> Result<Configs, Failure> {
             }
             operation => {
                 let adds = operation == APPEND;
-                let Some(known) = topic_configs::find(name).filter(|_| topic_configs::is_list(name)) else {
-                    let what = if adds { "APPEND" } else { "SUBTRACT" };
-                    let message = format!("Can't {what} to key {name} because its type is not LIST.");
-                    return Err(Failure::new(Code::InvalidConfig, message));
-                };
-                let before = changed.get(name.as_str()).map_or(known.default, String::as_str);
+                let default = list(resource.kind, name, adds)?;
+                let before = changed.get(name.as_str()).map_or(default, String::as_str);
                 let mut list: Vec<&str> = before.split(',').filter(|one| !one.is_empty()).collect();
                 for one in value.split(',') {
                     let at = list.iter().position(|other| *other == one);
@@ -175,6 +211,19 @@ fn changed(own: &Configs, resource: &Resource) -> Result<Configs, Failure> {
         }
     }
     Ok(changed)
+}
+
+/// What a list is to which is added, or from which is taken, while it is not set.
+fn list(kind: i8, name: &str, adds: bool) -> Result<&'static str, Failure> {
+    if kind == BROKER {
+        return broker_configs::list(name, if adds { "append" } else { "subtract" });
+    }
+    let known = topic_configs::find(name).filter(|_| kind == TOPIC && topic_configs::is_list(name));
+    known.map(|known| known.default).ok_or_else(|| {
+        let what = if adds { "APPEND" } else { "SUBTRACT" };
+        let message = format!("Can't {what} to key {name} because its type is not LIST.");
+        Failure::new(Code::InvalidConfig, message)
+    })
 }
 
 /// Checks what a topic's configurations are to become, and writes the values as they are kept.

@@ -1,5 +1,7 @@
 //! What the handlers need of the cluster's metadata. `node.rs` serves it; tests have one in memory.
 
+use super::dynamic::Dynamic;
+use super::resource::{BROKER, GROUP};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -68,9 +70,15 @@ pub enum BackendError {
     /// There is no such topic.
     #[error("there is no such topic")]
     UnknownTopic,
-    /// A topic's configurations take more room than it may have.
-    #[error("the topic's configurations are too long: {0}")]
+    /// Configurations take more room than they may have.
+    #[error("the configurations are too long: {0}")]
     ConfigsTooLong(String),
+    /// A topic has that many partitions already.
+    #[error("Topic already has {0} partition(s).")]
+    NoIncrease(u32),
+    /// A topic has no more partitions than that.
+    #[error("a topic has at most {0} partitions")]
+    TooManyPartitions(u32),
     /// It may or may not have been done: the metadata can't be written now. Worth trying again.
     #[error("the cluster's metadata can't be changed now: {0}")]
     Unavailable(String),
@@ -104,6 +112,49 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Creates a topic; returns once that is durable and this broker acts on it.
     fn create_topic(&self, topic: NewTopic) -> impl Future<Output = Result<Topic, BackendError>> + Send;
+
+    /// Gives a topic more partitions, up to so many; returns once that is durable and this broker leads them.
+    fn add_partitions(
+        &self,
+        id: Uuid,
+        partitions: u32,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// What each partition of the topic of this name takes, in bytes; nothing if there is none.
+    fn sizes(&self, topic: &str) -> Vec<u64>;
+
+    /// Where everything is kept.
+    fn location(&self) -> String;
+
+    /// The configurations that a resource has which is no topic, by the kinds of [`super::resource`].
+    fn resource_configs(&self, kind: i8, name: &str) -> BTreeMap<String, String>;
+
+    /// The resources of a kind that have configurations, by name.
+    fn resources(&self, kind: i8) -> Vec<String>;
+
+    /// Changes the configurations of a resource that is no topic, all of them or none; returns once that is durable
+    /// and this broker acts on it.
+    fn alter_resource(
+        &self,
+        kind: i8,
+        name: &str,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// The configurations that a group has of its own, by Kafka's names (`consumer.session.timeout.ms` and so on).
+    /// What is not in it has the broker's default.
+    fn group_configs(&self, group: &str) -> BTreeMap<String, String> {
+        self.resource_configs(GROUP, group)
+    }
+
+    /// What was changed of brokers' configurations.
+    fn dynamic(&self) -> Dynamic {
+        Dynamic {
+            cluster: self.resource_configs(BROKER, ""),
+            broker: self.resource_configs(BROKER, &self.node_id().to_string()),
+        }
+    }
 
     /// The configurations that a topic has of its own.
     fn topic_configs(&self, name: &str) -> Option<BTreeMap<String, String>>;

@@ -2,11 +2,12 @@
 //! people match on them. Any replication factor is accepted: replication is the store's.
 
 use super::backend::{Backend, NewTopic};
+use super::dynamic::Dynamic;
 use super::{topic_configs, topic_name};
 use crate::errors::{Code, Failure};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::{CreatableTopicConfigs, CreatableTopicResult};
-use kafka_protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
+use kafka_protocol::messages::{BrokerId, CreateTopicsRequest, CreateTopicsResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use levee_base::Clock;
 use levee_base::limits::TOPIC_PARTITIONS;
@@ -17,10 +18,6 @@ use uuid::Uuid;
 
 /// The first version whose answer tells partitions, replication factor and configs (KIP-525).
 const DETAILS_FROM: i16 = 5;
-/// Where a config comes from, in an answer: `DYNAMIC_TOPIC_CONFIG`,
-const SOURCE_TOPIC: i8 = 1;
-/// or `DEFAULT_CONFIG`.
-const SOURCE_DEFAULT: i8 = 5;
 
 struct Checked {
     new: NewTopic,
@@ -67,7 +64,7 @@ pub async fn handle<B: Backend>(
             }
         };
         results.push(match outcome {
-            Ok((id, checked)) => created(name, id, &checked, version),
+            Ok((id, checked)) => created(name, id, &checked, &backend.dynamic(), version),
             Err(failure) => failed(name, failure),
         });
     }
@@ -141,39 +138,12 @@ fn assigned<B: Backend>(backend: &B, topic: &CreatableTopic) -> Result<(u32, Vec
         return misused("numPartitions");
     }
     let wrong = |message: String| Err(Failure::new(Code::InvalidReplicaAssignment, message));
-    let brokers: BTreeSet<i32> = backend.brokers().iter().map(|broker| broker.id).collect();
     let mut leaders = BTreeMap::new();
     let mut factor = None;
     for assignment in &topic.assignments {
         let index = assignment.partition_index;
-        let Some(&leader) = assignment.broker_ids.first() else {
-            return wrong("The manual partition assignment includes an empty replica list.".to_owned());
-        };
-        let mut replicas = BTreeSet::new();
-        for &replica in &assignment.broker_ids {
-            if !replicas.insert(replica.0) {
-                let message = "more than once.";
-                return wrong(format!(
-                    "The manual partition assignment includes the broker {} {message}",
-                    replica.0
-                ));
-            }
-            if !brokers.contains(&replica.0) {
-                let message = "but no such broker is registered.";
-                return wrong(format!(
-                    "The manual partition assignment includes broker {}, {message}",
-                    replica.0
-                ));
-            }
-        }
-        let (count, before) = (replicas.len(), *factor.get_or_insert(replicas.len()));
-        if count != before {
-            return wrong(format!(
-                "The manual partition assignment includes a partition with {count} replica(s), but this is not \
-                 consistent with previous partitions, which have {before} replica(s)."
-            ));
-        }
-        if leaders.insert(index, leader.0).is_some() {
+        let leader = check_replicas(backend, &assignment.broker_ids, &mut factor)?;
+        if leaders.insert(index, leader).is_some() {
             return wrong(format!("Found multiple manual partition assignments for partition {index}"));
         }
     }
@@ -183,6 +153,41 @@ fn assigned<B: Backend>(backend: &B, topic: &CreatableTopic) -> Result<(u32, Vec
     let count = u32::try_from(leaders.len()).unwrap_or(u32::MAX);
     let factor = i16::try_from(factor.unwrap_or(1)).unwrap_or(i16::MAX);
     Ok((count, leaders.into_values().collect(), factor))
+}
+
+/// Checks the replicas that a client wants for a partition, and takes the first one for its leader. All partitions
+/// have as many of them as `factor` says, once it says something.
+pub(super) fn check_replicas<B: Backend>(
+    backend: &B,
+    ids: &[BrokerId],
+    factor: &mut Option<usize>,
+) -> Result<i32, Failure> {
+    let wrong = |message: String| Err(Failure::new(Code::InvalidReplicaAssignment, message));
+    let brokers: BTreeSet<i32> = backend.brokers().iter().map(|broker| broker.id).collect();
+    let Some(&leader) = ids.first() else {
+        return wrong("The manual partition assignment includes an empty replica list.".to_owned());
+    };
+    let mut replicas = BTreeSet::new();
+    for &BrokerId(replica) in ids {
+        if !replicas.insert(replica) {
+            return wrong(format!(
+                "The manual partition assignment includes the broker {replica} more than once."
+            ));
+        }
+        if !brokers.contains(&replica) {
+            return wrong(format!(
+                "The manual partition assignment includes broker {replica}, but no such broker is registered."
+            ));
+        }
+    }
+    let (count, before) = (replicas.len(), *factor.get_or_insert(replicas.len()));
+    if count != before {
+        return wrong(format!(
+            "The manual partition assignment includes a partition with {count} replica(s), but this is not consistent \
+             with previous partitions, which have {before} replica(s)."
+        ));
+    }
+    Ok(leader.0)
 }
 
 fn exists(name: &str) -> Failure {
@@ -200,7 +205,13 @@ fn failed(name: TopicName, failure: Failure) -> CreatableTopicResult {
         .with_error_message(Some(failure.message.into()))
 }
 
-fn created(name: TopicName, id: Uuid, checked: &Checked, version: i16) -> CreatableTopicResult {
+fn created(
+    name: TopicName,
+    id: Uuid,
+    checked: &Checked,
+    dynamic: &Dynamic,
+    version: i16,
+) -> CreatableTopicResult {
     // The crate's default is an empty message; Kafka has none, and clients may take any for a failure.
     let result = CreatableTopicResult::default().with_name(name).with_topic_id(id).with_error_message(None);
     if version < DETAILS_FROM {
@@ -210,12 +221,12 @@ fn created(name: TopicName, id: Uuid, checked: &Checked, version: i16) -> Creata
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(config.name))
             .with_value(Some(config.value.to_owned().into()))
-            .with_config_source(if config.own { SOURCE_TOPIC } else { SOURCE_DEFAULT })
+            .with_config_source(config.source)
     };
     result
         .with_num_partitions(i32::try_from(checked.new.partitions).unwrap_or(i32::MAX))
         .with_replication_factor(checked.replication_factor)
-        .with_configs(Some(topic_configs::effective(&checked.new.configs).map(config).collect()))
+        .with_configs(Some(topic_configs::effective(&checked.new.configs, dynamic).map(config).collect()))
 }
 
 #[cfg(test)]

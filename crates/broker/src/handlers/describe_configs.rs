@@ -1,10 +1,12 @@
-//! DescribeConfigs: topics' configurations, and those of this broker.
+//! DescribeConfigs: the configurations of topics, brokers, groups and subscriptions to clients' metrics.
 //!
-//! What Kafka has configurations of and Levee doesn't (clients' metrics, groups) is refused as a type that is not
-//! supported.
+//! A broker's loggers are none: Levee logs by one filter, `--log-level`.
 
 use super::backend::Backend;
-use super::{broker_configs, topic_configs, topic_name};
+use super::dynamic::Dynamic;
+use super::resource::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
+use super::topic_configs::SOURCE_DEFAULT;
+use super::{broker_configs, client_metrics_configs, group_configs, topic_configs, topic_name};
 use crate::errors::{Code, Failure, NONE};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::{
@@ -13,19 +15,8 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 
-/// What has configurations, by the numbers of the protocol.
-pub(super) const TOPIC: i8 = 2;
-pub(super) const BROKER: i8 = 4;
-pub(super) const BROKER_LOGGER: i8 = 8;
-pub(super) const CLIENT_METRICS: i8 = 16;
-pub(super) const GROUP: i8 = 32;
-
-/// Where a configuration comes from: the topic,
-pub(super) const SOURCE_TOPIC: i8 = 1;
-/// what the broker was started with,
-const SOURCE_BROKER: i8 = 4;
-/// or nowhere.
-pub(super) const SOURCE_DEFAULT: i8 = 5;
+/// Where a configuration comes from: a subscription to clients' metrics.
+const SOURCE_CLIENT_METRICS: i8 = 7;
 
 /// Answers a request.
 pub fn handle<B: Backend>(backend: &B, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
@@ -80,13 +71,18 @@ fn describe<B: Backend>(
             // Kafka's answer has no words here.
             let unknown = || Failure::new(Code::UnknownTopicOrPartition, "");
             let own = backend.topic_configs(name).ok_or_else(unknown)?;
-            Ok(topic_configs::effective(&own)
+            let dynamic = backend.dynamic();
+            Ok(topic_configs::effective(&own, &dynamic)
                 .filter(|config| wanted(config.name))
-                .map(|config| topic_result(&config, asked))
+                .map(|config| topic_result(&config, &dynamic, asked))
                 .collect())
         }
-        // The defaults of all brokers that were changed: there are none.
-        BROKER if name.is_empty() => Ok(Vec::new()),
+        // What was changed of all brokers.
+        BROKER if name.is_empty() => {
+            let dynamic = backend.dynamic();
+            let all = broker_configs::of_cluster(&dynamic).into_iter();
+            Ok(all.filter(|config| wanted(config.name)).map(|config| broker_result(config, asked)).collect())
+        }
         BROKER => {
             let own = backend.node_id();
             if broker_id(name)? != own {
@@ -94,12 +90,9 @@ fn describe<B: Backend>(
                     format!("Unexpected broker id, expected {own} or empty string, but received {name}");
                 return Err(Failure::new(Code::InvalidRequest, message));
             }
-            let all = broker_configs::effective(&backend.broker_configs());
-            Ok(all
-                .into_iter()
-                .filter(|config| wanted(config.name))
-                .map(|config| broker_result(config, asked))
-                .collect())
+            let dynamic = backend.dynamic();
+            let all = broker_configs::effective(&backend.broker_configs(), &dynamic).into_iter();
+            Ok(all.filter(|config| wanted(config.name)).map(|config| broker_result(config, asked)).collect())
         }
         BROKER_LOGGER => {
             if name.is_empty() {
@@ -116,19 +109,31 @@ fn describe<B: Backend>(
         CLIENT_METRICS if name.is_empty() => {
             Err(Failure::new(Code::InvalidRequest, "Client metrics subscription name must not be empty"))
         }
+        CLIENT_METRICS => {
+            let own = backend.resource_configs(CLIENT_METRICS, name);
+            let all = client_metrics_configs::ALL.iter().filter(|known| wanted(known.name));
+            let all = all.map(|known| {
+                let set = own.get(known.name).map(String::as_str);
+                let synonyms = set.map(|value| synonym(known.name, Some(value), SOURCE_CLIENT_METRICS));
+                let told = (known.values.config_type(), known.documentation);
+                let value = set.unwrap_or(known.default);
+                result(known.name, Some(value), synonyms.into_iter().collect(), told, asked)
+            });
+            Ok(all.collect())
+        }
         GROUP if name.is_empty() => Err(Failure::new(Code::InvalidRequest, "Group name must not be empty")),
-        kind => Err(unsupported(kind)),
+        GROUP => {
+            let (own, dynamic) = (backend.group_configs(name), backend.dynamic());
+            let all = group_configs::effective(&own, &dynamic).filter(|config| wanted(config.known.name));
+            let all = all.map(|config| {
+                let synonyms = config.synonyms.iter().map(|one| synonym(one.0, Some(one.1), one.2)).collect();
+                let told = (config.known.values.config_type(), config.known.documentation);
+                result(config.known.name, Some(config.value), synonyms, told, asked)
+            });
+            Ok(all.collect())
+        }
+        kind => Err(Failure::new(Code::InvalidRequest, format!("Unsupported resource type: {kind}"))),
     }
-}
-
-/// A kind of resource that Kafka knows and Levee has none of.
-pub(super) fn unsupported(kind: i8) -> Failure {
-    let what = match kind {
-        CLIENT_METRICS => "CLIENT_METRICS: Levee has no subscriptions to clients' metrics",
-        GROUP => "GROUP: groups have no configurations of their own in Levee",
-        _ => "BROKER_LOGGER: see --log-level",
-    };
-    Failure::new(Code::InvalidRequest, format!("Unsupported resource type: {what}"))
 }
 
 fn broker_id(name: &str) -> Result<i32, Failure> {
@@ -137,52 +142,67 @@ fn broker_id(name: &str) -> Result<i32, Failure> {
     })
 }
 
-fn synonym(name: &'static str, value: &str, source: i8) -> DescribeConfigsSynonym {
+fn synonym(name: &str, value: Option<&str>, source: i8) -> DescribeConfigsSynonym {
     DescribeConfigsSynonym::default()
-        .with_name(StrBytes::from_static_str(name))
-        .with_value(Some(value.to_owned().into()))
+        .with_name(name.to_owned().into())
+        .with_value(value.map(|value| value.to_owned().into()))
         .with_source(source)
 }
 
 /// Where it comes from is told in any case by the first of its synonyms.
 fn result(
-    name: &'static str,
-    value: &str,
+    name: &str,
+    value: Option<&str>,
     synonyms: Vec<DescribeConfigsSynonym>,
     (config_type, documentation): (i8, &'static str),
     asked: Asked,
 ) -> DescribeConfigsResourceResult {
     DescribeConfigsResourceResult::default()
-        .with_name(StrBytes::from_static_str(name))
-        .with_value(Some(value.to_owned().into()))
+        .with_name(name.to_owned().into())
+        .with_value(value.map(|value| value.to_owned().into()))
         .with_config_source(synonyms.first().map_or(SOURCE_DEFAULT, |first| first.source))
         .with_synonyms(if asked.synonyms { synonyms } else { Vec::new() })
         .with_config_type(config_type)
         .with_documentation(asked.documentation.then(|| StrBytes::from_static_str(documentation)))
 }
 
-fn topic_result(config: &topic_configs::Effective<'_>, asked: Asked) -> DescribeConfigsResourceResult {
+fn topic_result(
+    config: &topic_configs::Effective<'_>,
+    dynamic: &Dynamic,
+    asked: Asked,
+) -> DescribeConfigsResourceResult {
     let known = config.known;
     let mut synonyms = Vec::new();
-    if config.own {
-        synonyms.push(synonym(config.name, config.value, SOURCE_TOPIC));
+    if config.source == topic_configs::SOURCE_TOPIC {
+        synonyms.push(synonym(config.name, Some(config.value), config.source));
     }
-    if !known.synonym.is_empty() {
-        synonyms.push(synonym(known.synonym, known.default, SOURCE_DEFAULT));
-    }
-    result(config.name, config.value, synonyms, (known.values.config_type(), known.documentation), asked)
+    let of_broker = known.dynamic().unwrap_or_default();
+    let changed: Vec<_> = dynamic.values(of_broker).collect();
+    let default = match known.synonym {
+        "" if changed.is_empty() => None,
+        "" => known.in_other_units(),
+        of_broker => Some((of_broker, known.default)),
+    };
+    synonyms.extend(changed.into_iter().map(|(source, value)| synonym(of_broker, Some(value), source)));
+    synonyms.extend(default.map(|(name, value)| synonym(name, Some(value), SOURCE_DEFAULT)));
+    result(
+        config.name,
+        Some(config.value),
+        synonyms,
+        (known.values.config_type(), known.documentation),
+        asked,
+    )
 }
 
-fn broker_result(config: broker_configs::Effective, asked: Asked) -> DescribeConfigsResourceResult {
-    let mut synonyms = Vec::new();
-    if config.value != config.default {
-        synonyms.push(synonym(config.name, &config.value, SOURCE_BROKER));
-    }
-    if !config.default.is_empty() {
-        synonyms.push(synonym(config.name, config.default, SOURCE_DEFAULT));
-    }
-    result(config.name, &config.value, synonyms, (config.config_type, config.documentation), asked)
-        .with_read_only(true)
+fn broker_result(config: broker_configs::Effective<'_>, asked: Asked) -> DescribeConfigsResourceResult {
+    let told = |value| if config.sensitive { None } else { Some(value) };
+    let synonyms =
+        config.sources.iter().map(|(name, value, source)| synonym(name, told(value.as_str()), *source));
+    let synonyms = synonyms.collect();
+    let kind = (config.config_type, config.documentation);
+    result(config.name, config.value.as_deref(), synonyms, kind, asked)
+        .with_read_only(config.read_only)
+        .with_is_sensitive(config.sensitive)
 }
 
 #[cfg(test)]

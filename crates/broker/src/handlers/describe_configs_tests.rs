@@ -5,7 +5,7 @@ use crate::handlers::backend::NewTopic;
 use crate::handlers::memory::Memory;
 use bytes::BytesMut;
 use kafka_protocol::protocol::Encodable;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 async fn backend() -> Memory {
     let backend = Memory::default();
@@ -84,7 +84,7 @@ async fn what_was_not_asked_for_is_left_out() {
 }
 
 #[tokio::test]
-async fn the_broker_tells_what_it_has_and_nothing_can_be_changed_there() {
+async fn the_broker_tells_what_it_has_and_what_of_it_can_be_changed() {
     let backend = backend().await;
     for name in ["1", "01", "+1"] {
         let result = ask(&backend, vec![resource(BROKER, name, None)], true).remove(0);
@@ -93,7 +93,9 @@ async fn the_broker_tells_what_it_has_and_nothing_can_be_changed_there() {
             let sources: Vec<_> = config.synonyms.iter().map(|synonym| synonym.source).collect();
             (config.value.as_deref().unwrap(), config.config_source, sources)
         };
-        assert!(result.configs.iter().all(|config| config.read_only));
+        let fixed =
+            |name: &str| result.configs.iter().find(|config| &*config.name == name).unwrap().read_only;
+        assert!(fixed("num.partitions") && fixed("node.id") && !fixed("message.max.bytes"));
         assert_eq!(told("num.partitions"), ("4", 4, vec![4, 5]));
         assert_eq!(told("node.id"), ("1", 4, vec![4]));
         assert_eq!(told("log.retention.check.interval.ms"), ("300000", 5, vec![5]));
@@ -101,6 +103,64 @@ async fn the_broker_tells_what_it_has_and_nothing_can_be_changed_there() {
     }
     let cluster = ask(&backend, vec![resource(BROKER, "", None)], true).remove(0);
     assert_eq!((cluster.error_code, cluster.configs.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn what_was_changed_of_brokers_shows_there_and_in_topics() {
+    let backend = backend().await;
+    for (name, key, value) in [
+        ("", "log.retention.ms", "6"),
+        ("", "log.roll.ms", "8"),
+        ("1", "log.roll.ms", "9"),
+        ("1", "message.max.bytes", "10"),
+        ("1", "my.own", "secret"),
+    ] {
+        let set = BTreeMap::from([(key.to_owned(), value.to_owned())]);
+        backend.alter_resource(BROKER, name, set, BTreeSet::new()).await.unwrap();
+    }
+    let asked = vec![resource(TOPIC, "t", None), resource(BROKER, "1", None), resource(BROKER, "", None)];
+    let results = ask(&backend, asked, true);
+    let told = |result: &DescribeConfigsResult, name: &str| {
+        let config = result.configs.iter().find(|config| &*config.name == name).unwrap();
+        let synonyms =
+            config.synonyms.iter().map(|one| (one.name.to_string(), one.source)).collect::<Vec<_>>();
+        (config.value.as_ref().map(ToString::to_string), config.config_source, synonyms)
+    };
+    let named = |names: &[(&str, i8)]| names.iter().map(|one| (one.0.to_owned(), one.1)).collect::<Vec<_>>();
+    let retention = named(&[("retention.ms", 1), ("log.retention.ms", 3), ("log.retention.hours", 5)]);
+    assert_eq!(told(&results[0], "retention.ms"), (Some("5".to_owned()), 1, retention));
+    let roll = named(&[("log.roll.ms", 2), ("log.roll.ms", 3), ("log.roll.hours", 5)]);
+    assert_eq!(told(&results[0], "segment.ms"), (Some("9".to_owned()), 2, roll));
+    let retention = named(&[("log.retention.ms", 3), ("log.retention.hours", 5)]);
+    assert_eq!(told(&results[1], "log.retention.ms"), (Some("6".to_owned()), 3, retention));
+    let largest = named(&[("message.max.bytes", 2), ("message.max.bytes", 5)]);
+    assert_eq!(told(&results[0], "max.message.bytes"), (Some("10".to_owned()), 2, largest.clone()));
+    assert_eq!(told(&results[1], "message.max.bytes"), (Some("10".to_owned()), 2, largest));
+    assert_eq!(told(&results[1], "my.own"), (None, 2, named(&[("my.own", 2)])), "it could be a password");
+    let cluster: Vec<_> =
+        results[2].configs.iter().map(|config| (&*config.name, config.config_source)).collect();
+    assert_eq!(cluster, [("log.retention.ms", 3), ("log.roll.ms", 3)]);
+}
+
+#[tokio::test]
+async fn groups_and_subscriptions_have_defaults_without_being_there() {
+    let backend = backend().await;
+    let set = BTreeMap::from([("consumer.session.timeout.ms".to_owned(), "50000".to_owned())]);
+    backend.alter_resource(GROUP, "g", set, BTreeSet::new()).await.unwrap();
+    let set = BTreeMap::from([("interval.ms".to_owned(), "100".to_owned())]);
+    backend.alter_resource(CLIENT_METRICS, "m", set, BTreeSet::new()).await.unwrap();
+    let asked = [(GROUP, "g"), (GROUP, "none"), (CLIENT_METRICS, "m"), (CLIENT_METRICS, "none")];
+    let results = ask(&backend, asked.map(|(kind, name)| resource(kind, name, None)).to_vec(), true);
+    let told = |at: usize, name: &str| {
+        let config = results[at].configs.iter().find(|config| &*config.name == name).unwrap();
+        let sources: Vec<_> = config.synonyms.iter().map(|one| one.source).collect();
+        (config.value.as_deref().unwrap().to_owned(), config.config_source, config.config_type, sources)
+    };
+    assert_eq!(results.iter().map(|result| result.configs.len()).collect::<Vec<_>>(), [17, 17, 3, 3]);
+    assert_eq!(told(0, "consumer.session.timeout.ms"), ("50000".to_owned(), 8, 3, vec![8, 5]));
+    assert_eq!(told(1, "consumer.session.timeout.ms"), ("45000".to_owned(), 5, 3, vec![5]));
+    assert_eq!(told(2, "interval.ms"), ("100".to_owned(), 7, 3, vec![7]));
+    assert_eq!(told(3, "metrics"), (String::new(), 5, 7, vec![]));
 }
 
 #[tokio::test]
@@ -116,8 +176,7 @@ async fn refusals_have_kafkas_codes() {
         (BROKER_LOGGER, "", Code::InvalidRequest),
         (BROKER_LOGGER, "2", Code::InvalidRequest),
         (CLIENT_METRICS, "", Code::InvalidRequest),
-        (CLIENT_METRICS, "m", Code::InvalidRequest),
-        (GROUP, "g", Code::InvalidRequest),
+        (GROUP, "", Code::InvalidRequest),
     ] {
         let results = ask(&backend, vec![resource(kind, name, None), resource(TOPIC, "t", None)], false);
         assert_eq!(code(&results[0]), Some(expected), "{kind} {name:?}");

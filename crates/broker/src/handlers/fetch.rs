@@ -6,7 +6,9 @@
 //!
 //! Limits: `max_bytes` for all, `partition_max_bytes` for each, and whatever they are, the first batch of the first
 //! partition that has one. Only whole batches are returned. Nothing that is not durable is: the high watermark is
-//! the durable end, and as long as there are no transactions so is the last stable offset.
+//! the durable end. Who reads only what is committed is given what lies below the last stable offset, and told which
+//! transactions in it were aborted; that offset moves when a marker becomes durable, which wakes requests as any other
+//! batch does.
 //!
 //! Memory: the records of all answers that are being made or written share `FETCH_ANSWERS_BYTES`. A request gets
 //! half of what is free at most, so clients that take no answers make those of others smaller, down to one batch
@@ -17,7 +19,7 @@ mod pass;
 use self::pass::{Answerer, Pass};
 use crate::errors::Code;
 use crate::fetch_session::{Asked, Context, FetchSessions, Key, SessionError, Told, TopicKey, Wanted};
-use crate::partition::log::FetchError;
+use crate::partition::read::FetchError;
 use crate::partition::stream::Watching;
 use crate::partition::{Partition, PartitionLog, PartitionTable, Streams};
 use crate::wire::fetch::{FetchResponse, FetchedPartition, FetchedTopic};
@@ -32,8 +34,6 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// From this version on topics are named by id (KIP-516).
 const IDS_FROM_VERSION: i16 = 13;
-/// `isolation_level` of a reader that wants to know of aborted transactions.
-const READ_COMMITTED: i8 = 1;
 
 /// What answering takes.
 #[derive(Debug)]

@@ -314,3 +314,31 @@ async fn a_session_is_told_what_is_new() {
     let gone = f.fetcher.fetch(gone, IDS).await;
     assert_eq!((gone.error_code, gone.session_id), (70, 0));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_reader_of_committed_records_waits_until_they_are_decided() {
+    let f = Fixture::new().await;
+    let length = f.append(0, 2);
+    let log = &f.logs[0];
+    log.append_records(&[(None, None)], Some((7, 0))).unwrap();
+    f.streams.flush_all();
+    let ask = |from| request(vec![partition(0, from)]).with_isolation_level(1);
+    let response = f.fetcher.fetch(ask(0), NAMES).now_or_never().unwrap();
+    let fetched = one(&response);
+    assert_eq!((bytes(fetched), fetched.high_watermark, fetched.last_stable_offset), (length, 3, 2));
+    assert_eq!(fetched.aborted, Some(vec![]));
+    let all = f.fetcher.fetch(request(vec![partition(0, 2)]), NAMES).now_or_never().unwrap();
+    assert!(bytes(one(&all)) > 0, "others are given it");
+    assert_eq!((one(&all).last_stable_offset, &one(&all).aborted), (2, &None));
+    let began = f.clock.now();
+    let (response, ()) = tokio::join!(f.fetcher.fetch(ask(2), NAMES), async {
+        f.clock.sleep(Duration::from_millis(100)).await;
+        log.append_marker(7, 0, 0, false, 1).unwrap();
+        f.clock.sleep(Duration::from_millis(100)).await;
+        f.streams.flush_all();
+    });
+    assert_eq!(f.clock.now() - began, Duration::from_millis(200), "until the marker is durable");
+    let fetched = one(&response);
+    assert_eq!((fetched.last_stable_offset, &fetched.aborted), (4, &Some(vec![(7, 2)])));
+    assert!(bytes(fetched) > 0, "the reader leaves them out, and sees the marker");
+}

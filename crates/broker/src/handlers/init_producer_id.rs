@@ -1,4 +1,4 @@
-//! InitProducerId: an identity for an idempotent producer. Transactional ids wait for the transaction coordinator.
+//! InitProducerId without a transactional id: an identity for an idempotent producer. Those with one are their coordinator's.
 
 use super::backend::Backend;
 use crate::errors::Code;
@@ -17,11 +17,6 @@ pub async fn handle<B: Backend>(backend: &B, request: &InitProducerIdRequest) ->
     if (request.producer_id.0 == -1) != (request.producer_epoch == -1) {
         return failed(Code::InvalidRequest);
     }
-    match &request.transactional_id {
-        Some(id) if id.0.is_empty() => return failed(Code::InvalidRequest),
-        Some(_) => return failed(Code::CoordinatorNotAvailable),
-        None => {}
-    }
     // Without a transactional id the identity is always a new one, as in Kafka.
     match backend.producer_id().await {
         Ok(id) => InitProducerIdResponse::default().with_producer_id(ProducerId(id)).with_producer_epoch(0),
@@ -36,19 +31,15 @@ pub async fn handle<B: Backend>(backend: &B, request: &InitProducerIdRequest) ->
 mod tests {
     use super::*;
     use crate::handlers::memory::Memory;
-    use kafka_protocol::messages::TransactionalId;
 
     #[tokio::test]
-    async fn identities_are_new_each_time_and_transactions_wait() {
+    async fn identities_are_new_each_time() {
         let backend = Memory::default();
         let request = InitProducerIdRequest::default().with_transactional_id(None);
         let (one, two) = (handle(&backend, &request).await, handle(&backend, &request).await);
         assert_eq!((one.error_code, one.producer_epoch), (0, 0));
         assert_ne!(one.producer_id, two.producer_id);
 
-        let with = |id: &'static str| request.clone().with_transactional_id(Some(TransactionalId(id.into())));
-        assert_eq!(handle(&backend, &with("tx")).await.error_code, Code::CoordinatorNotAvailable.code());
-        assert_eq!(handle(&backend, &with("")).await.error_code, Code::InvalidRequest.code());
         let half = request.clone().with_producer_id(ProducerId(5));
         assert_eq!(handle(&backend, &half).await.error_code, Code::InvalidRequest.code());
         backend.fail();

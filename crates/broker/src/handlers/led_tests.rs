@@ -4,6 +4,7 @@ use super::*;
 use crate::batch::build::Build;
 use crate::batch::{BatchView, records};
 use crate::handlers::backend::BackendError;
+use crate::handlers::transactions::NoCoordinator;
 use crate::partition::log::LogConfig;
 use crate::partition::{Partition, PartitionLog, Topic};
 use crate::wire::produce::{ProducePartition, ProduceTopic, TopicRef};
@@ -120,7 +121,14 @@ impl Broker {
             configs: BTreeMap::new(),
             partitions,
         });
-        let led = LedPartitions::new(table, Arc::new(Kept), 1, ctx.clock, ctx.random.fork());
+        let led = LedPartitions::new(
+            table,
+            Arc::new(Kept),
+            Arc::new(NoCoordinator),
+            1,
+            ctx.clock,
+            ctx.random.fork(),
+        );
         Self { epoch, store, led }
     }
 

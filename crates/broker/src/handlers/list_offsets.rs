@@ -5,8 +5,9 @@
 
 use super::fetch::read_code;
 use crate::errors::Code;
-use crate::partition::log::{EpochError, FetchError};
+use crate::partition::log::EpochError;
 use crate::partition::look_up::Located;
+use crate::partition::read::{FetchError, Isolation};
 use crate::partition::{Partition, PartitionLog, PartitionTable};
 use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
 use kafka_protocol::messages::list_offsets_response::{
@@ -23,6 +24,8 @@ const MAX_TIMESTAMP: i64 = -3;
 const EARLIEST_LOCAL: i64 = -4;
 /// The latest offset in tiered storage (KIP-1005). There is none here.
 const LATEST_TIERED: i64 = -5;
+/// The earliest offset that is yet to go to tiered storage (KIP-1023). There is none here.
+const EARLIEST_PENDING_UPLOAD: i64 = -6;
 
 /// Whether a client may ask this of a broker in `version`.
 fn known(timestamp: i64, version: i16) -> bool {
@@ -31,6 +34,7 @@ fn known(timestamp: i64, version: i16) -> bool {
         MAX_TIMESTAMP => version >= 7,
         EARLIEST_LOCAL => version >= 8,
         LATEST_TIERED => version >= 9,
+        EARLIEST_PENDING_UPLOAD => version >= 11,
         _ => false,
     }
 }
@@ -41,6 +45,7 @@ pub async fn list_offsets(
     request: ListOffsetsRequest,
     version: i16,
 ) -> ListOffsetsResponse {
+    let isolation = Isolation::of(request.isolation_level);
     let mut seen = BTreeSet::new();
     let mut twice = BTreeSet::new();
     for topic in &request.topics {
@@ -70,7 +75,7 @@ pub async fn list_offsets(
             } else {
                 match place {
                     None => Err(Code::UnknownTopicOrPartition),
-                    Some(Partition::Here(log)) => look_up(log, asked).await,
+                    Some(Partition::Here(log)) => look_up(log, asked, isolation).await,
                     Some(Partition::Elsewhere(_) | Partition::Unavailable) => Err(Code::NotLeaderOrFollower),
                 }
             };
@@ -83,23 +88,42 @@ pub async fn list_offsets(
     ListOffsetsResponse::default().with_topics(topics)
 }
 
-async fn look_up(log: &PartitionLog, asked: &ListOffsetsPartition) -> Result<Option<Located>, Code> {
+/// Compares a client's leader epoch with the log's.
+pub(super) fn check_epoch(log: &PartitionLog, epoch: i32) -> Result<(), Code> {
     // Only -1 is no epoch here; Fetch takes all negative ones for none. Both are Kafka's.
-    if asked.current_leader_epoch < -1 {
+    if epoch < -1 {
         return Err(Code::FencedLeaderEpoch);
     }
-    log.check_epoch(asked.current_leader_epoch).map_err(|error| match error {
+    log.check_epoch(epoch).map_err(|error| match error {
         EpochError::Fenced => Code::FencedLeaderEpoch,
         EpochError::Unknown => Code::UnknownLeaderEpoch,
-    })?;
-    let located: Result<_, FetchError> = match asked.timestamp {
-        EARLIEST | EARLIEST_LOCAL => log.earliest().map(Some),
-        LATEST => log.latest().map(Some),
-        LATEST_TIERED => Ok(None),
-        MAX_TIMESTAMP => log.at_largest_timestamp().await,
-        timestamp => log.at_timestamp(timestamp).await,
+    })
+}
+
+async fn look_up(
+    log: &PartitionLog,
+    asked: &ListOffsetsPartition,
+    isolation: Isolation,
+) -> Result<Option<Located>, Code> {
+    check_epoch(log, asked.current_leader_epoch)?;
+    located(log, asked.timestamp, isolation).await.map_err(|error| read_code(log.stream(), &error))
+}
+
+async fn located(
+    log: &PartitionLog,
+    timestamp: i64,
+    isolation: Isolation,
+) -> Result<Option<Located>, FetchError> {
+    // As in Kafka, a record that the reader is not given yet is not found, and none before it is sought.
+    let readable = log.readable_end(isolation)?;
+    let found = match timestamp {
+        EARLIEST | EARLIEST_LOCAL => return log.earliest().map(Some),
+        LATEST => return log.latest(isolation).map(Some),
+        LATEST_TIERED | EARLIEST_PENDING_UPLOAD => return Ok(None),
+        MAX_TIMESTAMP => log.at_largest_timestamp().await?,
+        timestamp => log.at_timestamp(timestamp).await?,
     };
-    located.map_err(|error| read_code(log.stream(), &error))
+    Ok(found.filter(|located| located.offset < readable))
 }
 
 fn response(version: i16, index: i32, answer: Result<Option<Located>, Code>) -> ListOffsetsPartitionResponse {

@@ -2,19 +2,20 @@
 
 use super::*;
 use crate::batch::build::Build;
+use crate::handlers::api_versions::on_the_wire;
 use crate::partition::log::LogConfig;
 use crate::partition::simulated::Simulated;
 use crate::partition::{Streams, Topic};
 use crate::wire::writer::Leader;
-use kafka_protocol::messages::TopicName;
 use kafka_protocol::messages::list_offsets_request::ListOffsetsTopic;
+use kafka_protocol::messages::{ApiKey, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use levee_base::{Clock, Offset, StreamId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
-const VERSION: i16 = 10;
+const VERSION: i16 = 11;
 
 /// Two batches with timestamps 10, 30 and 20, of which the second is not durable, at offsets from 100 on.
 async fn table() -> (Arc<Simulated>, PartitionTable) {
@@ -68,6 +69,7 @@ async fn each_question_has_its_answer() {
         (-3, (0, 101, 30, 3)),
         (-4, (0, 100, -1, 3)),
         (-5, (0, -1, -1, -1)),
+        (-6, (0, -1, -1, -1)),
         (0, (0, 100, 10, 3)),
         (11, (0, 101, 30, 3)),
         (31, (0, -1, -1, -1)),
@@ -93,7 +95,7 @@ async fn a_partition_may_begin_within_a_batch() {
 async fn refusals_have_kafkas_codes() {
     let (simulated, table) = table().await;
     let code = |code| vec![(code, -1, -1, -1)];
-    for (timestamp, version) in [(-3, 6), (-4, 7), (-5, 8), (-6, 10), (i64::MIN, 10)] {
+    for (timestamp, version) in [(-3, 6), (-4, 7), (-5, 8), (-6, 10), (-7, 11), (i64::MIN, 11)] {
         assert_eq!(ask(&table, "t", vec![asked(0, timestamp)], version).await, code(35), "{timestamp}");
     }
     assert_eq!(ask(&table, "u", vec![asked(0, -1)], VERSION).await, code(3));
@@ -122,7 +124,44 @@ async fn every_version_encodes() {
             let request = ListOffsetsRequest::default().with_topics(vec![topic]);
             let response = list_offsets(&table, request, version).await;
             let mut bytes = bytes::BytesMut::new();
-            kafka_protocol::protocol::Encodable::encode(&response, &mut bytes, version).unwrap();
+            kafka_protocol::protocol::Encodable::encode(
+                &response,
+                &mut bytes,
+                on_the_wire(ApiKey::ListOffsets, version),
+            )
+            .unwrap();
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn readers_of_committed_records_find_nothing_undecided() {
+    let (simulated, table) = table().await;
+    let topic = table.by_name("t").unwrap();
+    let Some(Partition::Here(log)) = topic.partition(0) else { panic!() };
+    log.append_records(&[(None, None)], Some((7, 0))).unwrap();
+    simulated.flush_all();
+    let committed = |timestamp| {
+        let topic = ListOffsetsTopic::default()
+            .with_name(TopicName(StrBytes::from_static_str("t")))
+            .with_partitions(vec![asked(0, timestamp)]);
+        let request = ListOffsetsRequest::default().with_topics(vec![topic]).with_isolation_level(1);
+        let table = &table;
+        async move {
+            let response = list_offsets(table, request, VERSION).await;
+            let one = &response.topics[0].partitions[0];
+            (one.error_code, one.offset, one.timestamp, one.leader_epoch)
+        }
+    };
+    assert_eq!(committed(-1).await, (0, 103, -1, 3));
+    assert_eq!(ask(&table, "t", vec![asked(0, -1)], VERSION).await, [(0, 104, -1, 3)]);
+    // The record of the transaction has the leader's time, which is the largest.
+    assert_eq!(ask(&table, "t", vec![asked(0, -3)], VERSION).await, [(0, 103, 1_000, 3)]);
+    assert_eq!(committed(-3).await, (0, -1, -1, -1));
+    assert_eq!(committed(500).await, (0, -1, -1, -1));
+    assert_eq!((committed(40).await, committed(-2).await), ((0, 102, 40, 3), (0, 100, -1, 3)));
+    log.append_marker(7, 0, 0, false, 1).unwrap();
+    assert_eq!(committed(-1).await.1, 103);
+    simulated.flush_all();
+    assert_eq!((committed(-1).await.1, committed(500).await.1), (105, 103));
 }

@@ -15,6 +15,7 @@ struct State {
     next: i64,
     failing: bool,
     no_auto_create: bool,
+    resources: BTreeMap<(i8, String), BTreeMap<String, String>>,
 }
 
 impl Memory {
@@ -26,6 +27,13 @@ impl Memory {
     /// From now on topics are not created by Metadata.
     pub fn no_auto_create(&self) {
         self.0.lock().unwrap().no_auto_create = true;
+    }
+
+    /// From now on nobody leads a topic's partitions.
+    pub fn without_leader(&self, name: &str) {
+        let mut state = self.0.lock().unwrap();
+        let (topic, _) = state.topics.get_mut(name).unwrap();
+        topic.partitions.iter_mut().for_each(|partition| partition.leader = None);
     }
 
     /// As it was created.
@@ -90,6 +98,58 @@ impl Backend for Memory {
             Topic { name: new.name.clone(), id, partitions: vec![partition; new.partitions as usize] };
         state.topics.insert(new.name.to_string(), (topic.clone(), new));
         Ok(topic)
+    }
+
+    async fn add_partitions(&self, id: Uuid, partitions: u32) -> Result<(), BackendError> {
+        let mut state = self.0.lock().unwrap();
+        if state.failing {
+            return Err(BackendError::Unavailable("the store is down".into()));
+        }
+        let mut topics = state.topics.values_mut();
+        let (topic, _) = topics.find(|(topic, _)| topic.id == id).ok_or(BackendError::UnknownTopic)?;
+        let has = topic.partitions.len();
+        if partitions as usize <= has {
+            return Err(BackendError::NoIncrease(has as u32));
+        }
+        topic.partitions.resize(partitions as usize, Partition { leader: Some(1), leader_epoch: 0 });
+        Ok(())
+    }
+
+    fn sizes(&self, topic: &str) -> Vec<u64> {
+        let partitions = self.topic(topic).map_or(0, |topic| topic.partitions.len());
+        (0..partitions as u64).map(|index| 100 + index).collect()
+    }
+
+    fn location(&self) -> String {
+        "memory:".to_owned()
+    }
+
+    fn resource_configs(&self, kind: i8, name: &str) -> BTreeMap<String, String> {
+        let state = self.0.lock().unwrap();
+        state.resources.get(&(kind, name.to_owned())).cloned().unwrap_or_default()
+    }
+
+    fn resources(&self, kind: i8) -> Vec<String> {
+        let state = self.0.lock().unwrap();
+        state.resources.keys().filter(|(of, _)| *of == kind).map(|(_, name)| name.clone()).collect()
+    }
+
+    async fn alter_resource(
+        &self,
+        kind: i8,
+        name: &str,
+        set: BTreeMap<String, String>,
+        unset: BTreeSet<String>,
+    ) -> Result<(), BackendError> {
+        let mut state = self.0.lock().unwrap();
+        if state.failing {
+            return Err(BackendError::Unavailable("the store is down".into()));
+        }
+        let configs = state.resources.entry((kind, name.to_owned())).or_default();
+        configs.retain(|name, _| !unset.contains(name));
+        configs.extend(set);
+        state.resources.retain(|_, configs| !configs.is_empty());
+        Ok(())
     }
 
     fn topic_configs(&self, name: &str) -> Option<BTreeMap<String, String>> {

@@ -4,12 +4,13 @@
 use super::backend::{Backend, BackendError, NewTopic, Topic};
 use super::{topic_name, uuid_text};
 use crate::errors::{Code, NONE};
+use crate::internal_topics::{InternalTopic, internal_topic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use tracing::warn;
 use uuid::Uuid;
@@ -23,10 +24,10 @@ const CLUSTER_OPERATIONS: std::ops::RangeInclusive<i16> = 8..=10;
 
 /// All operations that a topic knows, as bits by Kafka's `AclOperation` codes: what may be done without an
 /// authorizer. Read 3, write 4, create 5, delete 6, alter 7, describe 8, describe configs 10, alter configs 11.
-const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
+pub(super) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
 /// The same of a cluster: create 5, alter 7, describe 8, cluster action 9, describe configs 10, alter configs 11,
 /// idempotent write 12.
-const CLUSTER_ALL_OPERATIONS: i32 = 0b1_1111_1010_0000;
+pub(super) const CLUSTER_ALL_OPERATIONS: i32 = 0b1_1111_1010_0000;
 
 /// Answers a request.
 pub async fn handle<B: Backend>(backend: &B, request: MetadataRequest, version: i16) -> MetadataResponse {
@@ -116,11 +117,12 @@ async fn by_name<B: Backend>(backend: &B, name: TopicName, may_create: bool) -> 
     if backend.topics().iter().any(|topic| topic_name::collide(&topic.name, &name)) {
         return failed(Some(name), Uuid::nil(), Code::InvalidTopicException);
     }
+    let internal = internal_topic(&name);
     let new = NewTopic {
         name: Arc::from(&**name),
-        partitions: backend.defaults().partitions,
+        partitions: internal.map_or(backend.defaults().partitions, |internal| internal.partitions),
         leaders: Vec::new(),
-        configs: BTreeMap::new(),
+        configs: internal.map(InternalTopic::configs).unwrap_or_default(),
     };
     match backend.create_topic(new).await {
         Ok(topic) => found(&topic),
@@ -137,7 +139,12 @@ async fn by_name<B: Backend>(backend: &B, name: TopicName, may_create: bool) -> 
 }
 
 fn failed(name: Option<TopicName>, id: Uuid, code: Code) -> MetadataResponseTopic {
-    MetadataResponseTopic::default().with_error_code(code.code()).with_name(name).with_topic_id(id)
+    let is_internal = name.as_ref().is_some_and(|name| topic_name::is_internal(name));
+    MetadataResponseTopic::default()
+        .with_error_code(code.code())
+        .with_name(name)
+        .with_topic_id(id)
+        .with_is_internal(is_internal)
 }
 
 fn found(topic: &Topic) -> MetadataResponseTopic {
@@ -157,7 +164,7 @@ fn found(topic: &Topic) -> MetadataResponseTopic {
         .with_error_code(NONE)
         .with_name(Some(TopicName(topic.name.to_string().into())))
         .with_topic_id(topic.id)
-        .with_is_internal(topic_name::INTERNAL.contains(&&*topic.name))
+        .with_is_internal(topic_name::is_internal(&topic.name))
         .with_partitions(partitions.collect())
 }
 
@@ -236,6 +243,19 @@ mod tests {
         }
         backend.no_auto_create();
         assert_eq!(ask(&backend, Some(vec![name("x")]), 4).await[0].1, Code::UnknownTopicOrPartition.code());
+    }
+
+    #[tokio::test]
+    async fn kafkas_own_topics_are_created_as_kafka_does_and_marked() {
+        let backend = Memory::default();
+        let internal = internal_topic("__transaction_state").unwrap();
+        let request = MetadataRequest::default().with_topics(Some(vec![name(internal.name)]));
+        let unknown = handle(&backend, request.clone().with_allow_auto_topic_creation(false), 9).await;
+        assert_eq!((unknown.topics[0].error_code, unknown.topics[0].is_internal), (3, true));
+        let created = handle(&backend, request.with_allow_auto_topic_creation(true), 9).await;
+        assert!(created.topics[0].is_internal);
+        assert_eq!(created.topics[0].partitions.len(), 50);
+        assert_eq!(backend.created(internal.name).unwrap().configs, internal.configs());
     }
 
     #[tokio::test]

@@ -1,28 +1,47 @@
 //! The service behind every listener: decodes a request, hands it to its API's handler, encodes the answer.
 //!
-//! One file per API. Handlers see the cluster through `Backend` and the records through `Records`, never a store.
+//! One file per API. Handlers see the cluster through `Backend`, the records through `Records` and the coordinators
+//! through `Coordination`, never a store.
 
 pub mod alter_configs;
 mod altering;
+pub mod api_table;
 pub mod api_versions;
 pub mod backend;
 mod broker_configs;
+mod broker_names;
+mod client_metrics_configs;
+pub mod coordination;
+pub mod create_partitions;
 pub mod create_topics;
 pub mod delete_records;
 pub mod delete_topics;
+pub mod describe_cluster;
 pub mod describe_configs;
+pub mod describe_log_dirs;
+pub mod describe_producers;
+pub mod describe_topic_partitions;
+pub mod dynamic;
+pub mod elect_leaders;
 pub mod fetch;
 pub mod find_coordinator;
+mod group_configs;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
 pub mod led;
+pub mod list_config_resources;
 pub mod list_offsets;
 pub mod metadata;
+pub mod offset_for_leader_epoch;
 pub mod produce;
 pub mod records;
+pub mod resource;
 pub mod topic_configs;
 pub mod topic_name;
+pub mod transactions;
+pub mod update_features;
 pub mod uuid_text;
+pub mod write_txn_markers;
 
 #[cfg(test)]
 mod memory;
@@ -30,12 +49,14 @@ mod memory;
 use crate::net::{Answer, Refused, Service};
 use crate::wire::frame::RequestHead;
 use crate::wire::produce::ProduceRequest;
-use crate::wire::{Malformed, Response, guard};
+use crate::wire::{Malformed, Response, guard, offsets_by_id, txn_markers};
 use backend::Backend;
 use bytes::Bytes;
+use coordination::Coordination;
 use kafka_protocol::messages::{ApiKey, RequestKind};
 use levee_base::Clock;
 use levee_base::limits::{DECODED_BYTES, RECEIVE_BUFFER_BYTES};
+use levee_coordinator::Client;
 use records::Records;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -47,9 +68,10 @@ use tokio::sync::{Mutex, Semaphore, SemaphorePermit};
 pub type Observer = Box<dyn Fn(&RequestHead, Duration, usize, usize) + Send + Sync>;
 
 /// Serves Kafka's APIs.
-pub struct Handlers<B, R> {
+pub struct Handlers<B, R, C> {
     backend: Arc<B>,
     records: Arc<R>,
+    coordination: Arc<C>,
     clock: Clock,
     /// Held while configurations are changed: what they become depends on what they were.
     altering: Mutex<()>,
@@ -58,12 +80,13 @@ pub struct Handlers<B, R> {
     observer: Option<Observer>,
 }
 
-impl<B: Backend, R: Records> Handlers<B, R> {
-    /// Over the cluster's metadata and the partitions led here.
-    pub fn new(backend: Arc<B>, records: Arc<R>, clock: Clock) -> Self {
+impl<B: Backend, R: Records, C: Coordination> Handlers<B, R, C> {
+    /// Over the cluster's metadata, the partitions led here, and the coordinators that are here.
+    pub fn new(backend: Arc<B>, records: Arc<R>, coordination: Arc<C>, clock: Clock) -> Self {
         Self {
             backend,
             records,
+            coordination,
             clock,
             altering: Mutex::default(),
             decoded: Semaphore::new(DECODED_BYTES),
@@ -96,7 +119,7 @@ fn check_served(head: &RequestHead) -> Result<(), Refused> {
     Err(Refused::NotServed(format!("{:?} version {} is not served here", head.api, head.version)))
 }
 
-impl<B: Backend, R: Records> Service for Handlers<B, R> {
+impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
     fn enters(&self, head: &RequestHead) -> bool {
         head.api == ApiKey::Produce
     }
@@ -131,7 +154,7 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
 
     async fn serve(
         &self,
-        _peer: SocketAddr,
+        peer: SocketAddr,
         head: &RequestHead,
         frame: Bytes,
     ) -> Result<Option<Response>, Refused> {
@@ -143,8 +166,37 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
         let walked = guard::walk(head.api as i16, head.version, &body)?;
         let _memory = self.admit(walked.memory).await;
         let (api, version) = (head.api, head.version);
-        let backend = &*self.backend;
-        let response = match guard::decode(api, version, body)? {
+        let (backend, coordination) = (&*self.backend, &*self.coordination);
+        let client = || Client {
+            // Kafka shows a client without a name so.
+            id: head.client_id(&frame).unwrap_or("null").into(),
+            // As Java shows an address.
+            host: format!("/{}", peer.ip()).into(),
+        };
+        // The versions that the crate lacks.
+        match (api, version) {
+            (ApiKey::OffsetCommit, offsets_by_id::VERSION) => {
+                let request = offsets_by_id::offset_commit(body)?;
+                let response =
+                    coordination::offset_commit_by_id(backend, coordination, client(), request).await;
+                return Ok(Some(offsets_by_id::offset_commit_response(head, &response)));
+            }
+            (ApiKey::OffsetFetch, offsets_by_id::VERSION) => {
+                let request = offsets_by_id::offset_fetch(body)?;
+                let response =
+                    coordination::offset_fetch_by_id(backend, coordination, client(), request).await;
+                return Ok(Some(offsets_by_id::offset_fetch_response(head, &response)));
+            }
+            (ApiKey::WriteTxnMarkers, _) => {
+                let markers = txn_markers::decode(version, body)?;
+                let response = write_txn_markers::handle(coordination, markers).await;
+                // The answer is the same in both versions.
+                return Ok(Some(Response::message(head, *txn_markers::VERSIONS.start(), &response)?));
+            }
+            _ => {}
+        }
+        let wire_version = api_versions::on_the_wire(api, version);
+        let response = match guard::decode(api, wire_version, body)? {
             RequestKind::ApiVersions(request) => {
                 Response::message(head, version, &api_versions::handle(&request, version))
             }
@@ -156,6 +208,10 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
                 version,
                 &create_topics::handle(backend, &self.clock, request, version).await,
             ),
+            RequestKind::CreatePartitions(request) => {
+                let response = create_partitions::handle(backend, &self.clock, request).await;
+                Response::message(head, version, &response)
+            }
             RequestKind::DeleteTopics(request) => Response::message(
                 head,
                 version,
@@ -177,11 +233,32 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
                 let response = incremental_alter_configs::handle(backend, &self.clock, request).await;
                 Response::message(head, version, &response)
             }
-            RequestKind::InitProducerId(request) => {
+            RequestKind::DescribeCluster(request) => {
+                Response::message(head, version, &describe_cluster::handle(backend, &request))
+            }
+            RequestKind::DescribeLogDirs(request) => {
+                Ok(describe_log_dirs::handle(backend, request).encode(head))
+            }
+            RequestKind::DescribeTopicPartitions(request) => {
+                Response::message(head, version, &describe_topic_partitions::handle(backend, request))
+            }
+            RequestKind::ElectLeaders(request) => {
+                Response::message(head, version, &elect_leaders::handle(backend, request))
+            }
+            RequestKind::ListConfigResources(request) => {
+                Response::message(head, version, &list_config_resources::handle(backend, &request, version))
+            }
+            RequestKind::UpdateFeatures(request) => Response::message(
+                head,
+                version,
+                &update_features::handle(backend.node_id(), &request, version),
+            ),
+            RequestKind::InitProducerId(request) if request.transactional_id.is_none() => {
                 Response::message(head, version, &init_producer_id::handle(backend, &request).await)
             }
             RequestKind::FindCoordinator(request) => {
-                Response::message(head, version, &find_coordinator::handle(request, version))
+                let response = find_coordinator::handle(backend, &self.clock, request, version).await;
+                Response::message(head, version, &response)
             }
             RequestKind::Fetch(request) => {
                 let mut answer = self.records.fetch(request, version).await;
@@ -189,9 +266,18 @@ impl<B: Backend, R: Records> Service for Handlers<B, R> {
                 Ok(answer.encode(head).holding(memory))
             }
             RequestKind::ListOffsets(request) => {
-                Response::message(head, version, &self.records.list_offsets(request, version).await)
+                Response::message(head, wire_version, &self.records.list_offsets(request, version).await)
             }
-            _ => return Err(Malformed::UnknownApi(api as i16).into()),
+            RequestKind::OffsetForLeaderEpoch(request) => {
+                Response::message(head, version, &self.records.offset_for_leader_epoch(request).await)
+            }
+            RequestKind::DescribeProducers(request) => {
+                Response::message(head, version, &self.records.describe_producers(request).await)
+            }
+            request => match coordination.coordinate(client(), version, request).await {
+                Some(response) => Response::kind(head, version, &response),
+                None => return Err(Malformed::UnknownApi(api as i16).into()),
+            },
         };
         Ok(Some(response?))
     }

@@ -1,7 +1,7 @@
 //! Produce: taking batches in, in order, and answering when they are durable.
 //!
 //! There are two halves. [`enter`] checks and appends; it copies the records, gives offsets, and waits for nothing
-//! but room. The future that it returns waits for durability, or for `timeout_ms`: the batch stays pending then,
+//! but room, and for a transaction's coordinator where batches begin the transaction in their partitions. The future that it returns waits for durability, or for `timeout_ms`: the batch stays pending then,
 //! and the client's retry finds it. When the log stops, all that is not durable is answered with
 //! NOT_LEADER_OR_FOLLOWER. While the store's disk is full, KAFKA_STORAGE_ERROR answers batches that were not taken
 //! in, and no others: clients read it as 'not written', and what is pending may yet be. acks=1 is acks=all; acks=0 is answered at once, for its connection to see the errors.
@@ -9,17 +9,21 @@
 //! Where this differs from Kafka: refusals of batches carry a message that says why (Kafka sends one with record
 //! errors only), and a number that no codec has is UNSUPPORTED_COMPRESSION_TYPE (Kafka: UNKNOWN_SERVER_ERROR).
 
+mod enrolling;
+mod preparing;
+
+use self::preparing::{Prepared, Ready, is_transactional, several_producers};
+use super::transactions::Transactions;
 use crate::batch::Invalid;
 use crate::errors::Code;
-use crate::partition::producers::SequenceError;
-use crate::partition::{AppendError, Appended, Partition, PartitionLog, PartitionTable, Topic as Known};
+use crate::partition::claim::ProducerError;
+use crate::partition::{AppendError, Appended, PartitionLog, PartitionTable};
 use crate::wire::produce::{
-    PartitionResponse, ProducePartition, ProduceRequest, ProduceResponse, Topic, TopicRef, TopicResponse,
+    PartitionResponse, ProduceRequest, ProduceResponse, Topic, TopicRef, TopicResponse,
 };
 use futures::future::BoxFuture;
 use levee_base::{Clock, Slot};
 use levee_store::StoreStatus;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -28,6 +32,7 @@ use tokio::time::Instant;
 /// nothing back.
 pub async fn enter(
     table: &PartitionTable,
+    transactions: &dyn Transactions,
     clock: Clock,
     request: ProduceRequest<'_>,
     version: i16,
@@ -41,6 +46,8 @@ pub async fn enter(
         // Without an answer nobody is waiting, so there is nothing to be late for.
         deadline: (acks != 0).then(|| clock.now() + timeout),
     };
+    let transactional_id = request.transactional_id;
+    let anonymous = transactional_id.is_none() && request.topics.iter().any(|topic| is_transactional(topic));
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in request.topics {
         let (known, unknown) = match topic.topic {
@@ -50,13 +57,41 @@ pub async fn enter(
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
             partitions.push(match &known {
-                Some(known) => entering.partition(known, partition).await,
-                None => Entered::failed(partition.index, unknown, None),
+                Some(known) => entering.prepare(known, partition),
+                None => Prepared::Done(Entered::failed(partition.index, unknown, None)),
             });
         }
         topics.push((Topic::from(topic.topic), partitions));
     }
-    Box::pin(answer(clock, entering.deadline, topics))
+    let all = || topics.iter().flat_map(|(_, partitions)| partitions);
+    let refused = if anonymous {
+        Some((
+            Code::TransactionalIdAuthorizationFailed,
+            "a batch of a transaction needs its transactional id",
+        ))
+    } else if several_producers(all()) {
+        Some((Code::InvalidProducerIdMapping, "the batches of a transaction have more than one producer"))
+    } else {
+        None
+    };
+    let prepared = topics.iter_mut().flat_map(|(_, partitions)| partitions);
+    if let Some((code, message)) = refused {
+        prepared.for_each(|one| one.fail(|index| Entered::failed(index, code, Some(message.to_owned()))));
+    } else if let Some(transactional_id) = transactional_id {
+        entering.enrol(transactions, transactional_id, prepared.collect()).await;
+    }
+    let mut entered = Vec::with_capacity(topics.len());
+    for (topic, prepared) in topics {
+        let mut partitions = Vec::with_capacity(prepared.len());
+        for one in prepared {
+            partitions.push(match one {
+                Prepared::Done(entered) => entered,
+                Prepared::Ready(ready) => entering.append(ready).await,
+            });
+        }
+        entered.push((topic, partitions));
+    }
+    Box::pin(answer(clock, entering.deadline, entered))
 }
 
 /// A partition's part of a request that has entered.
@@ -85,35 +120,20 @@ struct Entering {
 }
 
 impl Entering {
-    async fn partition(&self, topic: &Arc<Known>, partition: ProducePartition<'_>) -> Entered {
-        let index = partition.index;
-        let Some(place) = topic.partition(index) else {
-            return Entered::failed(index, Code::UnknownTopicOrPartition, None);
-        };
-        if !(-1..=1).contains(&self.acks) {
-            return Entered::failed(index, Code::InvalidRequiredAcks, None);
-        }
-        let log = match place {
-            Partition::Here(log) => log,
-            Partition::Unavailable => return Entered::failed(index, Code::NotLeaderOrFollower, None),
-            Partition::Elsewhere(leader) => {
-                let mut entered = Entered::failed(index, Code::NotLeaderOrFollower, None);
-                entered.response.current_leader = Some(*leader);
-                return entered;
-            }
-        };
-        let records = partition.records.unwrap_or_default();
-        let mut checked = match log.check(records, self.version) {
+    async fn append(&self, ready: Ready<'_>) -> Entered {
+        let Ready { index, log, checked, guard, .. } = ready;
+        let log = &*log;
+        let mut checked = match checked {
             Ok(checked) => checked,
-            Err(invalid) => return refused(index, log, invalid),
+            Err(entered) => return entered,
         };
         loop {
-            match log.append(&mut checked) {
+            match log.append_verified(&mut checked, guard) {
                 Ok(appended) => return self.appended(index, log, appended),
                 Err(AppendError::Full) => {}
                 Err(error) => {
                     let mut entered = Entered::failed(index, append_code(&error), Some(error.to_string()));
-                    if matches!(error, AppendError::Sequence(_)) {
+                    if matches!(error, AppendError::Producer(_)) {
                         entered.response.log_start_offset = log_start(log);
                     }
                     return entered;
@@ -226,18 +246,28 @@ fn invalid_code(invalid: &Invalid) -> (Code, bool) {
         | Invalid::Unreadable { .. }
         | Invalid::Keys { .. } => (Code::InvalidRecord, true),
         Invalid::Timestamps { .. } => (Code::InvalidTimestamp, true),
-        Invalid::NoTransaction => (Code::InvalidTxnState, true),
     }
 }
 
-fn append_code(error: &AppendError) -> Code {
+/// The code for a batch, or a marker, that a partition does not take.
+pub(crate) fn append_code(error: &AppendError) -> Code {
     match error {
         AppendError::NotLeader => Code::NotLeaderOrFollower,
         AppendError::NoSpace => Code::KafkaStorageError,
         AppendError::TooLarge => Code::MessageTooLarge,
-        AppendError::Sequence(SequenceError::OldEpoch { .. }) => Code::InvalidProducerEpoch,
-        AppendError::Sequence(SequenceError::OutOfOrder { .. }) => Code::OutOfOrderSequenceNumber,
+        AppendError::Producer(error) => producer_code(error),
         AppendError::Full => Code::RequestTimedOut,
+    }
+}
+
+fn producer_code(error: &ProducerError) -> Code {
+    match error {
+        ProducerError::OldEpoch { .. } => Code::InvalidProducerEpoch,
+        ProducerError::OutOfOrder { .. } => Code::OutOfOrderSequenceNumber,
+        ProducerError::NotVerified | ProducerError::NotTransactional { .. } => Code::InvalidTxnState,
+        ProducerError::OldCoordinator { .. } => Code::TransactionCoordinatorFenced,
+        // There is room again when retention has come on, so clients are to try again.
+        ProducerError::TooManyTransactions => Code::KafkaStorageError,
     }
 }
 

@@ -3,27 +3,31 @@
 use super::*;
 use crate::batch::build::{Build, rehash};
 use crate::batch::{Compression, Rules};
+use crate::handlers::transactions::NoCoordinator;
 use crate::partition::log::LogConfig;
 use crate::partition::simulated::Simulated;
+use crate::partition::{Partition, Topic as Known};
 use crate::topic_config::TopicConfig;
+use crate::wire::produce::ProducePartition;
 use crate::wire::writer::Leader;
 use futures::FutureExt;
 use levee_base::{Offset, StreamId};
+use std::sync::Arc;
 use uuid::Uuid;
 
 const NOW: i64 = 1_700_000_000_000;
 const VERSION: i16 = 12;
 
-struct Fixture {
-    streams: Arc<Simulated>,
-    table: PartitionTable,
-    clock: Clock,
-    logs: Vec<Arc<PartitionLog>>,
+pub(super) struct Fixture {
+    pub(super) streams: Arc<Simulated>,
+    pub(super) table: PartitionTable,
+    pub(super) clock: Clock,
+    pub(super) logs: Vec<Arc<PartitionLog>>,
 }
 
 impl Fixture {
     /// A topic `t` with two partitions here, one elsewhere and one nowhere.
-    async fn new(config: LogConfig) -> Self {
+    pub(super) async fn new(config: LogConfig) -> Self {
         let (streams, clock) = (Simulated::new(), Clock::simulated(NOW));
         let mut logs = Vec::new();
         for stream in [StreamId(0), StreamId(1)] {
@@ -57,7 +61,7 @@ impl Fixture {
             .collect();
         let topics = vec![crate::wire::produce::ProduceTopic { topic, partitions }];
         let request = ProduceRequest { transactional_id: None, acks, timeout_ms, topics };
-        enter(&self.table, self.clock, request, VERSION).await
+        enter(&self.table, &NoCoordinator, self.clock, request, VERSION).await
     }
 
     async fn send(&self, build: &Build) -> BoxFuture<'static, ProduceResponse> {
@@ -71,7 +75,7 @@ impl Fixture {
     }
 }
 
-fn only(mut response: ProduceResponse) -> PartitionResponse {
+pub(super) fn only(mut response: ProduceResponse) -> PartitionResponse {
     assert_eq!(response.topics.len(), 1);
     assert_eq!(response.topics[0].partitions.len(), 1);
     response.topics.remove(0).partitions.remove(0)
@@ -221,7 +225,7 @@ async fn refused_batches_have_kafkas_codes() {
         ("base offset", changed(0, &1_i64.to_be_bytes()), 87),
         ("count", changed(57, &5_i32.to_be_bytes()), 87),
         ("control", good.clone().attribute(5).bytes(), 87),
-        ("transactional", good.clone().producer(1, 0, 0).attribute(4).bytes(), 48),
+        ("transactional", good.clone().producer(1, 0, 0).attribute(4).bytes(), 53),
         ("codec", changed(21, &6_i16.to_be_bytes()), 76),
         ("no sequence", good.clone().producer(1, 0, -1).bytes(), 87),
         ("future", Build::records(2, NOW + 1_001).compressed(Compression::Snappy).bytes(), 32),
@@ -257,5 +261,5 @@ async fn null_records_are_no_batch() {
     let partitions = vec![ProducePartition { index: 0, records: None }];
     let topics = vec![crate::wire::produce::ProduceTopic { topic: TopicRef::Name("t"), partitions }];
     let request = ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 0, topics };
-    assert_eq!(only(enter(&f.table, f.clock, request, VERSION).await.await).error_code, 87);
+    assert_eq!(only(enter(&f.table, &NoCoordinator, f.clock, request, VERSION).await.await).error_code, 87);
 }

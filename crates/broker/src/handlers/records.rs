@@ -4,7 +4,9 @@ use crate::wire::fetch::FetchResponse;
 use crate::wire::produce::{ProduceRequest, ProduceResponse};
 use futures::future::BoxFuture;
 use kafka_protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, FetchRequest, ListOffsetsRequest, ListOffsetsResponse,
+    DeleteRecordsRequest, DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    FetchRequest, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
+    OffsetForLeaderEpochResponse,
 };
 
 /// The partitions led here.
@@ -29,6 +31,18 @@ pub trait Records: Send + Sync + 'static {
         request: ListOffsetsRequest,
         version: i16,
     ) -> impl Future<Output = ListOffsetsResponse> + Send;
+
+    /// Answers an OffsetForLeaderEpoch.
+    fn offset_for_leader_epoch(
+        &self,
+        request: OffsetForLeaderEpochRequest,
+    ) -> impl Future<Output = OffsetForLeaderEpochResponse> + Send;
+
+    /// Answers a DescribeProducers.
+    fn describe_producers(
+        &self,
+        request: DescribeProducersRequest,
+    ) -> impl Future<Output = DescribeProducersResponse> + Send;
 
     /// Answers a DeleteRecords.
     fn delete_records(

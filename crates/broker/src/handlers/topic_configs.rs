@@ -2,6 +2,7 @@
 //! configurations that Kafka takes the defaults from. All Kafka's, so that tools which set them work. What each one
 //! does in Levee is `crate::topic_config`.
 
+use super::dynamic::Dynamic;
 use crate::errors::{Code, Failure};
 use std::collections::BTreeMap;
 
@@ -15,6 +16,10 @@ pub(super) enum Values {
     Int(i64, i64),
     /// 0 to 1.
     Ratio,
+    /// 1 to 9, or -1.
+    GzipLevel,
+    /// Any number with a fraction.
+    Double,
     One(&'static [&'static str]),
     /// A list of these.
     List(&'static [&'static str]),
@@ -23,7 +28,7 @@ pub(super) enum Values {
     /// Any words. For what can't be set.
     Text,
 }
-use Values::{Bool, Int, List, Long, One, Ratio, Replicas, Text};
+use Values::{Bool, Double, GzipLevel, Int, List, Long, One, Ratio, Replicas, Text};
 
 impl Values {
     /// The type's number in DescribeConfigs.
@@ -31,27 +36,53 @@ impl Values {
         match self {
             Bool => 1,
             One(_) | Text => 2,
-            Int(..) => 3,
+            Int(..) | GzipLevel => 3,
             Long(_) => 5,
-            Ratio => 6,
+            Ratio | Double => 6,
             List(_) | Replicas => 7,
         }
     }
 
-    fn is_list(self) -> bool {
+    pub(super) fn is_list(self) -> bool {
         matches!(self, List(_) | Replicas)
     }
 }
 
 /// A configuration.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Known {
+pub struct Known {
     pub(super) name: &'static str,
     pub(super) values: Values,
     pub(super) default: &'static str,
     /// The broker's configuration that has the default. Where it is empty, Kafka names none.
     pub(super) synonym: &'static str,
     pub(super) documentation: &'static str,
+}
+
+impl Known {
+    /// The broker's configuration by which a topic's default can be changed, if there is one.
+    pub(super) fn dynamic(&self) -> Option<&'static str> {
+        match (self.name, self.synonym) {
+            ("flush.ms", _) => Some("log.flush.interval.ms"),
+            ("retention.ms", _) => Some("log.retention.ms"),
+            ("segment.jitter.ms", _) => Some("log.roll.jitter.ms"),
+            ("segment.ms", _) => Some("log.roll.ms"),
+            (_, "") => None,
+            (_, synonym) => Some(synonym),
+        }
+    }
+
+    /// The broker's configuration, and its value, that has the default in another unit. Kafka names it beside those
+    /// that were changed, and only then.
+    pub(super) fn in_other_units(&self) -> Option<(&'static str, &'static str)> {
+        match self.name {
+            "flush.ms" => Some(("log.flush.scheduler.interval.ms", "9223372036854775807")),
+            "retention.ms" => Some(("log.retention.hours", "168")),
+            "segment.jitter.ms" => Some(("log.roll.jitter.hours", "0")),
+            "segment.ms" => Some(("log.roll.hours", "168")),
+            _ => None,
+        }
+    }
 }
 
 const fn known(
@@ -82,7 +113,7 @@ pub(super) const ALL: &[Known] = &[
         "What becomes of old records: 'delete' removes them by age or size, 'compact' keeps the last one of each key. \
          Both may be given, and none keeps everything.",
     ),
-    known("compression.gzip.level", Int(-1, 9), "-1", "compression.gzip.level", CODEC_LEVEL),
+    known("compression.gzip.level", GzipLevel, "-1", "compression.gzip.level", CODEC_LEVEL),
     known("compression.lz4.level", Int(1, 17), "9", "compression.lz4.level", CODEC_LEVEL),
     known(
         "compression.type",
@@ -262,6 +293,14 @@ pub fn check(name: &str, value: Option<&str>) -> Result<String, Failure> {
     let Some(value) = value else {
         return Err(invalid(format!("Null value not supported for topic configs: {name}")));
     };
+    check_value(name, known.values, value)
+}
+
+/// Checks the value of a configuration of any kind, as [`check`] does.
+///
+/// # Errors
+/// INVALID_CONFIG, with Kafka's words.
+pub(super) fn check_value(name: &str, values: Values, value: &str) -> Result<String, Failure> {
     let value = value.trim();
     let wrong = |why: &str| Err(invalid(format!("Invalid value {value} for configuration {name}: {why}")));
     let number = |kind: &str, widest: i64, least: i64, most: i64| match value.parse::<i64>() {
@@ -273,13 +312,19 @@ pub fn check(name: &str, value: Option<&str>) -> Result<String, Failure> {
         Ok(number) => Ok(number.to_string()),
         Err(_) => wrong(&format!("Not a number of type {kind}")),
     };
-    match known.values {
+    match values {
         Text => Ok(value.to_owned()),
+        Double if value.trim_end_matches(['f', 'F', 'd', 'D']).parse::<f64>().is_ok_and(f64::is_finite) => {
+            Ok(value.to_owned())
+        }
+        Double => wrong("Not a number of type DOUBLE"),
         Bool if value.eq_ignore_ascii_case("true") || value.eq_ignore_ascii_case("false") => {
             Ok(value.to_ascii_lowercase())
         }
         Bool => wrong("Expected value to be either true or false"),
         Long(least) => number("LONG", i64::MIN, least, i64::MAX),
+        GzipLevel if value == "0" => wrong("Value must be between 1 and 9 or equal to -1"),
+        GzipLevel => number("INT", i64::from(i32::MIN), -1, 9),
         Int(least, most) => number("INT", i64::from(i32::MIN), least, most),
         Ratio => match value.trim_end_matches(['f', 'F', 'd', 'D']).parse::<f64>() {
             Ok(ratio) if (0.0..=1.0).contains(&ratio) => Ok(java_double(ratio)),
@@ -377,21 +422,31 @@ pub struct Effective<'a> {
     pub(super) known: &'static Known,
     /// Its name.
     pub name: &'static str,
-    /// Its value: the topic's own, or the default.
+    /// Its value: the topic's own, what was changed of the default, or that.
     pub value: &'a str,
-    /// Whether it is the topic's own.
-    pub own: bool,
+    /// Where it comes from.
+    pub source: i8,
 }
 
-/// All configurations of a topic that has set `own`, by name.
-pub fn effective(own: &BTreeMap<String, String>) -> impl Iterator<Item = Effective<'_>> {
-    ALL.iter().filter_map(|known| {
+/// Where a configuration comes from, in an answer: the topic,
+pub const SOURCE_TOPIC: i8 = 1;
+/// or nowhere.
+pub const SOURCE_DEFAULT: i8 = 5;
+
+/// All configurations of a topic that has set `own`, where `dynamic` was changed of brokers', by name.
+pub fn effective<'a>(
+    own: &'a BTreeMap<String, String>,
+    dynamic: &'a Dynamic,
+) -> impl Iterator<Item = Effective<'a>> {
+    ALL.iter().filter_map(move |known| {
         let name = known.name;
-        match own.get(name) {
-            Some(value) => Some(Effective { known, name, value, own: true }),
-            None if known.default == HIDDEN => None,
-            None => Some(Effective { known, name, value: known.default, own: false }),
-        }
+        let changed = || dynamic.values(known.dynamic()?).next();
+        let (source, value) = match own.get(name) {
+            Some(value) => (SOURCE_TOPIC, value.as_str()),
+            None if known.default == HIDDEN => return None,
+            None => changed().unwrap_or((SOURCE_DEFAULT, known.default)),
+        };
+        Some(Effective { known, name, value, source })
     })
 }
 
@@ -427,6 +482,8 @@ mod tests {
             ("min.cleanable.dirty.ratio", Some("NaN")),
             ("min.cleanable.dirty.ratio", Some("1.1")),
             ("preallocate", Some("1")),
+            ("compression.gzip.level", Some("0")),
+            ("compression.gzip.level", Some("10")),
             ("max.message.bytes", Some("2147483648")),
             ("max.message.bytes", None),
             ("leader.replication.throttled.replicas", Some("0:")),
@@ -454,11 +511,18 @@ mod tests {
     #[test]
     fn a_topics_own_values_hide_the_defaults() {
         let own = BTreeMap::from([("retention.ms".to_owned(), "5".to_owned())]);
-        let all: Vec<_> = effective(&own).collect();
+        let changed = [("log.retention.ms", "7"), ("log.roll.ms", "8")];
+        let changed = changed.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let dynamic = Dynamic { cluster: BTreeMap::from(changed), broker: BTreeMap::new() };
+        let all: Vec<_> = effective(&own, &dynamic).collect();
         assert_eq!(all.len(), ALL.len() - 1);
-        let retention = all.iter().find(|config| config.name == "retention.ms").unwrap();
-        assert_eq!((retention.value, retention.own), ("5", true));
-        assert_eq!(all.iter().filter(|config| config.own).count(), 1);
+        let told = |name: &str| {
+            all.iter().find(|config| config.name == name).map(|config| (config.value, config.source))
+        };
+        assert_eq!(told("retention.ms"), Some(("5", SOURCE_TOPIC)));
+        assert_eq!(told("segment.ms"), Some(("8", 3)));
+        assert_eq!(told("flush.ms"), Some(("9223372036854775807", SOURCE_DEFAULT)));
+        assert_eq!(all.iter().filter(|config| config.source != SOURCE_DEFAULT).count(), 2);
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! What may be a topic's name, in Kafka's rules and words.
 
+use crate::internal_topics::internal_topic;
+
 /// The longest name, in characters: it was a folder's name once.
 pub const NAME_CHARS: usize = 249;
 
-/// Internal topics, which Metadata marks as such.
-pub const INTERNAL: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+/// Whether answers mark a topic as Kafka's own. The state of share groups counts, too, though nobody keeps it here.
+#[must_use]
+pub fn is_internal(name: &str) -> bool {
+    internal_topic(name).is_some() || name == "__share_group_state"
+}
 
 /// Kafka's own journal, whose name nobody may use.
 pub const CLUSTER_METADATA: &str = "__cluster_metadata";
@@ -41,6 +46,14 @@ pub fn collide(one: &str, other: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kafkas_own_topics_are_known() {
+        for name in ["__consumer_offsets", "__transaction_state", "__share_group_state"] {
+            assert!(is_internal(name));
+        }
+        assert!(!is_internal("__cluster_metadata") && !is_internal("a"));
+    }
 
     #[test]
     fn names_follow_kafkas_rules() {

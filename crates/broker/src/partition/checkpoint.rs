@@ -3,17 +3,24 @@
 //!
 //! A checkpoint spares time and nothing else: one that can't be read is passed over, and all is replayed.
 
+use super::claim::Claim;
 use super::epochs::LeaderEpochs;
-use super::known::Known;
-use super::producers::{BATCHES, Claim, Producer, Producers, Remembered};
+use super::known::{Known, new_producers};
+use super::producers::{BATCHES, Producer, Producers, Remembered};
 use super::times::{Entry, Seen, TimeIndex};
+use crate::cleaner::Aborted;
 use bytes::Bytes;
-use levee_base::limits::{PARTITION_PRODUCERS, TIME_INDEX_ENTRIES};
+use levee_base::limits::{PARTITION_PRODUCERS, PARTITION_TRANSACTIONS, TIME_INDEX_ENTRIES};
 use levee_base::{Offset, StreamId};
 use prost::Message;
+use std::collections::VecDeque;
 
-/// What this release writes and reads.
-const VERSION: u32 = 1;
+/// What this release writes. It reads all versions up to here.
+///
+/// | version | since then |
+/// |---|---|
+/// | 2 | transactions: who reads version 1 only would show what is not decided |
+const VERSION: u32 = 2;
 
 #[derive(Clone, PartialEq, Message)]
 struct Written {
@@ -32,6 +39,15 @@ struct Written {
     times: Option<WrittenTimes>,
     #[prost(message, repeated, tag = "7")]
     producers: Vec<WrittenProducer>,
+    /// The aborted transactions, in the order of their markers: where each begins, counted back from its marker,
+    #[prost(uint64, repeated, tag = "8")]
+    aborted_lengths: Vec<u64>,
+    /// where the marker is, counted from the one before,
+    #[prost(uint64, repeated, tag = "9")]
+    aborted_markers: Vec<u64>,
+    /// and whose it was.
+    #[prost(int64, repeated, tag = "10")]
+    aborted_producers: Vec<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -76,6 +92,16 @@ struct WrittenProducer {
     base_sequences: Vec<i32>,
     #[prost(sint64, repeated, tag = "7")]
     max_timestamps: Vec<i64>,
+    /// What follows came with version 2.
+    #[prost(sint32, optional, tag = "8")]
+    coordinator_epoch: Option<i32>,
+    /// Where its transaction begins, if one is open.
+    #[prost(uint64, optional, tag = "9")]
+    transaction: Option<u64>,
+    #[prost(sint64, optional, tag = "10")]
+    last_timestamp: Option<i64>,
+    #[prost(uint64, optional, tag = "11")]
+    touched: Option<u64>,
 }
 
 /// Why a checkpoint is passed over.
@@ -85,7 +111,7 @@ pub enum CheckpointError {
     #[error(transparent)]
     Decode(#[from] prost::DecodeError),
     /// A later version, as a rule.
-    #[error("a checkpoint has version {0}; this release reads version {VERSION}")]
+    #[error("a checkpoint has version {0}; this release reads version {VERSION} and before")]
     Version(u32),
     /// It contradicts itself.
     #[error("a checkpoint contradicts itself: {0}")]
@@ -108,7 +134,8 @@ impl Resumed {
     /// be read.
     ///
     /// What was appended between a checkpoint and a later start can't be replayed any more. The producers of that would
-    /// be refused what they send next, so none is known then, as in Kafka.
+    /// be refused what they send next, so none is known then, as in Kafka; nor is a transaction. One that was open at the
+    /// checkpoint has no records left but those that are replayed.
     #[must_use]
     pub fn from(stream: StreamId, checkpoint: Option<(Offset, Bytes)>, start: Offset) -> Self {
         let nothing = || Self { known: Known::default(), offset: Offset::ZERO, cleaned_until: Offset::ZERO };
@@ -116,7 +143,7 @@ impl Resumed {
         match decode(&bytes) {
             Ok((mut known, cleaned_until)) => {
                 if offset < start {
-                    known.producers = Producers::new(PARTITION_PRODUCERS);
+                    known.producers = new_producers();
                 }
                 Self { known, offset, cleaned_until }
             }
@@ -153,7 +180,15 @@ pub fn encode(known: &Known, cleaned_until: Offset) -> Vec<u8> {
         counts: producer.batches.iter().map(|batch| batch.count).collect(),
         base_sequences: producer.batches.iter().map(|batch| batch.base_sequence).collect(),
         max_timestamps: producer.batches.iter().map(|batch| batch.max_timestamp).collect(),
+        coordinator_epoch: Some(producer.coordinator_epoch),
+        transaction: producer.transaction.map(|first| first.0),
+        last_timestamp: Some(producer.last_timestamp),
+        touched: Some(producer.touched.0),
     });
+    let aborted = || known.producers.transactions().iter();
+    let mut before = 0;
+    let mut since_before =
+        |aborted: Aborted| aborted.last_offset - std::mem::replace(&mut before, aborted.last_offset);
     let written = Written {
         version: VERSION,
         appended_ms: *appended_ms,
@@ -162,6 +197,11 @@ pub fn encode(known: &Known, cleaned_until: Offset) -> Vec<u8> {
         epoch_starts: epochs.0.iter().map(|(_, start)| start.0).collect(),
         times,
         producers: producers.collect(),
+        aborted_lengths: aborted()
+            .map(|aborted| (aborted.last_offset - aborted.first_offset).cast_unsigned())
+            .collect(),
+        aborted_markers: aborted().map(|aborted| since_before(aborted).cast_unsigned()).collect(),
+        aborted_producers: aborted().map(|aborted| aborted.producer_id).collect(),
     };
     written.encode_to_vec()
 }
@@ -172,7 +212,7 @@ pub fn encode(known: &Known, cleaned_until: Offset) -> Vec<u8> {
 /// See [`CheckpointError`].
 pub fn decode(bytes: &[u8]) -> Result<(Known, Offset), CheckpointError> {
     let written = Written::decode(bytes)?;
-    if written.version != VERSION {
+    if !(1..=VERSION).contains(&written.version) {
         return Err(CheckpointError::Version(written.version));
     }
     let mut known = Known { appended_ms: written.appended_ms, ..Known::default() };
@@ -187,12 +227,14 @@ pub fn decode(bytes: &[u8]) -> Result<(Known, Offset), CheckpointError> {
     if let Some(times) = written.times {
         restore_times(&mut known.times, times)?;
     }
-    if written.producers.len() > PARTITION_PRODUCERS {
+    if written.producers.len() > PARTITION_PRODUCERS + PARTITION_TRANSACTIONS {
         return Err(CheckpointError::Unsound("it has too many producers"));
     }
     for producer in written.producers {
         restore_producer(&mut known.producers, &producer)?;
     }
+    let (lengths, markers) = (written.aborted_lengths, written.aborted_markers);
+    restore_aborted(&mut known.producers, &lengths, &markers, written.aborted_producers)?;
     Ok((known, Offset(written.cleaned_until)))
 }
 
@@ -221,108 +263,65 @@ fn restore_times(times: &mut TimeIndex, written: WrittenTimes) -> Result<(), Che
 }
 
 fn restore_producer(producers: &mut Producers, written: &WrittenProducer) -> Result<(), CheckpointError> {
-    let WrittenProducer { id, epoch, appended_ms, bases, counts, base_sequences, max_timestamps } = written;
+    let WrittenProducer { id, epoch, appended_ms, bases, counts, base_sequences, max_timestamps, .. } =
+        written;
     let batches = bases.len();
-    if !(1..=BATCHES).contains(&batches)
-        || [counts.len(), base_sequences.len(), max_timestamps.len()] != [batches; 3]
-    {
+    if batches > BATCHES || [counts.len(), base_sequences.len(), max_timestamps.len()] != [batches; 3] {
         return Err(CheckpointError::Unsound("a producer has columns of different lengths"));
     }
     let epoch = i16::try_from(*epoch).map_err(|_| CheckpointError::Unsound("a producer's epoch"))?;
     let batches = (0..batches).map(|at| {
         let (count, base_sequence) = (counts[at], base_sequences[at]);
-        if count == 0 || base_sequence < 0 {
+        // -1 is a batch that a coordinator wrote.
+        if count == 0 || base_sequence < -1 {
             return Err(CheckpointError::Unsound("a producer's batch"));
         }
-        let last_sequence = Claim { producer_id: *id, epoch, base_sequence, count }.last_sequence();
+        let claim = Claim { producer_id: *id, epoch, base_sequence, count, transactional: false };
+        let last_sequence = claim.last_sequence();
         let (base, max_timestamp) = (Offset(bases[at]), max_timestamps[at]);
         Ok(Remembered { base, count, base_sequence, last_sequence, max_timestamp })
     });
-    let batches = batches.collect::<Result<_, _>>()?;
-    producers.restore(*id, Producer { epoch, batches, appended_ms: *appended_ms });
+    let batches = batches.collect::<Result<VecDeque<_>, _>>()?;
+    // Version 1 knew of nothing but batches.
+    let touched = written.touched.map(Offset).or_else(|| batches.back().map(|last| last.base));
+    let touched = touched.ok_or(CheckpointError::Unsound("a producer that wrote nothing"))?;
+    let last_timestamp = written.last_timestamp.or_else(|| batches.back().map(|last| last.max_timestamp));
+    let transaction = written.transaction.map(Offset);
+    if transaction.is_some_and(|first| !producers.transactions().may_begin(first)) {
+        return Err(CheckpointError::Unsound("two transactions begin with one batch, or there are too many"));
+    }
+    if producers.knows(*id) {
+        return Err(CheckpointError::Unsound("a producer is there twice"));
+    }
+    let coordinator_epoch = written.coordinator_epoch.unwrap_or(-1);
+    let last_timestamp = last_timestamp.unwrap_or(-1);
+    let appended_ms = *appended_ms;
+    let producer =
+        Producer { epoch, coordinator_epoch, batches, transaction, last_timestamp, appended_ms, touched };
+    producers.restore(*id, producer);
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::super::note::Note;
-    use super::*;
-    use crate::batch::header::Attributes;
-    use levee_store::BatchInfo;
-    use proptest::prelude::*;
-
-    fn replay(known: &mut Known, batches: &[(u32, i64, i16, i64, i64)], mut base: u64) -> u64 {
-        for (at, &(count, producer_id, producer_epoch, max_timestamp, appended_ms)) in
-            batches.iter().enumerate()
-        {
-            let note = Note {
-                attributes: Attributes(0),
-                leader_epoch: i32::try_from(at / 7).unwrap(),
-                producer_id,
-                producer_epoch,
-                base_sequence: i32::try_from(at).unwrap(),
-                base_timestamp: 0,
-                max_timestamp,
-                appended_ms,
-            };
-            known.replay(BatchInfo { base: Offset(base), count, bytes: 100, note: &note.encode() }).unwrap();
-            base += u64::from(count);
-        }
-        base
+fn restore_aborted(
+    producers: &mut Producers,
+    lengths: &[u64],
+    markers: &[u64],
+    ids: Vec<i64>,
+) -> Result<(), CheckpointError> {
+    if [lengths.len(), markers.len()] != [ids.len(); 2] {
+        return Err(CheckpointError::Unsound("its aborted transactions' columns have different lengths"));
     }
-
-    proptest! {
-        /// Written and read back at any place, it goes on as if nothing had happened.
-        #[test]
-        fn a_replay_that_resumes_ends_where_one_without_checkpoints_ends(
-            batches in prop::collection::vec((1_u32..9, -1_i64..5, 0_i16..3, -1_i64..90_000_000, 0_i64..90_000_000), 0..300),
-            cut in 0_usize..300,
-        ) {
-            let (before, after) = batches.split_at(cut.min(batches.len()));
-            let (mut whole, mut resumed) = (Known::default(), Known::default());
-            let at = replay(&mut whole, before, 0);
-            replay(&mut resumed, before, 0);
-            let (mut resumed, cleaned) = decode(&encode(&resumed, Offset(17))).unwrap();
-            prop_assert_eq!(cleaned, Offset(17));
-            replay(&mut whole, after, at);
-            replay(&mut resumed, after, at);
-            prop_assert_eq!(resumed.producers, whole.producers);
-            prop_assert_eq!(resumed.times, whole.times);
-            prop_assert_eq!(resumed.epochs, whole.epochs);
-            prop_assert_eq!(resumed.appended_ms, whole.appended_ms);
-        }
-
-        #[test]
-        fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200), at in any::<prop::sample::Index>(), to: u8) {
-            let _ = decode(&bytes);
-            let mut known = Known::default();
-            replay(&mut known, &[(3, 1, 0, 5, 6), (2, 2, 0, 7, 8)], 0);
-            let mut damaged = encode(&known, Offset(3));
-            let at = at.index(damaged.len());
-            damaged[at] = to;
-            let _ = decode(&damaged);
-        }
-    }
-
-    #[test]
-    fn no_producer_is_known_when_what_followed_the_checkpoint_is_gone() {
-        let mut known = Known::default();
-        let end = replay(&mut known, &[(3, 1, 0, 5, 6)], 0);
-        let bytes: Bytes = encode(&known, Offset::ZERO).into();
-        let producers = |start| {
-            let resumed = Resumed::from(StreamId(1), Some((Offset(end), bytes.clone())), start);
-            resumed.known.producers.len()
-        };
-        assert_eq!((producers(Offset::ZERO), producers(Offset(end)), producers(Offset(end + 1))), (1, 1, 0));
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_passed_over() {
-        let later = Written { version: 2, ..Written::default() }.encode_to_vec();
-        assert_eq!(decode(&later).unwrap_err(), CheckpointError::Version(2));
-        let resumed = Resumed::from(StreamId(1), Some((Offset(9), later.into())), Offset::ZERO);
-        assert_eq!((resumed.offset, resumed.known.producers.len()), (Offset::ZERO, 0));
-        let unsound = Written { version: 1, epochs: vec![1], ..Written::default() }.encode_to_vec();
-        assert!(matches!(decode(&unsound), Err(CheckpointError::Unsound(_))));
-    }
+    let mut marker = 0_u64;
+    let aborted = lengths.iter().zip(markers).zip(ids).map(|((length, since), producer_id)| {
+        marker = marker.checked_add(*since)?;
+        let (first, last) = (i64::try_from(marker.checked_sub(*length)?), i64::try_from(marker));
+        Some(Aborted { first_offset: first.ok()?, last_offset: last.ok()?, producer_id })
+    });
+    let aborted = aborted.collect::<Option<_>>();
+    let aborted = aborted.ok_or(CheckpointError::Unsound("an aborted transaction's offsets"))?;
+    producers.transactions_mut().restore(aborted).map_err(CheckpointError::Unsound)
 }
+
+#[cfg(test)]
+#[path = "checkpoint_tests.rs"]
+mod tests;

@@ -1,30 +1,28 @@
 //! One partition, led by this broker: offsets, producers, and where durability stands.
 //!
-//! One lock holds the order of things. Under it a batch's sequence is checked, its offset and epoch are written
-//! into its bytes, and the store takes it: so the order of offsets is the order of the store, and a batch that
-//! the store refuses (it is full, or has stopped) has changed nothing but its own bytes, and may be tried again.
-//! Checksums and all else that takes time happen before, in [`PartitionLog::check`].
+//! One lock holds the order of things; `append` appends under it, `read` and `look_up` read.
 //!
 //! Appended is not durable. Whoever appended waits for the batch's slot (`handlers::produce` does), and nothing
-//! that is not durable is read, listed, or entered in the time index. Producers' state does count what is
-//! pending: that is how the retry of a request that timed out finds its batch. Cancelling a wait takes nothing
-//! back. When the epoch ends, pending batches are lost together with this log, which is opened anew from the
-//! store, by its successor or here.
+//! that is not durable is read, listed, entered in the time index, or moves the last stable offset. Producers' state
+//! does count what is pending: that is how the retry of a request that timed out finds its batch. Cancelling a wait
+//! takes nothing back. When the epoch ends, pending batches are lost together with this log, which is opened anew from
+//! the store, by its successor or here.
 
 use super::checkpoint::Resumed;
+use super::claim::{ActiveProducer, LastWritten};
 use super::known::{Known, UnknownNote};
-use super::note::Note;
-use super::producers::{Claim, LastWritten, SequenceError, Verdict};
 use super::stream::Streams;
-use crate::batch::{Checked, Invalid, TimestampType, validate};
+use super::verifications::Verifications;
+use crate::batch::{Checked, Invalid, validate};
+use crate::cleaner::Aborted;
 use crate::retention;
 use crate::topic_config::TopicConfig;
 use bytes::Bytes;
-use levee_base::limits::PRODUCER_ID_EXPIRATION;
+use levee_base::limits::{PARTITION_VERIFICATIONS, PRODUCER_ID_EXPIRATION};
 use levee_base::{Clock, Offset, Slot, StreamId};
 use levee_object::Purpose;
-use levee_store::{self as store, BatchInfo, NewBatch, ReadError, Run, StoreStatus, StreamEnds};
-use std::collections::VecDeque;
+use levee_store::{BatchInfo, ReadError, StoreStatus, StreamEnds};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use tokio::sync::watch;
@@ -51,39 +49,6 @@ impl Default for LogConfig {
     }
 }
 
-/// A batch that the store has taken, or had already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Appended {
-    /// The offset of its first record.
-    pub base: Offset,
-    /// What was stamped on its records, in Unix milliseconds, if the topic asks for that.
-    pub log_append_time_ms: Option<i64>,
-    /// Where the partition begins.
-    pub log_start: Offset,
-    /// The slot to wait for; `None` if the batch is durable already.
-    pub slot: Option<Slot>,
-}
-
-/// Why a batch was not taken.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The store is at a limit: wait for `Streams::room`, then try the same batch again.
-    #[error("the write-ahead log is at its limit")]
-    Full,
-    /// The store's disk has no room.
-    #[error("the store's disk is full: make room, or shorten retention")]
-    NoSpace,
-    /// This broker leads the partition no more.
-    #[error("this broker does not lead the partition")]
-    NotLeader,
-    /// It is larger than all the memory for objects.
-    #[error("the batch is larger than all the memory for objects")]
-    TooLarge,
-    /// The producer's epoch or sequence number is wrong.
-    #[error(transparent)]
-    Sequence(#[from] SequenceError),
-}
-
 /// Why a partition can't be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -98,35 +63,6 @@ pub enum OpenError {
     Note(#[from] UnknownNote),
 }
 
-/// Why records can't be had.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// There is no such offset, and there won't be until others have been appended.
-    #[error("the offset is not within {start} to {end}")]
-    OutOfRange {
-        /// Where the partition begins.
-        start: Offset,
-        /// The end of what was appended.
-        end: Offset,
-    },
-    /// This broker leads the partition no more.
-    #[error("this broker does not lead the partition")]
-    NotLeader,
-    /// The store can't give them.
-    #[error(transparent)]
-    Store(ReadError),
-}
-
-impl From<ReadError> for FetchError {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::UnknownStream => Self::NotLeader,
-            ReadError::OutOfRange { ends, .. } => Self::OutOfRange { start: ends.start, end: ends.appended },
-            error => Self::Store(error),
-        }
-    }
-}
-
 /// A client whose idea of the leader is not this one (KIP-320).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EpochError {
@@ -138,34 +74,27 @@ pub enum EpochError {
     Unknown,
 }
 
-/// What was read.
-#[derive(Debug)]
-pub struct Fetched {
-    /// The partition's offsets before the read.
-    pub ends: StreamEnds,
-    /// Whole batches.
-    pub runs: Vec<Run>,
-}
-
 #[derive(Debug, Clone, Copy)]
-struct Pending {
-    base: Offset,
-    end: Offset,
-    slot: Slot,
-    max_timestamp: i64,
-    appended_ms: i64,
+pub(super) struct Pending {
+    pub(super) base: Offset,
+    pub(super) end: Offset,
+    pub(super) slot: Slot,
+    pub(super) max_timestamp: i64,
+    pub(super) appended_ms: i64,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) known: Known,
+    pub(super) verifications: Verifications,
     /// Oldest first. The store bounds what is not durable, and so this.
-    pending: VecDeque<Pending>,
+    pub(super) pending: VecDeque<Pending>,
 }
 
 impl State {
-    /// Enters what has become durable in the time index.
+    /// Enters what has become durable in the time index, and what it decides.
     pub(super) fn settle(&mut self, durable: Offset) {
+        self.known.producers.transactions_mut().settle(durable);
         while let Some(batch) = self.pending.front().copied().filter(|batch| batch.end <= durable) {
             self.known.times.push(batch.base, batch.end, batch.max_timestamp, batch.appended_ms);
             self.pending.pop_front();
@@ -173,7 +102,7 @@ impl State {
     }
 
     /// The slot of the batch at `base`, if it is pending.
-    fn slot_of(&self, base: Offset) -> Option<Slot> {
+    pub(super) fn slot_of(&self, base: Offset) -> Option<Slot> {
         let at = self.pending.partition_point(|batch| batch.base < base);
         self.pending.get(at).filter(|batch| batch.base == base).map(|batch| batch.slot)
     }
@@ -215,7 +144,7 @@ pub struct PartitionLog {
     pub(super) streams: Arc<dyn Streams>,
     pub(super) stream: StreamId,
     pub(super) leader_epoch: i32,
-    clock: Clock,
+    pub(super) clock: Clock,
     config: RwLock<LogConfig>,
     state: Mutex<State>,
     /// What lies below has gone through keyed compaction.
@@ -240,7 +169,7 @@ impl PartitionLog {
         let ends = streams.ends(stream).ok_or(OpenError::NotOpen)?;
         let checkpoint = checkpoint.filter(|(offset, _)| *offset <= ends.durable);
         let Resumed { mut known, offset, cleaned_until } = Resumed::from(stream, checkpoint, ends.start);
-        known.times.drop_below(ends.start);
+        known.drop_below(ends.start);
         replay(&*streams, stream, ends.start.max(offset), &mut known).await?;
         known.end(clock.wall_ms());
         known.epochs.assign(leader_epoch, ends.appended);
@@ -250,7 +179,11 @@ impl PartitionLog {
             leader_epoch,
             clock,
             config: RwLock::new(config),
-            state: Mutex::new(State { known, pending: VecDeque::new() }),
+            state: Mutex::new(State {
+                known,
+                verifications: Verifications::new(PARTITION_VERIFICATIONS),
+                pending: VecDeque::new(),
+            }),
             cleaned_until: AtomicU64::new(cleaned_until.0),
         };
         log.expire_producers();
@@ -319,71 +252,55 @@ impl PartitionLog {
         validate::check(records, version, &self.config().topic.rules, self.clock.wall_ms())
     }
 
-    /// Appends a batch. After [`AppendError::Full`] the same one may be tried again.
-    ///
-    /// # Errors
-    /// See [`AppendError`].
-    pub fn append(&self, checked: &mut Checked<'_>) -> Result<Appended, AppendError> {
-        let stamped = self.config().topic.rules.timestamp_type == TimestampType::LogAppendTime;
+    /// Whether the producer has a transaction open here in this epoch, durable or not: then its batches need no
+    /// verification (Kafka's `hasOngoingTransaction`).
+    #[must_use]
+    pub fn ongoing_transaction(&self, producer_id: i64, producer_epoch: i16) -> bool {
+        self.state().known.producers.has_open_transaction(producer_id, producer_epoch)
+    }
+
+    /// Below this all is durable and decided: no transaction that began there is open, and the markers of those that
+    /// ended are durable. `None` if this broker leads the partition no more.
+    #[must_use]
+    pub fn last_stable_offset(&self) -> Option<Offset> {
+        self.ends().map(|ends| self.stable(&ends))
+    }
+
+    pub(super) fn stable(&self, ends: &StreamEnds) -> Offset {
+        self.state().known.producers.transactions().last_stable(ends.start, ends.durable)
+    }
+
+    /// The producers that are known, by id; what they wrote may not be durable.
+    #[must_use]
+    pub fn active_producers(&self) -> Vec<ActiveProducer> {
+        self.state().known.producers.active().collect()
+    }
+
+    /// The transactions that were aborted, in the order of their markers. Those that end below the last stable offset
+    /// are durable.
+    #[must_use]
+    pub fn aborted(&self) -> Vec<Aborted> {
+        self.state().known.producers.transactions().iter().collect()
+    }
+
+    /// A pass of keyed compaction that was told of the aborted transactions `told` has left something of `left`. The
+    /// rest is forgotten: its markers may go next.
+    pub fn set_aborted(&self, told: &[Aborted], left: &[Aborted]) {
+        let mut gone: BTreeSet<_> = told.iter().map(|aborted| aborted.last_offset).collect();
+        for aborted in left {
+            gone.remove(&aborted.last_offset);
+        }
         let mut state = self.state();
-        // Nobody else appends to this stream, so the end holds for as long as the lock is held.
-        let ends = self.ends().ok_or(AppendError::NotLeader)?;
-        state.settle(ends.durable);
-        let view = checked.view();
-        let claim = (view.producer_id() >= 0).then(|| Claim {
-            producer_id: view.producer_id(),
-            epoch: view.producer_epoch(),
-            base_sequence: view.base_sequence(),
-            count: checked.count(),
-        });
-        if let Some(claim) = &claim
-            && let Verdict::Duplicate(first) = state.known.producers.check(claim)?
-        {
-            return Ok(Appended {
-                base: first.base,
-                log_append_time_ms: stamped.then_some(first.max_timestamp),
-                log_start: ends.start,
-                slot: state.slot_of(first.base),
-            });
-        }
-        let base = ends.appended;
-        let appended_ms = self.clock.wall_ms().max(state.known.appended_ms);
-        let batch = checked.batch();
-        // Offsets are counted up from 0 one by one; they don't reach 2^63.
-        batch.set_base_offset(base.0.cast_signed());
-        batch.set_leader_epoch(self.leader_epoch);
-        if stamped {
-            batch.set_max_timestamp(TimestampType::LogAppendTime, appended_ms);
-        }
-        let (view, count) = (checked.view(), checked.count());
-        let max_timestamp = view.max_timestamp();
-        let note = Note::of(&view, appended_ms).encode();
-        let new = NewBatch { bytes: view.bytes(), count, note: &note };
-        let slot = self.streams.append(self.stream, base, &[new]).map_err(|error| match error {
-            store::AppendError::Full => AppendError::Full,
-            store::AppendError::NoSpace => AppendError::NoSpace,
-            store::AppendError::TooLarge => AppendError::TooLarge,
-            store::AppendError::Stopped | store::AppendError::UnknownStream => AppendError::NotLeader,
-        })?;
-        state.known.appended_ms = appended_ms;
-        let end = Offset(base.0 + u64::from(count));
-        state.pending.push_back(Pending { base, end, slot, max_timestamp, appended_ms });
-        if let Some(claim) = claim {
-            state.known.producers.record(&claim, base, max_timestamp, appended_ms, ends.durable);
-        }
-        Ok(Appended {
-            base,
-            log_append_time_ms: stamped.then_some(appended_ms),
-            log_start: ends.start,
-            slot: Some(slot),
-        })
+        state.known.producers.transactions_mut().retain(|aborted| !gone.contains(&aborted.last_offset));
     }
 
     /// Forgets producers that have been silent for too long. To be called from time to time.
     pub fn expire_producers(&self) {
         let Some(ends) = self.ends() else { return };
         let before_ms = self.producers_expire_before();
-        self.state().known.producers.expire(before_ms, ends.durable);
+        let mut state = self.state();
+        state.known.producers.expire(before_ms, ends.durable);
+        state.verifications.expire(before_ms);
     }
 
     /// Producers that appended nothing since then are forgotten, in Unix milliseconds.
@@ -433,27 +350,7 @@ impl PartitionLog {
     /// The partition's start has moved: what is only about what lies before is forgotten.
     pub fn start_moved(&self) {
         let Some(ends) = self.ends() else { return };
-        self.state().known.times.drop_below(ends.start);
-    }
-
-    /// Reads whole durable batches from the one that holds `from` on, `max_bytes` at most, but for the first one
-    /// if `at_least_one`. Nothing at the end.
-    ///
-    /// # Errors
-    /// See [`FetchError`].
-    pub async fn read(&self, from: i64, max_bytes: usize, at_least_one: bool) -> Result<Fetched, FetchError> {
-        let ends = self.ends().ok_or(FetchError::NotLeader)?;
-        let out_of_range = FetchError::OutOfRange { start: ends.start, end: ends.appended };
-        let Ok(from) = u64::try_from(from).map(Offset) else { return Err(out_of_range) };
-        if !(ends.start..=ends.appended).contains(&from) {
-            return Err(out_of_range);
-        }
-        let nothing_to_read = from >= ends.durable || (max_bytes == 0 && !at_least_one);
-        let runs = match nothing_to_read {
-            true => Vec::new(),
-            false => self.streams.read(self.stream, from, max_bytes, at_least_one).await?,
-        };
-        Ok(Fetched { ends, runs })
+        self.state().known.drop_below(ends.start);
     }
 
     #[cfg(test)]

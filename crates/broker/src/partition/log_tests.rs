@@ -2,11 +2,16 @@
 
 use super::*;
 use crate::batch::build::Build;
-use crate::batch::{BatchView, Compression, Rules};
+use crate::batch::{BatchView, Compression, Rules, TimestampType};
 use crate::partition::checkpoint::encode;
+use crate::partition::claim::ProducerError;
 use crate::partition::look_up::Located;
 use crate::partition::note::NoteError;
+use crate::partition::read::{FetchError, Isolation};
 use crate::partition::simulated::Simulated;
+use crate::partition::{AppendError, Appended};
+use levee_base::Slot;
+use levee_store::{NewBatch, Run};
 use proptest::prelude::*;
 
 const STREAM: StreamId = StreamId(1);
@@ -44,9 +49,9 @@ async fn offsets_are_given_in_order_and_shown_when_durable() {
     assert_eq!((first.slot, second.slot), (Some(Slot(0)), Some(Slot(1))));
     assert_eq!(first.log_append_time_ms, None);
     assert!(read_all(&log).await.is_empty());
-    assert_eq!(log.latest().unwrap().offset, Offset(0));
+    assert_eq!(log.latest(Isolation::Uncommitted).unwrap().offset, Offset(0));
     streams.flush(1);
-    assert_eq!(log.latest().unwrap().offset, Offset(3));
+    assert_eq!(log.latest(Isolation::Uncommitted).unwrap().offset, Offset(3));
     streams.flush(1);
     let runs = read_all(&log).await;
     let view = BatchView::first(&runs[0].bytes).unwrap();
@@ -73,7 +78,7 @@ async fn a_retry_finds_its_batch_pending_and_then_durable_also_after_reopening()
     let next = append(&log, &Build::records(1, NOW).producer(7, 0, 4)).unwrap();
     assert_eq!(next.base, Offset(4));
     let gap = append(&log, &Build::records(1, NOW).producer(7, 0, 6)).unwrap_err();
-    assert_eq!(gap, AppendError::Sequence(SequenceError::OutOfOrder { producer_id: 7, got: 6, expected: 5 }));
+    assert_eq!(gap, AppendError::Producer(ProducerError::OutOfOrder { producer_id: 7, got: 6, expected: 5 }));
 
     // The second batch was not durable: the successor knows the first one only.
     let streams = streams.reopened();
@@ -200,7 +205,7 @@ async fn look_ups_by_time_name_the_record_and_the_epoch_that_wrote_it() {
     let log = open_with(&streams, 8, LogConfig::default()).await;
     assert_eq!(log.at_timestamp(30).await.unwrap(), found(1, 30));
     assert_eq!(log.earliest().unwrap().leader_epoch, Some(3));
-    assert_eq!(log.latest().unwrap().leader_epoch, Some(8));
+    assert_eq!(log.latest(Isolation::Uncommitted).unwrap().leader_epoch, Some(8));
     // With the first batch gone, its timestamps are too.
     streams.set_start(STREAM, Offset(3));
     assert_eq!(log.at_timestamp(0).await.unwrap(), found(3, 15));
@@ -249,7 +254,7 @@ async fn a_note_of_another_release_stops_the_opening() {
     let streams: Arc<dyn Streams> = Arc::new(streams);
     let opened =
         PartitionLog::open(streams, STREAM, 1, LogConfig::default(), Clock::simulated(NOW), None).await;
-    assert!(matches!(opened, Err(OpenError::Note(UnknownNote { error: NoteError::Length(1), .. }))));
+    assert!(matches!(opened, Err(OpenError::Note(UnknownNote { error: NoteError::Version(b'?'), .. }))));
 }
 
 proptest! {

@@ -4,8 +4,9 @@
 //! find the record. Only what is durable is found. Levee does not open what it appends, so a header may promise
 //! what its records don't hold, and records may be junk: neither may make a look-up fail or run for ever.
 
-use super::log::{FetchError, PartitionLog};
+use super::log::PartitionLog;
 use super::note::Note;
+use super::read::{FetchError, Isolation};
 use crate::batch::{BatchView, TimestampType, records};
 use levee_base::Offset;
 use levee_base::limits::LOOK_UP_BATCHES;
@@ -37,13 +38,35 @@ impl PartitionLog {
         Ok(Located { offset: ends.start, timestamp: None, leader_epoch })
     }
 
-    /// The high watermark, where the next record will be read.
+    /// Where the next record will be read: the high watermark, or the last stable offset.
     ///
     /// # Errors
     /// [`FetchError::NotLeader`].
-    pub fn latest(&self) -> Result<Located, FetchError> {
+    pub fn latest(&self, isolation: Isolation) -> Result<Located, FetchError> {
+        let offset = self.readable_end(isolation)?;
+        Ok(Located { offset, timestamp: None, leader_epoch: Some(self.leader_epoch) })
+    }
+
+    /// The end of what a reader is given.
+    ///
+    /// # Errors
+    /// [`FetchError::NotLeader`].
+    pub fn readable_end(&self, isolation: Isolation) -> Result<Offset, FetchError> {
         let ends = self.ends().ok_or(FetchError::NotLeader)?;
-        Ok(Located { offset: ends.durable, timestamp: None, leader_epoch: Some(self.leader_epoch) })
+        Ok(match isolation {
+            Isolation::Uncommitted => ends.durable,
+            Isolation::Committed => self.stable(&ends),
+        })
+    }
+
+    /// Where what leaders wrote up to `epoch` ends, as far as it is durable, and the newest epoch of those; `None` for an
+    /// epoch that is not known (KIP-320).
+    ///
+    /// # Errors
+    /// [`FetchError::NotLeader`].
+    pub fn end_of_epoch(&self, epoch: i32) -> Result<Option<(i32, Offset)>, FetchError> {
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        Ok(self.state().known.epochs.end_of(epoch, ends.start, ends.durable))
     }
 
     /// The first record whose timestamp is `timestamp` or more, and that is durable; `None` if there is none.

@@ -1,40 +1,32 @@
-//! The idempotent producers of one partition: which batches they sent last, and what each may send next. Pure.
+//! The idempotent and transactional producers of one partition: which batches they sent last, what each may send next,
+//! and which transactions are open. Pure.
 //!
 //! A producer numbers the records that it sends to a partition. A batch that repeats one of the producer's last
 //! five is answered with the first one's offset; a batch that leaves a gap is refused, for the one before it
 //! is missing. (KIP-98; the rules are those of Kafka 4's `ProducerAppendInfo`.) Batches count from the moment
 //! they are appended, so that a repetition is found while the first is not durable yet. What is counted and
 //! never becomes durable goes with the whole state, as its epoch has ended then.
+//!
+//! A marker ends the producer's transaction. One of a newer epoch makes that the producer's: it begins anew with
+//! sequence number 0, and what comes late from the transaction before is refused (KIP-890).
 
+use super::claim::{ActiveProducer, Claim, End, LastWritten, Origin, Place, ProducerError};
+use super::transactions::Transactions;
+use super::verifications::Verification;
+use crate::batch::compose::NO_SEQUENCE;
 use levee_base::Offset;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// The epoch of a producer whose own is not known.
+const NO_EPOCH: i16 = -1;
+/// The epoch of a coordinator that has ended nothing.
+const NO_COORDINATOR: i32 = -1;
+/// From this version on a transaction's marker has an epoch of its own (KIP-890).
+const EPOCH_EACH_FROM_VERSION: i8 = 2;
 
 /// Batches remembered a producer; clients have as many requests in flight at most
 /// (`max.in.flight.requests.per.connection`).
 pub const BATCHES: usize = 5;
-
-/// How a batch names itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Claim {
-    /// Which producer sends it.
-    pub producer_id: i64,
-    /// That producer's epoch.
-    pub epoch: i16,
-    /// The sequence number of the first record, not negative.
-    pub base_sequence: i32,
-    /// How many records there are, at least one.
-    pub count: u32,
-}
-
-impl Claim {
-    /// The sequence number of the last record. Numbers go on with 0 after `i32::MAX`.
-    #[must_use]
-    pub fn last_sequence(&self) -> i32 {
-        const NUMBERS: u64 = 1 << 31;
-        let last = (u64::from(self.base_sequence.unsigned_abs()) + u64::from(self.count) - 1) % NUMBERS;
-        i32::try_from(last).unwrap_or(i32::MAX)
-    }
-}
 
 /// A batch that was appended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,17 +43,6 @@ pub struct Remembered {
     pub max_timestamp: i64,
 }
 
-/// What a producer wrote last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LastWritten {
-    /// Who.
-    pub producer_id: i64,
-    /// Its epoch.
-    pub epoch: i16,
-    /// The offset of its last record.
-    pub last: Offset,
-}
-
 /// What to do with a batch that is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -71,42 +52,79 @@ pub enum Verdict {
     Duplicate(Remembered),
 }
 
-/// Why a batch is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum SequenceError {
-    /// Another instance of the producer has been seen since.
-    #[error("producer {producer_id} sends with epoch {epoch} after epoch {current} was seen")]
-    OldEpoch {
-        /// Who.
-        producer_id: i64,
-        /// The batch's epoch.
-        epoch: i16,
-        /// The newest epoch seen.
-        current: i16,
-    },
-    /// Not the number that comes next.
-    #[error("producer {producer_id} sends sequence number {got} where {expected} is next")]
-    OutOfOrder {
-        /// Who.
-        producer_id: i64,
-        /// The batch's first number.
-        got: i32,
-        /// The number that comes next.
-        expected: i32,
-    },
-}
-
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Producer {
     pub(super) epoch: i16,
-    /// Oldest first; never empty.
+    pub(super) coordinator_epoch: i32,
+    /// Oldest first; empty when all that is known of the epoch is a marker.
     pub(super) batches: VecDeque<Remembered>,
+    /// Where its transaction begins, if one is open.
+    pub(super) transaction: Option<Offset>,
+    pub(super) last_timestamp: i64,
     pub(super) appended_ms: i64,
+    /// The offset of the batch or marker that it wrote last.
+    pub(super) touched: Offset,
 }
 
 impl Producer {
+    fn new() -> Self {
+        Self {
+            epoch: NO_EPOCH,
+            coordinator_epoch: NO_COORDINATOR,
+            batches: VecDeque::new(),
+            transaction: None,
+            last_timestamp: -1,
+            appended_ms: i64::MIN,
+            touched: Offset::ZERO,
+        }
+    }
+
     fn last(&self) -> Option<&Remembered> {
         self.batches.back()
+    }
+
+    fn last_sequence(&self) -> i32 {
+        self.last().map_or(NO_SEQUENCE, |batch| batch.last_sequence)
+    }
+
+    fn begin_epoch(&mut self, epoch: i16) {
+        if self.epoch != epoch {
+            self.batches.clear();
+            self.epoch = epoch;
+        }
+    }
+
+    fn touch(&mut self, place: &Place) {
+        self.touched = place.base;
+        self.last_timestamp = place.max_timestamp;
+        self.appended_ms = place.appended_ms;
+    }
+
+    fn check_sequence(
+        &self,
+        claim: &Claim,
+        verification: Option<&Verification>,
+    ) -> Result<(), ProducerError> {
+        let (producer_id, got) = (claim.producer_id, claim.base_sequence);
+        let expects = |expected| Err(ProducerError::OutOfOrder { producer_id, got, expected });
+        if let Some(verification) = verification {
+            if verification.bumps_epochs && got != 0 && self.batches.is_empty() {
+                return expects(0);
+            }
+            if got > verification.lowest_sequence {
+                return expects(verification.lowest_sequence);
+            }
+        }
+        // Of a producer that is not known what comes next can't be known either: it may have been forgotten.
+        if self.epoch == NO_EPOCH {
+            return Ok(());
+        }
+        let next = match claim.epoch == self.epoch {
+            true => self.last_sequence().checked_add(1).unwrap_or(0),
+            // A new epoch begins anew.
+            false => 0,
+        };
+        if got == next { Ok(()) } else { expects(next) }
     }
 }
 
@@ -116,27 +134,46 @@ pub struct Producers {
     limit: usize,
     // Producer ids come from outside, so this is no hash map.
     by_id: BTreeMap<i64, Producer>,
-    /// (base offset of the last batch, producer id): who has been silent for longest comes first.
+    /// (base offset of the last batch, producer id): who has been silent for longest comes first. Those with an open
+    /// transaction are not here, for they are not forgotten.
     by_age: BTreeSet<(Offset, i64)>,
+    transactions: Transactions,
 }
 
 impl Producers {
-    /// None yet, and `limit` at most, not counting those with batches that wait for durability.
+    /// None yet, and `limit` at most, not counting those with batches that wait for durability or with open
+    /// transactions. As many as `transactions` may be open or have been aborted.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
-        Self { limit, by_id: BTreeMap::new(), by_age: BTreeSet::new() }
+    pub fn new(limit: usize, transactions: usize) -> Self {
+        let transactions = Transactions::new(transactions);
+        Self { limit, by_id: BTreeMap::new(), by_age: BTreeSet::new(), transactions }
+    }
+
+    /// Their transactions.
+    #[must_use]
+    pub fn transactions(&self) -> &Transactions {
+        &self.transactions
+    }
+
+    pub(super) fn transactions_mut(&mut self) -> &mut Transactions {
+        &mut self.transactions
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (i64, &Producer)> {
         self.by_id.iter().map(|(id, producer)| (*id, producer))
     }
 
-    /// One that is remembered from before, with at least one batch.
+    pub(super) fn knows(&self, id: i64) -> bool {
+        self.by_id.contains_key(&id)
+    }
+
+    /// One that is remembered from before. It has no transaction open that another has.
     pub(super) fn restore(&mut self, id: i64, producer: Producer) {
-        if let Some(last) = producer.last() {
-            self.by_age.insert((last.base, id));
-            self.by_id.insert(id, producer);
+        match producer.transaction {
+            Some(first) => self.transactions.begin(first, id),
+            None => _ = self.by_age.insert((producer.touched, id)),
         }
+        self.by_id.insert(id, producer);
     }
 
     /// How many there are.
@@ -151,89 +188,180 @@ impl Producers {
         self.by_id.is_empty()
     }
 
-    /// Whether a batch may be appended. A producer that is not known may begin with any number: its state may
-    /// have been forgotten.
+    /// Whether the producer has a transaction open in the epoch.
+    #[must_use]
+    pub fn has_open_transaction(&self, producer_id: i64, epoch: i16) -> bool {
+        let known = self.by_id.get(&producer_id);
+        known.is_some_and(|producer| producer.transaction.is_some() && producer.epoch == epoch)
+    }
+
+    /// Whether a producer may write with an epoch.
     ///
     /// # Errors
-    /// See [`SequenceError`].
-    pub fn check(&self, claim: &Claim) -> Result<Verdict, SequenceError> {
-        let Some(producer) = self.by_id.get(&claim.producer_id) else { return Ok(Verdict::New) };
-        let (producer_id, got) = (claim.producer_id, claim.base_sequence);
-        if claim.epoch < producer.epoch {
-            let current = producer.epoch;
-            return Err(SequenceError::OldEpoch { producer_id, epoch: claim.epoch, current });
+    /// [`ProducerError::OldEpoch`].
+    pub fn check_epoch(&self, producer_id: i64, epoch: i16) -> Result<(), ProducerError> {
+        let current = self.by_id.get(&producer_id).map_or(NO_EPOCH, |producer| producer.epoch);
+        if epoch < current {
+            return Err(ProducerError::OldEpoch { producer_id, epoch, current });
         }
-        if claim.epoch > producer.epoch {
-            // A new epoch begins anew.
-            return match got {
-                0 => Ok(Verdict::New),
-                _ => Err(SequenceError::OutOfOrder { producer_id, got, expected: 0 }),
+        Ok(())
+    }
+
+    /// Whether a batch may be appended. A client's producer that is not known may begin with any number: its state may
+    /// have been forgotten. `verification` is what is known of its asking the coordinator.
+    ///
+    /// # Errors
+    /// See [`ProducerError`].
+    pub fn check(
+        &self,
+        claim: &Claim,
+        origin: Origin,
+        verification: Option<&Verification>,
+    ) -> Result<Verdict, ProducerError> {
+        let unknown = Producer::new();
+        let producer_id = claim.producer_id;
+        let producer = self.by_id.get(&producer_id).unwrap_or(&unknown);
+        let client = matches!(origin, Origin::Client(_));
+        if client && claim.epoch == producer.epoch {
+            let numbers = (claim.base_sequence, claim.last_sequence());
+            let same = |batch: &&Remembered| (batch.base_sequence, batch.last_sequence) == numbers;
+            if let Some(batch) = producer.batches.iter().find(same) {
+                return Ok(Verdict::Duplicate(*batch));
+            }
+        }
+        self.check_epoch(producer_id, claim.epoch)?;
+        if claim.transactional && !self.has_open_transaction(producer_id, claim.epoch) {
+            let verified = match origin {
+                Origin::Coordinator(None) => true,
+                Origin::Client(guard) | Origin::Coordinator(guard) => {
+                    verification.is_some_and(|known| Some(known.guard) == guard)
+                }
             };
+            if !verified {
+                return Err(ProducerError::NotVerified);
+            }
         }
-        let same =
-            |batch: &&Remembered| (batch.base_sequence, batch.last_sequence) == (got, claim.last_sequence());
-        if let Some(batch) = producer.batches.iter().find(same) {
-            return Ok(Verdict::Duplicate(*batch));
+        if client {
+            producer.check_sequence(claim, verification)?;
         }
-        let last = producer.last().map_or(-1, |batch| batch.last_sequence);
-        let expected = last.checked_add(1).unwrap_or(0);
-        if got == expected {
-            Ok(Verdict::New)
-        } else {
-            Err(SequenceError::OutOfOrder { producer_id, got, expected })
+        match (producer.transaction, claim.transactional) {
+            (Some(_), false) => Err(ProducerError::NotTransactional { producer_id }),
+            (None, true) if !self.transactions.has_room() => Err(ProducerError::TooManyTransactions),
+            _ => Ok(Verdict::New),
         }
     }
 
-    /// A batch has been appended at `base`, or is read back on opening. Bases only grow. Everything below
-    /// `durable` is durable.
-    pub fn record(
-        &mut self,
-        claim: &Claim,
-        base: Offset,
-        max_timestamp: i64,
-        appended_ms: i64,
-        durable: Offset,
-    ) {
-        let producer = self.by_id.entry(claim.producer_id).or_insert_with(|| Producer {
-            epoch: claim.epoch,
-            batches: VecDeque::new(),
-            appended_ms,
-        });
-        if let Some(last) = producer.last() {
-            self.by_age.remove(&(last.base, claim.producer_id));
+    /// Whether a marker may be appended: with the epoch of its transaction, or from version 2 of the transaction protocol
+    /// on with a newer one, for each transaction has its own then.
+    ///
+    /// # Errors
+    /// See [`ProducerError`].
+    pub fn check_end(
+        &self,
+        producer_id: i64,
+        epoch: i16,
+        coordinator_epoch: i32,
+        transaction_version: i8,
+    ) -> Result<(), ProducerError> {
+        let Some(producer) = self.by_id.get(&producer_id) else { return Ok(()) };
+        let current = producer.epoch;
+        // A marker that is sent again finds its epoch, and no transaction. The last epoch of all can't be followed by
+        // another.
+        let again = epoch == current && (producer.transaction.is_none() || epoch == i16::MAX);
+        let late = epoch == current && transaction_version >= EPOCH_EACH_FROM_VERSION && !again;
+        if epoch < current || late {
+            return Err(ProducerError::OldEpoch { producer_id, epoch, current });
         }
-        if producer.epoch != claim.epoch {
-            producer.batches.clear();
-            producer.epoch = claim.epoch;
+        let current = producer.coordinator_epoch;
+        if coordinator_epoch < current {
+            return Err(ProducerError::OldCoordinator { producer_id, epoch: coordinator_epoch, current });
         }
+        Ok(())
+    }
+
+    /// A batch has been appended, or is read back on opening. Bases only grow.
+    pub fn record(&mut self, claim: &Claim, place: &Place) {
+        let producer = self.by_id.entry(claim.producer_id).or_insert_with(Producer::new);
+        self.by_age.remove(&(producer.touched, claim.producer_id));
+        producer.begin_epoch(claim.epoch);
         if producer.batches.len() == BATCHES {
             producer.batches.pop_front();
         }
         producer.batches.push_back(Remembered {
-            base,
+            base: place.base,
             count: claim.count,
             base_sequence: claim.base_sequence,
             last_sequence: claim.last_sequence(),
-            max_timestamp,
+            max_timestamp: place.max_timestamp,
         });
-        producer.appended_ms = appended_ms;
-        self.by_age.insert((base, claim.producer_id));
-        while self.by_id.len() > self.limit && self.forget_oldest(|oldest, _| oldest < durable) {}
+        producer.touch(place);
+        if claim.transactional && producer.transaction.is_none() {
+            producer.transaction = Some(place.base);
+            self.transactions.begin(place.base, claim.producer_id);
+        }
+        if producer.transaction.is_none() {
+            self.by_age.insert((place.base, claim.producer_id));
+        }
+        self.forget_beyond(place.durable);
+    }
+
+    /// A marker has been appended, or is read back on opening.
+    pub fn end(&mut self, end: &End, place: &Place) {
+        let producer = self.by_id.entry(end.producer_id).or_insert_with(Producer::new);
+        self.by_age.remove(&(producer.touched, end.producer_id));
+        producer.begin_epoch(end.epoch);
+        producer.touch(place);
+        if let Some(marker) = end.marker {
+            producer.coordinator_epoch = marker.coordinator_epoch;
+            if let Some(first) = producer.transaction.take() {
+                self.transactions.end(first, place.base, marker.commit, place.durable);
+            }
+        }
+        if producer.transaction.is_none() {
+            self.by_age.insert((place.base, end.producer_id));
+        }
+        self.forget_beyond(place.durable);
+    }
+
+    /// Forgets all but the transactions that are open: what follows was written by nobody knows whom. Their producers'
+    /// epochs are not known any more, nor what they send next.
+    pub fn lose_track(&mut self) {
+        self.by_age.clear();
+        self.by_id.retain(|_, producer| {
+            producer.begin_epoch(NO_EPOCH);
+            producer.transaction.is_some()
+        });
     }
 
     /// What each wrote last.
     pub fn last_written(&self) -> impl Iterator<Item = LastWritten> {
-        self.by_id.iter().filter_map(|(&producer_id, producer)| {
-            let last = producer.last()?;
-            let last = Offset(last.base.0 + u64::from(last.count) - 1);
-            Some(LastWritten { producer_id, epoch: producer.epoch, last })
+        self.by_id.iter().map(|(&producer_id, producer)| {
+            let last = producer.last().map(|last| Offset(last.base.0 + u64::from(last.count) - 1));
+            LastWritten { producer_id, epoch: producer.epoch, last }
         })
     }
 
-    /// Forgets the producers that appended nothing at or after `before_ms` of the leader's clock and have
-    /// nothing at or above `durable`.
+    /// All that is known, for DescribeProducers.
+    pub fn active(&self) -> impl Iterator<Item = ActiveProducer> {
+        self.by_id.iter().map(|(&producer_id, producer)| ActiveProducer {
+            producer_id,
+            epoch: producer.epoch,
+            last_sequence: producer.last_sequence(),
+            last_timestamp: producer.last_timestamp,
+            coordinator_epoch: producer.coordinator_epoch,
+            transaction: producer.transaction,
+        })
+    }
+
+    /// Forgets the producers that appended nothing at or after `before_ms` of the leader's clock, have nothing at or
+    /// above `durable`, and no transaction open.
     pub fn expire(&mut self, before_ms: i64, durable: Offset) {
         while self.forget_oldest(|oldest, appended_ms| oldest < durable && appended_ms < before_ms) {}
+    }
+
+    fn forget_beyond(&mut self, durable: Offset) {
+        // Those with open transactions have a bound of their own.
+        while self.by_age.len() > self.limit && self.forget_oldest(|oldest, _| oldest < durable) {}
     }
 
     fn forget_oldest(&mut self, may_go: impl Fn(Offset, i64) -> bool) -> bool {

@@ -27,7 +27,7 @@ pub struct Topic {
     pub name: Arc<str>,
     /// Its id.
     pub id: Uuid,
-    /// The configurations of its own that its partitions go by.
+    /// The configurations that its partitions go by: its own, and what was changed of the defaults.
     pub configs: BTreeMap<String, String>,
     /// Its partitions, by number.
     pub partitions: Vec<Partition>,

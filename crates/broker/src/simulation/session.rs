@@ -6,7 +6,7 @@ use super::process::Process;
 use super::verify::verify;
 use crate::batch::BatchView;
 use crate::batch::build::Build;
-use crate::partition::log::AppendError;
+use crate::partition::AppendError;
 use crate::partition::{Partition, PartitionLog, Topic};
 use crate::sweeper::sweep_once;
 use futures::stream::FuturesUnordered;
@@ -162,7 +162,7 @@ impl Session {
             Ok(appended) => appended,
             Err(AppendError::Full | AppendError::NotLeader) => return,
             // One that was taken for gone may have missed what its clients sent elsewhere.
-            Err(AppendError::Sequence(_)) if !self.world.is_current(self.process.number) => return,
+            Err(AppendError::Producer(_)) if !self.world.is_current(self.process.number) => return,
             Err(error) => panic!("stream {}: {error}", log.stream()),
         };
         let (stream, base) = (log.stream(), appended.base);

@@ -5,7 +5,7 @@ use super::ledger::Batch;
 use super::records::records;
 use crate::batch::BatchView;
 use crate::partition::PartitionLog;
-use crate::partition::log::FetchError;
+use crate::partition::read::FetchError;
 use levee_base::{Offset, Random, StreamId};
 use levee_meta::TopicId;
 use levee_object::Key;

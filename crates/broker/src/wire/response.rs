@@ -3,7 +3,7 @@
 use super::frame::{LENGTH_BYTES, RequestHead};
 use super::writer::Writer;
 use bytes::{BufMut, Bytes, BytesMut};
-use kafka_protocol::messages::ApiKey;
+use kafka_protocol::messages::{ApiKey, ResponseKind};
 use kafka_protocol::protocol::Encodable;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -37,6 +37,21 @@ impl Response {
     /// # Errors
     /// `EncodeError` when a field has no place in that version.
     pub fn message<M: Encodable>(head: &RequestHead, version: i16, body: &M) -> Result<Self, EncodeError> {
+        let mut buffer = begin(head);
+        body.encode(&mut buffer, version).map_err(|error| EncodeError {
+            api: head.api,
+            version,
+            reason: error.to_string(),
+        })?;
+        patch_length(&mut buffer, 0);
+        Ok(Self::new(vec![buffer.freeze()]))
+    }
+
+    /// A message of the crate's, whichever it is.
+    ///
+    /// # Errors
+    /// `EncodeError` when a field has no place in that version.
+    pub fn kind(head: &RequestHead, version: i16, body: &ResponseKind) -> Result<Self, EncodeError> {
         let mut buffer = begin(head);
         body.encode(&mut buffer, version).map_err(|error| EncodeError {
             api: head.api,

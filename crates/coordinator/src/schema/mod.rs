@@ -4,6 +4,7 @@
 //! layout. What is read may have been written by any release of Kafka (a migrated topic): all its versions are read. What
 //! is written is what Kafka 4.3 writes.
 
+pub mod consumer;
 pub mod group;
 pub mod transaction;
 pub mod wire;

@@ -26,6 +26,9 @@ pub enum SchemaError {
     /// A kind that is not known.
     #[error("a record is of kind {0}, which this release doesn't know")]
     Kind(i16),
+    /// A field with a value that is not known.
+    #[error("a record has a field of value {0}, which this release doesn't know: upgrade Levee")]
+    Value(i64),
 }
 
 /// Reads fields off the front of some bytes.

@@ -84,6 +84,9 @@ fn refusal_to(refusal: &Refusal) -> wire::Refusal {
         Refusal::ObjectSettled { number } => plain(27, &[*number]),
         Refusal::InvalidUpload { number } => plain(28, &[*number]),
         Refusal::NotTiled { stream } => plain(29, &[stream.0]),
+        Refusal::NotInVersion { needed, used } => plain(30, &[u64::from(*needed), u64::from(*used)]),
+        Refusal::NotMorePartitions { has } => plain(31, &[u64::from(*has)]),
+        Refusal::TooManyConfigs { most_bytes } => plain(32, &[*most_bytes]),
     }
 }
 
@@ -131,6 +134,9 @@ fn refusal_from(refusal: &wire::Refusal) -> Result<Refusal, CodecError> {
         27 => Refusal::ObjectSettled { number: number(0)? },
         28 => Refusal::InvalidUpload { number: number(0)? },
         29 => Refusal::NotTiled { stream: StreamId(number(0)?) },
+        30 => Refusal::NotInVersion { needed: small(0)?, used: small(1)? },
+        31 => Refusal::NotMorePartitions { has: small(0)? },
+        32 => Refusal::TooManyConfigs { most_bytes: number(0)? },
         code => return Err(CodecError::Newer { what: format!("refusal {code}") }),
     })
 }

@@ -4,7 +4,7 @@ use super::parts::{
     new_object_from, new_object_to, registration_from, registration_to, replaced_from, replaced_to,
 };
 use super::{CodecError, rows, uuid, wire};
-use crate::command::{Command, Envelope, Register, Sender};
+use crate::command::{Command, Envelope, Register, Resource, Sender};
 use crate::ids::{ObjectId, ProcessId, TopicId};
 use crate::state::rules::NEWEST_VERSION;
 use levee_base::{BrokerEpoch, NodeId, Offset, Slot, StreamId};
@@ -83,6 +83,19 @@ fn command_to(command: &Command) -> wire::Command {
             set: set.clone(),
             unset: unset.iter().cloned().collect(),
         }),
+        Command::AddPartitions { topic, partitions, leader } => {
+            wire::Command::AddPartitions(wire::AddPartitions {
+                topic: topic.0.as_bytes().to_vec(),
+                partitions: *partitions,
+                leader: leader.0,
+            })
+        }
+        Command::AlterConfigs { resource, set, unset } => wire::Command::AlterConfigs(wire::AlterConfigs {
+            kind: resource.kind,
+            name: resource.name.clone(),
+            set: set.clone(),
+            unset: unset.iter().cloned().collect(),
+        }),
         Command::Lead { leader, streams } => wire::Command::Lead(wire::Lead {
             leader: leader.0,
             streams: streams.iter().map(|stream| stream.0).collect(),
@@ -144,6 +157,16 @@ fn command_from(command: wire::Command) -> Result<Command, CodecError> {
         }
         wire::Command::AlterTopic(alter) => Command::AlterTopic {
             topic: TopicId(uuid(&alter.topic)?),
+            set: alter.set,
+            unset: alter.unset.into_iter().collect(),
+        },
+        wire::Command::AddPartitions(add) => Command::AddPartitions {
+            topic: TopicId(uuid(&add.topic)?),
+            partitions: add.partitions,
+            leader: BrokerEpoch(add.leader),
+        },
+        wire::Command::AlterConfigs(alter) => Command::AlterConfigs {
+            resource: Resource { kind: alter.kind, name: alter.name },
             set: alter.set,
             unset: alter.unset.into_iter().collect(),
         },

@@ -7,7 +7,7 @@
 
 use super::commands::{register_from, register_to, sender_from, sender_to};
 use super::{CodecError, answers, checksum, rows, u32_at, u64_at, uuid, wire};
-use crate::command::Register;
+use crate::command::{Register, Resource};
 use crate::ids::{ObjectId, ObjectName, TopicId};
 use crate::state::answers::Window;
 use crate::state::rules::NEWEST_VERSION;
@@ -20,6 +20,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use levee_base::{BrokerEpoch, ClusterId, Epoch, LogPosition, NodeId, Offset, Slot, StreamId, WriterId};
 use prost::Message;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const WHAT: &str = "metadata snapshot";
 const MAGIC: &[u8; 4] = b"LVSN";
@@ -125,6 +126,7 @@ fn state_to(state: &State, fences: &BTreeMap<Epoch, Slot>) -> wire::Snapshot {
         data_garbage: Some(garbage_to(&state.garbage, is_data)),
         windows: state.answers.by_sender.iter().map(|(sender, window)| window_to(*sender, window)).collect(),
         fences: fences.iter().map(|(epoch, slot)| (epoch.0, slot.0)).collect(),
+        resources: state.configs.iter().map(resource_to).collect(),
     }
 }
 
@@ -158,6 +160,11 @@ fn state_from(body: wire::Snapshot) -> Result<State, CodecError> {
     for topic in body.topics {
         topic_from(&mut state, topic)?;
     }
+    let resources = body.resources.into_iter().map(|resource| {
+        let wire::ResourceConfigs { kind, name, configs } = resource;
+        (Resource { kind, name }, configs)
+    });
+    state.configs = Arc::new(resources.collect());
     for window in body.windows {
         let sender = sender_from(window.broker, window.process)?;
         rows([window.numbers.len(), window.answers.len()])?;
@@ -184,6 +191,11 @@ fn broker_to(epoch: BrokerEpoch, broker: &Broker) -> wire::Broker {
 
 fn wal_to(epoch: BrokerEpoch, wal: &Wal) -> wire::Wal {
     wire::Wal { epoch: epoch.0, node: wal.node.0, trim: wal.trim.0, fence: wal.fence.map(|fence| fence.0) }
+}
+
+fn resource_to((resource, configs): (&Resource, &BTreeMap<String, String>)) -> wire::ResourceConfigs {
+    let Resource { kind, name } = resource.clone();
+    wire::ResourceConfigs { kind, name, configs: configs.clone() }
 }
 
 fn window_to(sender: crate::command::Sender, window: &Window) -> wire::Window {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::answer::{Answer, Refusal};
-use crate::command::{Command, NewExtent, NewObject, Register, Registration, Replaced, Sender};
+use crate::command::{Command, NewExtent, NewObject, Register, Registration, Replaced, Resource, Sender};
 use crate::ids::{ObjectId, ObjectName, ProcessId, TopicId};
 use crate::state::State;
 use crate::state::generate::{Reader, histories, run};
@@ -95,6 +95,15 @@ fn commands() -> Vec<(&'static str, Command)> {
                 unset: BTreeSet::from(["segment.ms".to_owned()]),
             },
         ),
+        ("AddPartitions", Command::AddPartitions { topic, partitions: 24, leader: epoch }),
+        (
+            "AlterConfigs",
+            Command::AlterConfigs {
+                resource: Resource { kind: 32, name: "g".to_owned() },
+                set: BTreeMap::from([("consumer.session.timeout.ms".to_owned(), "1".to_owned())]),
+                unset: BTreeSet::from(["consumer.heartbeat.interval.ms".to_owned()]),
+            },
+        ),
     ]
 }
 
@@ -131,6 +140,9 @@ fn refusals() -> Vec<Refusal> {
         Refusal::ObjectSettled { number: 7 },
         Refusal::InvalidUpload { number: 8 },
         Refusal::NotTiled { stream },
+        Refusal::NotInVersion { needed: 2, used: 1 },
+        Refusal::NotMorePartitions { has: 4 },
+        Refusal::TooManyConfigs { most_bytes: 5 },
     ]
 }
 
@@ -163,7 +175,9 @@ fn commands_are_written_as_they_always_were() {
             Replace 08ac02180272430a2a08031080c0011880a00120c01b2a020506320201003a03e80700420210014a03807d465201055a02f8071215080510e8071810220202002a04ac02ac0232020902
             Abandon 08ac0218027a050a0301ac02
             AdvanceStarts 08ac0218028201070a01051202f807
-            AlterTopic 08ac0218028a01310a100000000000000000000000000000000812110a0c726574656e74696f6e2e6d731201311a0a7365676d656e742e6d73"#]],
+            AlterTopic 08ac0218028a01310a100000000000000000000000000000000812110a0c726574656e74696f6e2e6d731201311a0a7365676d656e742e6d73
+            AddPartitions 08ac0218029201170a1000000000000000000000000000000008101818ac02
+            AlterConfigs 08ac0218029a014708201201671a200a1b636f6e73756d65722e73657373696f6e2e74696d656f75742e6d73120131221e636f6e73756d65722e6865617274626561742e696e74657276616c2e6d73"#]],
     );
     let process = Sender::Process(ProcessId(Uuid::from_u128(7)));
     let envelope = Envelope { sender: process, number: 0, command: Command::Out { epoch: BrokerEpoch(1) } };
@@ -225,14 +239,18 @@ fn answers_are_written_as_they_always_were() {
             Refused(InvalidCount { most: 6 }) 3205081a120106
             Refused(ObjectSettled { number: 7 }) 3205081b120107
             Refused(InvalidUpload { number: 8 }) 3205081c120108
-            Refused(NotTiled { stream: StreamId(5) }) 3205081d120105"#]],
+            Refused(NotTiled { stream: StreamId(5) }) 3205081d120105
+            Refused(NotInVersion { needed: 2, used: 1 }) 3206081e12020201
+            Refused(NotMorePartitions { has: 4 }) 3205081f120104
+            Refused(TooManyConfigs { most_bytes: 5 }) 32050820120105"#]],
     );
 }
 
 #[test]
 fn a_snapshot_is_written_as_it_always_was() {
     let (mut state, mut reader) = (State::default(), Reader::default());
-    state.apply(&reader.first());
+    // One of a journal that is yet by the first rules.
+    state.apply(&reader.first_of(1));
     let process = Sender::Process(ProcessId(Uuid::from_u128(7)));
     for (_, command) in commands() {
         let sender =
@@ -248,7 +266,9 @@ fn a_snapshot_is_written_as_it_always_was() {
             | Command::Replace { .. }
             | Command::Abandon { .. }
             | Command::AdvanceStarts { .. }
-            | Command::AlterTopic { .. } => continue,
+            | Command::AlterTopic { .. }
+            | Command::AddPartitions { .. }
+            | Command::AlterConfigs { .. } => continue,
             Command::TrimWal { uploads, .. } if !uploads.is_empty() => continue,
             other => other,
         };
@@ -283,6 +303,32 @@ fn a_snapshot_is_written_as_it_always_was() {
     let bytes = encode_snapshot(&head(), &fences, &state);
     assert_eq!(decode_snapshot(&bytes), Ok(Snapshot { head: head(), fences, state }));
     expect!["4c56534e010000004d2d2001000000000000000000000000000000000000000102000000000000000300000000000000000000000000000000000000000000044501000000000000080110081802200328e807322b0801122408011206683a393039321a06693a393039392210000000000000000000000000000000072201023a06080110011802424d0a10000000000000000000000000000000081201741a110a0c726574656e74696f6e2e6d73120131221010013201073a02bc0542010048075002221108011001320207023a03bc0564420200044a140a01001201021a0100220280402a028827320164520d0a01021201021a0102220280405a1b12100000000000000000000000000000000718012201002a0210015a191210000000000000000000000000000010002201002a0208015a360801180722060001010101012a08320608071202ac022a08320608071202ac022a08320608091202ac022a0218002a0220002a02280062006204080110046a150a01041201021a01042202a8462a02c03e3202e8077200"].assert_eq(&hex(&bytes));
+}
+
+#[test]
+fn a_snapshot_of_version_2_has_more_partitions_and_settings() {
+    let (mut state, mut reader) = (State::default(), Reader::default());
+    state.apply(&reader.first());
+    let (process, broker) = (Sender::Process(ProcessId(Uuid::from_u128(7))), BrokerEpoch(1));
+    for (_, command) in commands() {
+        let (sender, command) = match command {
+            Command::Register(register) => (process, Command::Register(register)),
+            Command::CreateTopic { name, topic, configs, .. } => (
+                Sender::Broker(broker),
+                Command::CreateTopic { name, topic, partitions: 1, configs, leader: broker },
+            ),
+            Command::AddPartitions { topic, .. } => {
+                (Sender::Broker(broker), Command::AddPartitions { topic, partitions: 2, leader: broker })
+            }
+            alter @ Command::AlterConfigs { .. } => (Sender::Broker(broker), alter),
+            _ => continue,
+        };
+        let answer = state.apply(&reader.envelope(sender, command));
+        assert!(!matches!(answer, Answer::Refused(_)), "{answer:?}");
+    }
+    let bytes = encode_snapshot(&head(), &BTreeMap::new(), &state);
+    assert_eq!(decode_snapshot(&bytes), Ok(Snapshot { head: head(), fences: BTreeMap::new(), state }));
+    expect!["4c56534e01000000ff0a755b00000000000000000000000000000000000000010200000000000000030000000000000000000000000000000000000000000004ea0000000000000008021005180232280801122408011206683a393039321a06693a393039392210000000000000000000000000000000073a040801100142320a10000000000000000000000000000000081201741a110a0c726574656e74696f6e2e6d73120131220210012204080110014a0052005a1b12100000000000000000000000000000000718012201002a0210015a191210000000000000000000000000000010002201002a0208015a150801180422030001012a0218002a0208012a0208016a0072007a2708201201671a200a1b636f6e73756d65722e73657373696f6e2e74696d656f75742e6d73120131"].assert_eq(&hex(&bytes));
 }
 
 #[test]

@@ -20,7 +20,7 @@ pub(super) struct Envelope {
     pub(super) process: Option<Vec<u8>>,
     #[prost(uint64, tag = "3")]
     pub(super) number: u64,
-    #[prost(oneof = "Command", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17")]
+    #[prost(oneof = "Command", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19")]
     pub(super) command: Option<Command>,
 }
 
@@ -54,6 +54,10 @@ pub(super) enum Command {
     AdvanceStarts(AdvanceStarts),
     #[prost(message, tag = "17")]
     AlterTopic(AlterTopic),
+    #[prost(message, tag = "18")]
+    AddPartitions(AddPartitions),
+    #[prost(message, tag = "19")]
+    AlterConfigs(AlterConfigs),
 }
 
 #[derive(Clone, Copy, PartialEq, Message)]
@@ -178,6 +182,28 @@ pub(super) struct AlterTopic {
     #[prost(btree_map = "string, string", tag = "2")]
     pub(super) set: std::collections::BTreeMap<String, String>,
     #[prost(string, repeated, tag = "3")]
+    pub(super) unset: Vec<String>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AddPartitions {
+    #[prost(bytes = "vec", tag = "1")]
+    pub(super) topic: Vec<u8>,
+    #[prost(uint32, tag = "2")]
+    pub(super) partitions: u32,
+    #[prost(uint64, tag = "3")]
+    pub(super) leader: u64,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct AlterConfigs {
+    #[prost(uint32, tag = "1")]
+    pub(super) kind: u32,
+    #[prost(string, tag = "2")]
+    pub(super) name: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub(super) set: std::collections::BTreeMap<String, String>,
+    #[prost(string, repeated, tag = "4")]
     pub(super) unset: Vec<String>,
 }
 
@@ -313,6 +339,20 @@ pub(super) struct Snapshot {
     pub(super) data: Option<Objects>,
     #[prost(message, optional, tag = "14")]
     pub(super) data_garbage: Option<Objects>,
+    /// Written from version 2 on.
+    #[prost(message, repeated, tag = "15")]
+    pub(super) resources: Vec<ResourceConfigs>,
+}
+
+/// The settings of what is no topic.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct ResourceConfigs {
+    #[prost(uint32, tag = "1")]
+    pub(super) kind: u32,
+    #[prost(string, tag = "2")]
+    pub(super) name: String,
+    #[prost(btree_map = "string, string", tag = "3")]
+    pub(super) configs: std::collections::BTreeMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,7 +1,9 @@
 //! Random histories for tests: steps without meaning of their own, that shrink well, and their reading as
 //! commands against the state at hand, most of them sensible and some of them wrong.
 
-use crate::command::{Command, Envelope, NewExtent, NewObject, Register, Registration, Replaced, Sender};
+use crate::command::{
+    Command, Envelope, NewExtent, NewObject, Register, Registration, Replaced, Resource, Sender,
+};
 use crate::ids::{ObjectId, ProcessId, TopicId};
 use crate::state::State;
 use crate::state::rules::NEWEST_VERSION;
@@ -56,7 +58,12 @@ impl Reader {
 
     /// The history's first command, without which all others are refused.
     pub(crate) fn first(&mut self) -> Envelope {
-        self.envelope(Sender::Process(process(0)), Command::UseVersion { version: NEWEST_VERSION })
+        self.first_of(NEWEST_VERSION)
+    }
+
+    /// The same, by older rules.
+    pub(crate) fn first_of(&mut self, version: u32) -> Envelope {
+        self.envelope(Sender::Process(process(0)), Command::UseVersion { version })
     }
 
     pub(crate) fn read(&mut self, state: &State, step: Step) -> Envelope {
@@ -103,6 +110,27 @@ impl Reader {
                 let garbage = state.garbage().map(|(id, _)| id).take(usize::from(step.size));
                 let objects = garbage.chain([ObjectId(u64::from(step.what))]).collect();
                 (if step.twist == 0 { by_process } else { by_broker }, Command::Collected { objects })
+            }
+            22 => {
+                let topics: Vec<TopicId> = state.topics().map(|(id, _)| id).collect();
+                let topic = pick(&topics, step.what).unwrap_or(topic_id(step.what));
+                let has = state.topic(topic).map_or(0, |topic| topic.streams.len() as u32);
+                let partitions = if step.twist == 0 { 1 << 20 } else { has + u32::from(step.size) };
+                (by_broker, Command::AddPartitions { topic, partitions, leader: broker })
+            }
+            23 => {
+                let resource = Resource {
+                    kind: u32::from(step.what % 3),
+                    name: ["", "a", "b"][usize::from(step.size % 3)].to_owned(),
+                };
+                let name = ["x", "y"][usize::from(step.twist) % 2].to_owned();
+                let long = if step.twist == 3 { 1 << 17 } else { usize::from(step.who) };
+                let (set, unset) = match step.size % 2 {
+                    0 => (BTreeMap::from([(name, "v".repeat(long))]), BTreeSet::new()),
+                    _ => (BTreeMap::new(), BTreeSet::from([name])),
+                };
+                let sender = if step.twist == 5 { by_process } else { by_broker };
+                (sender, Command::AlterConfigs { resource, set, unset })
             }
             24..27 => (by_broker, Self::replace(state, broker, step)),
             27 => {

@@ -3,7 +3,8 @@
 
 use crate::command::Sender;
 use crate::ids::{ObjectId, ObjectName};
-use crate::state::{State, topics};
+use crate::state::rules::Rules;
+use crate::state::{State, configs, topics};
 use levee_base::StreamId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,6 +42,7 @@ impl State {
         closed_wals_are_trimmed_to_their_fence(self)?;
         leaders_can_lead(self)?;
         garbage_is_not_listed(self)?;
+        configs_are_bounded(self)?;
         only_live_brokers_are_remembered(self)
     }
 }
@@ -82,6 +84,11 @@ pub fn check_succession(before: &State, after: &State) -> Check {
         ensure!("trim_points_ascend_and_fences_stay", ascends, "WAL {epoch}: {wal:?} became {later:?}");
         let revived = !before.brokers.contains_key(epoch) && after.brokers.contains_key(epoch);
         ensure!("out_is_for_ever", !revived, "broker {epoch} is live again");
+    }
+    for (id, topic) in &before.topics {
+        let Some(later) = after.topics.get(id) else { continue };
+        let grows = later.name == topic.name && later.streams.starts_with(&topic.streams);
+        ensure!("topics_only_grow", grows, "topic {id} lost partitions or its name");
     }
     for (id, stream) in &before.streams {
         let Some(later) = after.streams.get(id) else { continue };
@@ -236,6 +243,14 @@ fn garbage_is_not_listed(state: &State) -> Check {
         untrimmed.is_none(),
         "{untrimmed:?} is not below its trim point, or was never committed nor abandoned"
     );
+    Ok(())
+}
+
+fn configs_are_bounded(state: &State) -> Check {
+    let empty = state.configs.iter().find(|(_, configs)| configs.is_empty());
+    ensure!("a_resource_has_settings", empty.is_none(), "{empty:?}");
+    let bytes = configs::all_bytes(&state.configs);
+    ensure!("settings_are_bounded", bytes <= Rules::V2.config_bytes, "they take {bytes} bytes");
     Ok(())
 }
 

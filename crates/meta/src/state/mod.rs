@@ -7,6 +7,7 @@
 
 pub(crate) mod answers;
 pub(crate) mod brokers;
+pub(crate) mod configs;
 pub mod invariants;
 pub(crate) mod objects;
 mod producers;
@@ -36,6 +37,7 @@ use crate::answer::{Answer, Refusal};
 use crate::command::{Command, Envelope, Sender};
 use crate::ids::{ObjectId, TopicId};
 use answers::{Answers, Seen};
+use configs::Configs;
 use levee_base::{BrokerEpoch, StreamId};
 use rules::Rules;
 use shared::ById;
@@ -61,6 +63,8 @@ pub struct State {
     pub(crate) next_object: ObjectId,
     pub(crate) next_producer_id: u64,
     pub(crate) answers: Answers,
+    /// The settings of what is no topic.
+    pub(crate) configs: Configs,
     /// All of them, outside tests.
     pub(crate) wal_rules: WalRules,
 }
@@ -116,10 +120,15 @@ impl State {
         answer
     }
 
-    /// The rules in use. There is one version so far; the next one makes this a match on `self.version`.
-    #[allow(clippy::unused_self)]
+    /// The rules in use.
     fn rules(&self) -> &'static Rules {
-        const { &Rules::V1 }
+        Rules::of(self.version)
+    }
+
+    /// Refuses what came with a later version than the one in use.
+    fn needs_version(&self, needed: u32) -> Result<(), Refusal> {
+        let used = self.version;
+        if used < needed { Err(Refusal::NotInVersion { needed, used }) } else { Ok(()) }
     }
 
     fn execute(&mut self, at: u64, sender: Sender, command: &Command) -> Result<Answer, Refusal> {
@@ -146,6 +155,16 @@ impl State {
             Command::AlterTopic { topic, set, unset } => {
                 registered(sender)?;
                 self.alter_topic(rules, *topic, set, unset)
+            }
+            Command::AddPartitions { topic, partitions, leader } => {
+                registered(sender)?;
+                self.needs_version(2)?;
+                self.add_partitions(rules, *topic, *partitions, *leader)
+            }
+            Command::AlterConfigs { resource, set, unset } => {
+                registered(sender)?;
+                self.needs_version(2)?;
+                self.alter_configs(rules, resource, set, unset)
             }
             Command::Lead { leader, streams } => self.lead(*leader, streams),
             Command::CreateTopic { name, topic, partitions, configs, leader } => {

@@ -87,8 +87,8 @@ fn random_histories_do_all_there_is_to_do() {
             Ok(())
         })
         .unwrap();
-    let all = "Abandon done, Abandon refused, AdvanceStarts done, AdvanceStarts refused, AllocateProducerIds done, \
-               AllocateProducerIds refused, AlterTopic done, AlterTopic refused, CloseWal done, CloseWal refused, \
+    let all = "Abandon done, Abandon refused, AddPartitions done, AddPartitions refused, AdvanceStarts done, AdvanceStarts refused, AllocateProducerIds done, \
+               AllocateProducerIds refused, AlterConfigs done, AlterConfigs refused, AlterTopic done, AlterTopic refused, CloseWal done, CloseWal refused, \
                Collected done, Collected refused, CreateTopic done, CreateTopic refused, DeleteTopic done, DeleteTopic refused, Lead done, \
                Lead refused, Out done, Out refused, Register done, Register refused, Replace done, Replace refused, TrimWal done, \
                TrimWal refused, UseVersion done, checkpoints, garbage, left out, replaced, shared objects, \

@@ -3,9 +3,10 @@
 use super::generate::{Reader, process, topic_id};
 use super::rules::{NEWEST_VERSION, Rules};
 use super::*;
-use crate::command::{NewExtent, Register, Registration};
+use crate::command::{NewExtent, Register, Registration, Resource};
 use crate::ids::ProcessId;
 use levee_base::{NodeId, Offset, Slot};
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 /// A state, and commands that are put to it.
@@ -86,6 +87,61 @@ fn nothing_is_done_before_the_journal_names_its_rules() {
     assert_eq!(state.apply(&version), Answer::Done);
     let down = reader.envelope(sender, Command::UseVersion { version: 0 });
     assert_eq!(state.apply(&down), refused(Refusal::VersionInUse { used: NEWEST_VERSION }));
+}
+
+#[test]
+fn what_came_with_a_later_version_waits_for_it() {
+    let (mut state, mut reader) = (State::default(), Reader::default());
+    state.apply(&reader.first_of(1));
+    let registered =
+        state.apply(&reader.envelope(Sender::Process(process(1)), Command::Register(register(1))));
+    let Answer::Registered { epoch } = registered else { panic!("{registered:?}") };
+    let (topic, leader, broker) = (topic_id(1), epoch, Sender::Broker(epoch));
+    let resource = Resource { kind: 32, name: "g".to_owned() };
+    let set = BTreeMap::from([("a".to_owned(), "1".to_owned())]);
+    let create =
+        Command::CreateTopic { name: "t".into(), topic, partitions: 1, configs: BTreeMap::new(), leader };
+    let later = [
+        Command::AddPartitions { topic, partitions: 2, leader },
+        Command::AlterConfigs { resource, set, unset: BTreeSet::new() },
+    ];
+    state.apply(&reader.envelope(broker, create));
+    for command in &later {
+        let answer = state.apply(&reader.envelope(broker, command.clone()));
+        assert_eq!(answer, refused(Refusal::NotInVersion { needed: 2, used: 1 }));
+    }
+    let version = Command::UseVersion { version: 2 };
+    assert_eq!(state.apply(&reader.envelope(Sender::Process(process(1)), version)), Answer::Done);
+    for command in later {
+        assert_eq!(state.apply(&reader.envelope(broker, command)), Answer::Done);
+    }
+}
+
+#[test]
+fn topics_get_more_partitions_and_never_fewer() {
+    let mut cluster = Cluster::new();
+    let epoch = cluster.broker(1);
+    cluster.topic(epoch, "a", 1, 2);
+    cluster.topic(epoch, "b", 2, 1);
+    let mut add = |topic: u8, partitions, leader| {
+        let command = Command::AddPartitions { topic: topic_id(topic), partitions, leader };
+        (cluster.ask(Sender::Broker(epoch), command), cluster.state.clone())
+    };
+    assert_eq!(add(9, 3, epoch).0, refused(Refusal::UnknownTopic));
+    for fewer in 0..=2 {
+        assert_eq!(add(1, fewer, epoch).0, refused(Refusal::NotMorePartitions { has: 2 }));
+    }
+    let most = Rules::V2.topic_partitions;
+    assert_eq!(add(1, most + 1, epoch).0, refused(Refusal::InvalidPartitions { most }));
+    let unknown = BrokerEpoch(999);
+    assert_eq!(add(1, 3, unknown).0, refused(Refusal::CannotLead { epoch: unknown }));
+    let (answer, state) = add(1, 4, epoch);
+    assert_eq!(answer, Answer::Done);
+    let streams: Vec<u64> = state.topic(topic_id(1)).unwrap().streams.iter().map(|stream| stream.0).collect();
+    assert_eq!(streams, [0, 1, 3, 4], "streams are not numbered by topic");
+    let new = state.stream(StreamId(4)).unwrap();
+    assert_eq!((new.topic, new.partition, new.leader, new.leader_epoch), (topic_id(1), 3, Some(epoch), 0));
+    assert_eq!(add(1, most, epoch).0, Answer::Done);
 }
 
 #[test]

@@ -6,11 +6,13 @@
 use crate::answer::{Answer, Refusal};
 use crate::ids::TopicId;
 use crate::state::State;
+use crate::state::configs::{changed, config_bytes};
 use crate::state::rules::Rules;
 use crate::state::shared::Rows;
 use crate::state::streams::Stream;
 use levee_base::{BrokerEpoch, Offset, StreamId};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 /// The longest name of a topic (Kafka's, so that a folder can be named so).
 const NAME_BYTES: usize = 249;
@@ -39,8 +41,7 @@ pub(crate) fn collision_key(name: &str) -> String {
 }
 
 fn check_configs(rules: &Rules, configs: &BTreeMap<String, String>) -> Result<(), Refusal> {
-    let bytes: u64 = configs.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum();
-    if bytes > rules.topic_config_bytes {
+    if config_bytes(configs) > rules.topic_config_bytes {
         return Err(Refusal::ConfigsTooLong { most_bytes: rules.topic_config_bytes });
     }
     Ok(())
@@ -99,13 +100,21 @@ impl State {
             return Err(Refusal::CannotLead { epoch: leader });
         }
         let first = self.next_stream;
-        let mut streams = Vec::with_capacity(partitions as usize);
-        for partition in 0..partitions {
+        let streams = self.new_streams(id, 0..partitions, leader);
+        self.names.insert(collision_key(name), id);
+        self.topics.insert(id, Topic { name: name.to_owned(), streams, configs: configs.clone() });
+        Ok(Answer::TopicCreated { first })
+    }
+
+    /// Makes the streams of a topic's partitions, which have none yet.
+    fn new_streams(&mut self, topic: TopicId, partitions: Range<u32>, leader: BrokerEpoch) -> Vec<StreamId> {
+        let mut streams = Vec::with_capacity(partitions.len());
+        for partition in partitions {
             let stream = self.next_stream;
             self.next_stream = stream.next();
             streams.push(stream);
             let new = Stream {
-                topic: id,
+                topic,
                 partition,
                 leader: Some(leader),
                 leader_epoch: 0,
@@ -117,9 +126,32 @@ impl State {
             };
             self.streams.insert(stream, new);
         }
-        self.names.insert(collision_key(name), id);
-        self.topics.insert(id, Topic { name: name.to_owned(), streams, configs: configs.clone() });
-        Ok(Answer::TopicCreated { first })
+        streams
+    }
+
+    pub(super) fn add_partitions(
+        &mut self,
+        rules: &Rules,
+        id: TopicId,
+        partitions: u32,
+        leader: BrokerEpoch,
+    ) -> Result<Answer, Refusal> {
+        let topic = self.topics.get(&id).ok_or(Refusal::UnknownTopic)?;
+        let has = u32::try_from(topic.streams.len()).unwrap_or(u32::MAX);
+        if partitions <= has {
+            return Err(Refusal::NotMorePartitions { has });
+        }
+        if partitions > rules.topic_partitions {
+            return Err(Refusal::InvalidPartitions { most: rules.topic_partitions });
+        }
+        if !self.can_lead(leader) {
+            return Err(Refusal::CannotLead { epoch: leader });
+        }
+        let streams = self.new_streams(id, has..partitions, leader);
+        if let Some(topic) = self.topics.get_mut(&id) {
+            topic.streams.extend(streams);
+        }
+        Ok(Answer::Done)
     }
 
     pub(super) fn alter_topic(
@@ -130,9 +162,7 @@ impl State {
         unset: &BTreeSet<String>,
     ) -> Result<Answer, Refusal> {
         let topic = self.topics.get_mut(&id).ok_or(Refusal::UnknownTopic)?;
-        let mut configs = topic.configs.clone();
-        configs.retain(|name, _| !unset.contains(name));
-        configs.extend(set.iter().map(|(name, value)| (name.clone(), value.clone())));
+        let configs = changed(&topic.configs, set, unset);
         check_configs(rules, &configs)?;
         topic.configs = configs;
         Ok(Answer::Done)

@@ -5,10 +5,11 @@
 //! then, with what those have left over, the next. When all that is left was too little for somebody's next batch, it is
 //! given to nobody: all that follow would be read for nothing, and the client asks again.
 
-use super::{Found, Place, READ_COMMITTED, read_code};
+use super::{Found, Place, read_code};
 use crate::errors::Code;
 use crate::partition::PartitionLog;
-use crate::partition::log::{EpochError, FetchError, Fetched};
+use crate::partition::log::EpochError;
+use crate::partition::read::{FetchError, Fetched, Isolation};
 use crate::wire::fetch::FetchedPartition;
 use crate::wire::writer::Leader;
 use futures::future::join_all;
@@ -66,6 +67,7 @@ impl Refused {
 struct Reading<'a> {
     log: &'a PartitionLog,
     from: i64,
+    isolation: Isolation,
     /// Its share of the answer.
     limit: usize,
     /// Whether it might have more but for the others.
@@ -76,18 +78,13 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     async fn read(&self, at_least_one: bool) -> Result<Fetched, FetchError> {
-        self.log.read(self.from, self.limit, at_least_one).await
+        self.log.fetch(self.from, self.isolation, self.limit, at_least_one).await
     }
+}
 
-    /// Whether nothing was given although it has not come to its end: the next batch is too long.
-    fn is_cut_short(&self, fetched: &Fetched) -> bool {
-        fetched.runs.is_empty() && self.has_more(fetched)
-    }
-
-    fn has_more(&self, fetched: &Fetched) -> bool {
-        let given = fetched.runs.last().map_or(self.from, |run| run.end.0.cast_signed());
-        given < fetched.ends.durable.0.cast_signed()
-    }
+/// Whether nothing was given although it has not come to its end: the next batch is too long.
+fn is_cut_short(fetched: &Fetched) -> bool {
+    fetched.runs.is_empty() && fetched.more
 }
 
 impl Pass {
@@ -99,6 +96,7 @@ impl Pass {
         answerer: &Answerer,
         max_bytes: usize,
     ) {
+        let isolation = Isolation::of(request.isolation_level);
         let (mut asked, mut most) = (asked.iter().peekable(), max_bytes);
         while asked.peek().is_some() {
             let all = most.saturating_sub(self.bytes);
@@ -112,7 +110,8 @@ impl Pass {
                         let limit = wanted.min(left);
                         let (from, at) = (found.wanted.fetch_offset, self.partitions.len());
                         left -= limit;
-                        group.push(Reading { log, from, limit, is_short: limit < wanted, at });
+                        let is_short = limit < wanted;
+                        group.push(Reading { log, from, isolation, limit, is_short, at });
                         self.partitions.push(FetchedPartition::error(found.index, 0));
                     }
                     Err(refused) => {
@@ -121,7 +120,7 @@ impl Pass {
                     }
                 }
             }
-            let too_little = self.read_group(&group, request.isolation_level, most).await;
+            let too_little = self.read_group(&group, most).await;
             if too_little.is_some_and(|limit| most.saturating_sub(self.bytes) <= limit) {
                 most = self.bytes;
             }
@@ -129,19 +128,14 @@ impl Pass {
     }
 
     /// Returns the share that was too little for somebody who might have had more but for the others.
-    async fn read_group(
-        &mut self,
-        group: &[Reading<'_>],
-        isolation_level: i8,
-        max_bytes: usize,
-    ) -> Option<usize> {
+    async fn read_group(&mut self, group: &[Reading<'_>], max_bytes: usize) -> Option<usize> {
         let mut too_little = None;
         let nothing_yet = self.bytes == 0;
         let reads = group.iter().enumerate().map(|(at, reading)| reading.read(nothing_yet && at == 0));
         let reads: Vec<_> = reads.collect();
         for (reading, fetched) in group.iter().zip(join_all(reads).await) {
             let fetched = match fetched {
-                Ok(fetched) if self.bytes == 0 && reading.is_cut_short(&fetched) => reading.read(true).await,
+                Ok(fetched) if self.bytes == 0 && is_cut_short(&fetched) => reading.read(true).await,
                 fetched => fetched,
             };
             let partition = &mut self.partitions[reading.at];
@@ -152,17 +146,20 @@ impl Pass {
                     // A long first batch has taken the others' shares.
                     if self.bytes > 0 && self.bytes + bytes(&fetched) > max_bytes {
                         fetched.runs.clear();
+                        fetched.aborted.clear();
+                        fetched.more = true;
                     }
-                    if reading.is_short && reading.is_cut_short(&fetched) {
+                    if reading.is_short && is_cut_short(&fetched) {
                         too_little = Some(reading.limit);
                     }
-                    self.more |= reading.has_more(&fetched);
+                    self.more |= fetched.more;
                     self.bytes += bytes(&fetched);
-                    let high_watermark = fetched.ends.durable.0.cast_signed();
-                    partition.high_watermark = high_watermark;
-                    partition.last_stable_offset = high_watermark;
+                    partition.high_watermark = fetched.ends.durable.0.cast_signed();
+                    partition.last_stable_offset = fetched.last_stable.0.cast_signed();
                     partition.log_start_offset = fetched.ends.start.0.cast_signed();
-                    partition.aborted = (isolation_level == READ_COMMITTED).then(Vec::new);
+                    let aborted = fetched.aborted.iter().map(|one| (one.producer_id, one.first_offset));
+                    let committed = reading.isolation == Isolation::Committed;
+                    partition.aborted = committed.then(|| aborted.collect());
                     partition.records = fetched.runs.into_iter().map(|run| run.bytes).collect();
                 }
                 Err(error) => {

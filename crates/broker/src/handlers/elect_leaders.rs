@@ -1,0 +1,132 @@
+//! ElectLeaders (KIP-460). A partition's one replica is its leader, whenever it has one, so no election is ever needed
+//! but where nobody leads; and there nobody is eligible yet.
+
+use super::backend::Backend;
+use crate::errors::{Code, Failure, NONE};
+use kafka_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
+use kafka_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse, TopicName};
+
+/// What kinds of elections there are: 0 of the preferred replica, 1 unclean.
+const KINDS: std::ops::RangeInclusive<i8> = 0..=1;
+
+/// Answers a request.
+#[must_use]
+pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest) -> ElectLeadersResponse {
+    let kind = request.election_type;
+    let unknown = (!KINDS.contains(&kind))
+        .then(|| Failure::new(Code::InvalidRequest, format!("Unknown election type {kind}")));
+    let response = ElectLeadersResponse::default()
+        .with_error_code(unknown.as_ref().map_or(NONE, |failure| failure.code.code()));
+    let Some(asked) = request.topic_partitions else {
+        // All there are: of those only the elections that were held are told.
+        let names = if unknown.is_some() { Vec::new() } else { backend.topics() };
+        let held = names.iter().map(|topic| result(TopicName(topic.name.to_string().into()), Vec::new()));
+        return response.with_replica_election_results(held.collect());
+    };
+    let results = asked.into_iter().map(|topic| {
+        let known = backend.topic(&topic.topic);
+        let partitions = topic.partitions.into_iter().map(|partition| {
+            let failure = unknown.clone().unwrap_or_else(|| {
+                let found = known.as_ref().map(|topic| {
+                    usize::try_from(partition).ok().and_then(|index| topic.partitions.get(index))
+                });
+                match found {
+                    None => unknown_partition(format!("No such topic as {}", topic.topic.as_str())),
+                    Some(None) => unknown_partition(format!(
+                        "No such partition as {}-{partition}",
+                        topic.topic.as_str()
+                    )),
+                    Some(Some(found)) if found.leader.is_some() => Failure::new(
+                        Code::ElectionNotNeeded,
+                        "Leader election not needed for topic partition.",
+                    ),
+                    Some(Some(_)) if kind == 0 => Failure::new(
+                        Code::PreferredLeaderNotAvailable,
+                        "The preferred leader was not available.",
+                    ),
+                    Some(Some(_)) => Failure::new(
+                        Code::EligibleLeadersNotAvailable,
+                        "Eligible topic partition leaders are not available.",
+                    ),
+                }
+            });
+            PartitionResult::default()
+                .with_partition_id(partition)
+                .with_error_code(failure.code.code())
+                .with_error_message(failure.words())
+        });
+        result(topic.topic.clone(), partitions.collect())
+    });
+    response.with_replica_election_results(results.collect())
+}
+
+fn unknown_partition(message: String) -> Failure {
+    Failure::new(Code::UnknownTopicOrPartition, message)
+}
+
+fn result(topic: TopicName, partitions: Vec<PartitionResult>) -> ReplicaElectionResult {
+    ReplicaElectionResult::default().with_topic(topic).with_partition_result(partitions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handlers::memory::Memory;
+    use bytes::BytesMut;
+    use kafka_protocol::messages::elect_leaders_request::TopicPartitions;
+    use kafka_protocol::protocol::Encodable;
+
+    fn of(topic: &'static str, partitions: &[i32]) -> TopicPartitions {
+        TopicPartitions::default().with_topic(TopicName(topic.into())).with_partitions(partitions.to_vec())
+    }
+
+    fn ask(
+        backend: &Memory,
+        kind: i8,
+        asked: Option<Vec<TopicPartitions>>,
+    ) -> (i16, Vec<(String, Vec<i16>)>) {
+        let request = ElectLeadersRequest::default().with_election_type(kind).with_topic_partitions(asked);
+        let response = handle(backend, request);
+        let mut answer = response.clone();
+        for version in 1..=2 {
+            answer.encode(&mut BytesMut::new(), version).unwrap();
+        }
+        // Version 0 has no error of its own.
+        answer.error_code = 0;
+        answer.encode(&mut BytesMut::new(), 0).unwrap();
+        let results = response.replica_election_results.iter().map(|topic| {
+            let codes = topic.partition_result.iter().map(|partition| partition.error_code).collect();
+            (topic.topic.to_string(), codes)
+        });
+        (response.error_code, results.collect())
+    }
+
+    #[tokio::test]
+    async fn who_leads_stays() {
+        let backend = Memory::default().with("a", 2).await;
+        let asked = || Some(vec![of("a", &[1, 0, 2, -1, 0]), of("none", &[0])]);
+        let told = vec![("a".to_owned(), vec![84, 84, 3, 3, 84]), ("none".to_owned(), vec![3])];
+        for kind in [0, 1] {
+            assert_eq!(ask(&backend, kind, asked()), (0, told.clone()));
+            assert_eq!(ask(&backend, kind, None), (0, vec![("a".to_owned(), vec![])]));
+        }
+        let refused = vec![("a".to_owned(), vec![42; 5]), ("none".to_owned(), vec![42])];
+        assert_eq!(ask(&backend, 2, asked()), (42, refused));
+        assert_eq!(ask(&backend, -1, None), (42, vec![]));
+    }
+
+    #[tokio::test]
+    async fn nobody_is_eligible_where_nobody_leads() {
+        let backend = Memory::default().with("a", 1).await;
+        backend.without_leader("a");
+        let told = |code| (0, vec![("a".to_owned(), vec![code])]);
+        assert_eq!(
+            ask(&backend, 0, Some(vec![of("a", &[0])])),
+            told(Code::PreferredLeaderNotAvailable.code())
+        );
+        assert_eq!(
+            ask(&backend, 1, Some(vec![of("a", &[0])])),
+            told(Code::EligibleLeadersNotAvailable.code())
+        );
+    }
+}

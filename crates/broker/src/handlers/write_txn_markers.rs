@@ -1,0 +1,91 @@
+//! WriteTxnMarkers: what a coordinator on another broker, or an administrator who aborts a transaction, asks for.
+//! Answered when all markers are durable.
+
+use super::coordination::Coordination;
+use super::produce::append_code;
+use crate::coordinators::{Marker, Unwritten};
+use crate::errors::{Code, NONE};
+use crate::partition::PartitionLog;
+use crate::wire::txn_markers::TxnMarker;
+use kafka_protocol::messages::write_txn_markers_response::{
+    WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
+};
+use kafka_protocol::messages::{ProducerId, WriteTxnMarkersResponse};
+use kafka_protocol::protocol::StrBytes;
+use levee_base::Slot;
+use levee_coordinator::Producer;
+
+/// Answers a request.
+pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) -> WriteTxnMarkersResponse {
+    let mut results = Vec::with_capacity(markers.len());
+    for marker in markers {
+        let mut topics = Vec::with_capacity(marker.topics.len());
+        for (topic, partitions) in &marker.topics {
+            let mut answered = Vec::with_capacity(partitions.len());
+            for index in partitions {
+                answered.push((*index, append(coordination, topic, *index, &marker).await));
+            }
+            topics.push((topic.clone(), answered));
+        }
+        results.push((marker.producer_id, topics));
+    }
+    // All are appended by now, so one flush makes most of them durable.
+    let mut answered = Vec::with_capacity(results.len());
+    for (producer_id, topics) in results {
+        let mut told = Vec::with_capacity(topics.len());
+        for (name, partitions) in topics {
+            let mut codes = Vec::with_capacity(partitions.len());
+            for (index, appended) in partitions {
+                let code = match appended {
+                    Ok((log, slot)) => durable(&log, slot).await,
+                    Err(code) => code.code(),
+                };
+                codes.push(
+                    WritableTxnMarkerPartitionResult::default()
+                        .with_partition_index(index)
+                        .with_error_code(code),
+                );
+            }
+            told.push(
+                WritableTxnMarkerTopicResult::default()
+                    .with_name(StrBytes::from_string(name).into())
+                    .with_partitions(codes),
+            );
+        }
+        answered.push(
+            WritableTxnMarkerResult::default().with_producer_id(ProducerId(producer_id)).with_topics(told),
+        );
+    }
+    WriteTxnMarkersResponse::default().with_markers(answered)
+}
+
+type Appended = (std::sync::Arc<PartitionLog>, Option<Slot>);
+
+async fn append<C: Coordination>(
+    coordination: &C,
+    topic: &str,
+    index: i32,
+    marker: &TxnMarker,
+) -> Result<Appended, Code> {
+    let marker = Marker {
+        producer: Producer { id: marker.producer_id, epoch: marker.producer_epoch },
+        coordinator_epoch: marker.coordinator_epoch,
+        commit: marker.commit,
+        transaction_version: marker.transaction_version,
+    };
+    coordination.write_marker(topic, index, marker).await.map_err(|error| match error {
+        Unwritten::Unknown => Code::UnknownTopicOrPartition,
+        Unwritten::NotLeader => Code::NotLeaderOrFollower,
+        Unwritten::Refused(error) => append_code(&error),
+    })
+}
+
+async fn durable(log: &PartitionLog, slot: Option<Slot>) -> i16 {
+    let Some(slot) = slot else { return NONE };
+    let mut status = log.status();
+    let settled = status.wait_for(|status| slot < status.durable || status.stopped.is_some()).await;
+    match settled {
+        Ok(status) if slot < status.durable => NONE,
+        _ => Code::NotLeaderOrFollower.code(),
+    }
+}

@@ -15,6 +15,7 @@ HEARTBEATS = 20
 # more after a time in which members came.
 DELAY_S = 3
 AT_MOST_S = 120
+IDLE_S = 3
 
 
 class Clock:
@@ -73,8 +74,15 @@ async def beats(group, pid):
     return {"a second": count / took["ms"] * 1e3, "broker CPU ms by 1,000": took["broker CPU ms"] / count * 1e3}
 
 
+async def idle(pid):
+    """What a broker does that nobody asks for anything, which is in the figures of all that takes long."""
+    cpu = cpu_clock(pid)
+    await asyncio.sleep(IDLE_S)
+    return (cpu_clock(pid) - cpu) * 1e3 / IDLE_S
+
+
 async def both(port, pid, scale):
-    figures = {}
+    figures = {("idle", "broker CPU ms a second"): await idle(pid)}
     count = int(MEMBERS / scale)
     for kind in (Classic, Consumer):
         # A JVM that has never seen so many takes several times as long.

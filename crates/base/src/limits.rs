@@ -421,6 +421,12 @@ pub const COORDINATOR_LOAD_BYTES: usize = 4 * MIB;
 pub const COORDINATOR_BATCH_BYTES: usize = FRAME_BYTES;
 /// How long a shard waits before it is loaded again.
 pub const COORDINATOR_LOAD_AGAIN: Duration = Duration::from_secs(1);
+/// How long a shard waits for room on a full disk, before it tries again.
+pub const COORDINATOR_NO_SPACE_AGAIN: Duration = Duration::from_secs(1);
+/// How long it waits for a producer id: meanwhile it serves nobody.
+pub const COORDINATOR_PRODUCER_ID: Duration = Duration::from_secs(5);
+/// The longest request that may wait for other members of a group: what they make up together fits into a record batch.
+pub const WAITING_FRAME_BYTES: usize = 8 * MIB;
 /// The least time between two looks at a shard's timers.
 pub const COORDINATOR_TIMER_PACE: Duration = Duration::from_millis(1);
 /// How long a marker waits before it is tried again.

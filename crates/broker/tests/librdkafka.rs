@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use levee_base::{Clock, NodeId, Random};
+use levee_broker::coordinators::CoordinatorConfig;
 use levee_broker::led_topics::Intervals;
 use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, WalConfig};
 use levee_object::Store;
@@ -52,6 +53,10 @@ impl Broker {
             node: NodeId(1),
             auto_create_topics: false,
             num_partitions: 1,
+            coordinators: CoordinatorConfig {
+                group_initial_rebalance_delay: Duration::from_millis(200),
+                ..CoordinatorConfig::default()
+            },
             intervals: Intervals::default(),
             wal: WalConfig { pace: Some(Duration::from_millis(1)), ..WalConfig::default() },
             reads: ReadConfig::default(),

@@ -10,6 +10,11 @@ use crate::internal_topics::CONSUMER_OFFSETS;
 use crate::partition::PartitionLog;
 use crate::partition::verifications::Guard;
 use futures::future::join_all;
+use kafka_protocol::messages::TxnOffsetCommitResponse;
+use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestTopic;
+use kafka_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
     DescribeTransactionsResponse, HeartbeatResponse, ListGroupsResponse, ListTransactionsResponse,
@@ -18,7 +23,8 @@ use kafka_protocol::messages::{
 use levee_base::Slot;
 use levee_base::limits::{GROUP_ANSWER, TRANSACTION_ANSWER};
 use levee_coordinator::refusal::refusal;
-use levee_coordinator::{Client, Request};
+use levee_coordinator::{Client, Cluster, Request};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -29,6 +35,11 @@ const FETCH_GROUPS_FROM: i16 = 8;
 const ADD_BATCHED_FROM: i16 = 4;
 /// The first version of TxnOffsetCommit with which the partition joins the transaction (KIP-890).
 const OFFSETS_JOIN_FROM: i16 = 5;
+/// The first version of TxnOffsetCommit that knows TRANSACTION_ABORTABLE.
+const ABORTABLE_FROM: i16 = 4;
+/// What everybody may do with a group where there is no authorizer: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and
+/// ALTER_CONFIGS, as the bits of Kafka's `AclOperation`.
+const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// How a shard is asked.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,6 +64,10 @@ async fn ask(shared: &Shared, handle: Option<Handle>, request: Request, asking: 
     let (kind, version) = (request.kind.clone(), request.version);
     let failed = |code: Code| refused(&kind, version, code);
     let Some(handle) = handle else { return failed(Code::NotCoordinator) };
+    // Its task is gone: this broker leads the partition no more.
+    if handle.calls.is_closed() {
+        return failed(Code::NotCoordinator);
+    }
     if !handle.is_loaded() {
         // A heartbeat is none the worse for it, as in Kafka: its member stays.
         return match kind {
@@ -192,7 +207,12 @@ impl Coordinators {
                     let part = RequestKind::DescribeGroups(request.clone().with_groups(vec![id.clone()]));
                     async move { asking.group(&id.0, part).await }
                 };
-                let groups = apart!(request.groups.clone(), one, DescribeGroups, groups);
+                let mut groups = apart!(request.groups.clone(), one, DescribeGroups, groups);
+                for group in groups.iter_mut().filter(|group| group.error_code == 0) {
+                    if request.include_authorized_operations {
+                        group.authorized_operations = GROUP_OPERATIONS;
+                    }
+                }
                 ResponseKind::DescribeGroups(DescribeGroupsResponse::default().with_groups(groups))
             }
             RequestKind::ConsumerGroupDescribe(request) => {
@@ -201,7 +221,12 @@ impl Coordinators {
                         RequestKind::ConsumerGroupDescribe(request.clone().with_group_ids(vec![id.clone()]));
                     async move { asking.group(&id.0, part).await }
                 };
-                let groups = apart!(request.group_ids.clone(), one, ConsumerGroupDescribe, groups);
+                let mut groups = apart!(request.group_ids.clone(), one, ConsumerGroupDescribe, groups);
+                for group in groups.iter_mut().filter(|group| group.error_code == 0) {
+                    if request.include_authorized_operations {
+                        group.authorized_operations = GROUP_OPERATIONS;
+                    }
+                }
                 ResponseKind::ConsumerGroupDescribe(
                     ConsumerGroupDescribeResponse::default().with_groups(groups),
                 )
@@ -211,7 +236,12 @@ impl Coordinators {
                     let part = RequestKind::DeleteGroups(request.clone().with_groups_names(vec![id.clone()]));
                     async move { asking.group(&id.0, part).await }
                 };
-                let results = apart!(request.groups_names.clone(), one, DeleteGroups, results);
+                // One that is named twice is deleted once.
+                let mut names = Vec::with_capacity(request.groups_names.len());
+                let mut named = BTreeSet::new();
+                names
+                    .extend(request.groups_names.iter().filter(|name| named.insert(name.0.clone())).cloned());
+                let results = apart!(names, one, DeleteGroups, results);
                 ResponseKind::DeleteGroups(DeleteGroupsResponse::default().with_results(results))
             }
             RequestKind::AddPartitionsToTxn(request) => {
@@ -253,7 +283,18 @@ impl Coordinators {
     ) -> ResponseKind {
         let (group, version) = (request.group_id.0.clone(), asking.version);
         let (producer, epoch) = (request.producer_id.0, request.producer_epoch);
-        let refuse = |request, code| refused(&RequestKind::TxnOffsetCommit(request), version, code);
+        let exists = |topic: &str, partition: i32| {
+            let topic = self.shared.cluster.topic(topic);
+            topic.is_some_and(|topic| u32::try_from(partition).is_ok_and(|index| index < topic.partitions))
+        };
+        let refuse = |request, code| refuse_commit(&request, exists, code);
+        let asks = |topic: &TxnOffsetCommitRequestTopic| {
+            topic.partitions.iter().any(|partition| exists(&topic.name, partition.partition_index))
+        };
+        // What does not exist joins no transaction.
+        if !request.topics.iter().any(asks) {
+            return refuse(request, Code::UnknownTopicOrPartition);
+        }
         let Some(handle) = self.shared.groups.holds(&group) else {
             return refuse(request, Code::NotCoordinator);
         };
@@ -272,7 +313,7 @@ impl Coordinators {
                 .enrol(&id, producer, epoch, vec![(CONSUMER_OFFSETS.into(), partition)], how)
                 .await;
             if let Some(Err(code)) = joined.first() {
-                return refuse(request, commit_code(*code));
+                return refuse(request, commit_code(*code, version));
             }
         }
         let request = asking.request(RequestKind::TxnOffsetCommit(request));
@@ -295,9 +336,42 @@ impl Coordinators {
     }
 }
 
+/// Refuses to commit any offset in a transaction. Partitions that don't exist say so, and come first, as in Kafka.
+fn refuse_commit(
+    request: &TxnOffsetCommitRequest,
+    exists: impl Fn(&str, i32) -> bool,
+    code: Code,
+) -> ResponseKind {
+    let mut topics: Vec<TxnOffsetCommitResponseTopic> = Vec::new();
+    for known in [false, true] {
+        let code = if known { code } else { Code::UnknownTopicOrPartition };
+        for topic in &request.topics {
+            let of_kind =
+                topic.partitions.iter().filter(|it| exists(&topic.name, it.partition_index) == known);
+            let partitions = of_kind.map(|it| {
+                TxnOffsetCommitResponsePartition::default()
+                    .with_partition_index(it.partition_index)
+                    .with_error_code(code.code())
+            });
+            let partitions: Vec<_> = partitions.collect();
+            match topics.iter_mut().find(|told| told.name == topic.name) {
+                Some(told) => told.partitions.extend(partitions),
+                None if partitions.is_empty() => {}
+                None => topics.push(
+                    TxnOffsetCommitResponseTopic::default()
+                        .with_name(topic.name.clone())
+                        .with_partitions(partitions),
+                ),
+            }
+        }
+    }
+    ResponseKind::TxnOffsetCommit(TxnOffsetCommitResponse::default().with_topics(topics))
+}
+
 /// What a client that commits offsets is told when they could not join its transaction, as Kafka maps it.
-fn commit_code(code: Code) -> Code {
+fn commit_code(code: Code, version: i16) -> Code {
     match code {
+        Code::TransactionAbortable if version < ABORTABLE_FROM => Code::InvalidTxnState,
         Code::NetworkException => Code::CoordinatorLoadInProgress,
         Code::UnknownTopicOrPartition
         | Code::NotEnoughReplicas

@@ -91,8 +91,10 @@ async fn find<B: Backend>(
     let topic = match key_type {
         GROUP => CONSUMER_OFFSETS,
         TRANSACTION => TRANSACTION_STATE,
-        // There are no share groups yet.
-        SHARE if version >= 6 => return Err(unavailable()),
+        // Nobody is to wait for it.
+        SHARE if version >= 6 => {
+            return Err(Failure::new(Code::InvalidRequest, "Share groups are not served here."));
+        }
         other => {
             return Err(Failure::new(Code::InvalidRequest, format!("Unknown coordinator type {other}.")));
         }

@@ -28,6 +28,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+/// The client id of those who may write to internal topics, as in Kafka: what a coordinator would not expect there is
+/// theirs to answer for.
+pub const ADMIN_CLIENT: &str = "__admin_client";
+
 /// Takes the batches of a request in. What it returns ends when the request can be answered; dropping that takes
 /// nothing back.
 pub async fn enter(
@@ -43,6 +47,7 @@ pub async fn enter(
         clock,
         version,
         acks,
+        internal_topics: request.internal_topics,
         // Without an answer nobody is waiting, so there is nothing to be late for.
         deadline: (acks != 0).then(|| clock.now() + timeout),
     };
@@ -116,6 +121,7 @@ struct Entering {
     clock: Clock,
     version: i16,
     acks: i16,
+    internal_topics: bool,
     deadline: Option<Instant>,
 }
 

@@ -17,7 +17,7 @@ use levee_coordinator::Producer;
 
 /// Answers a request.
 pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) -> WriteTxnMarkersResponse {
-    let mut results = Vec::with_capacity(markers.len());
+    let mut results: Vec<(i64, Vec<AppendedTopic>)> = Vec::new();
     for marker in markers {
         let mut topics = Vec::with_capacity(marker.topics.len());
         for (topic, partitions) in &marker.topics {
@@ -27,7 +27,13 @@ pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) 
             }
             topics.push((topic.clone(), answered));
         }
-        results.push((marker.producer_id, topics));
+        // Those of one producer are answered together, and one that asks for nothing not at all, as in Kafka.
+        let told = results.iter_mut().find(|(producer_id, _)| *producer_id == marker.producer_id);
+        match told {
+            _ if topics.is_empty() => {}
+            Some((_, told)) => told.extend(topics),
+            None => results.push((marker.producer_id, topics)),
+        }
     }
     // All are appended by now, so one flush makes most of them durable.
     let mut answered = Vec::with_capacity(results.len());
@@ -59,7 +65,10 @@ pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) 
     WriteTxnMarkersResponse::default().with_markers(answered)
 }
 
+/// The partition, and the slot to wait for.
 type Appended = (std::sync::Arc<PartitionLog>, Option<Slot>);
+/// A topic, and what came of its partitions, by number.
+type AppendedTopic = (String, Vec<(i32, Result<Appended, Code>)>);
 
 async fn append<C: Coordination>(
     coordination: &C,
@@ -67,6 +76,10 @@ async fn append<C: Coordination>(
     index: i32,
     marker: &TxnMarker,
 ) -> Result<Appended, Code> {
+    // No transaction is of such a producer.
+    if marker.producer_id < 0 || marker.producer_epoch < 0 {
+        return Err(Code::UnknownServerError);
+    }
     let marker = Marker {
         producer: Producer { id: marker.producer_id, epoch: marker.producer_epoch },
         coordinator_epoch: marker.coordinator_epoch,

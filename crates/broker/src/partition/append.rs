@@ -12,6 +12,7 @@ use super::producers::Verdict;
 use super::verifications::Guard;
 use crate::batch::{BatchMut, Checked, Composer, Marker, TimestampType};
 use bytes::Bytes;
+use levee_base::limits::MESSAGE_BYTES;
 use levee_base::{Offset, Slot};
 use levee_store::{self as store, NewBatch, StreamEnds};
 
@@ -101,7 +102,8 @@ impl PartitionLog {
     /// Without records nothing is appended. After [`AppendError::Full`] they may be tried again.
     ///
     /// # Errors
-    /// See [`AppendError`]; [`AppendError::TooLarge`] also when they are more than the topic's `max.message.bytes`.
+    /// See [`AppendError`]; [`AppendError::TooLarge`] also when they are more than Kafka's default of
+    /// `max.message.bytes`.
     pub fn append_records(
         &self,
         records: &[(Option<Bytes>, Option<Bytes>)],
@@ -135,7 +137,8 @@ impl PartitionLog {
             let (base, log_start) = (ends.appended, ends.start);
             return Ok(Appended { base, log_append_time_ms: None, log_start, slot: None });
         }
-        if composer.bytes() > self.config().topic.rules.max_message_bytes {
+        // The topic's own limit is for clients: what a coordinator has decided is written.
+        if composer.bytes() > MESSAGE_BYTES {
             return Err(AppendError::TooLarge);
         }
         let mut bytes = composer.finish();
@@ -152,6 +155,10 @@ impl PartitionLog {
         let (producer_id, epoch) = producer;
         let claim = Claim { producer_id, epoch, base_sequence: -1, count: 1, transactional: true };
         let state = self.state();
+        if guard.is_none() && !state.known.producers.has_open_transaction(producer_id, epoch) {
+            // It was open when it was looked for, and has ended since.
+            return Err(ProducerError::NotVerified.into());
+        }
         let verification = state.verifications.get(producer_id);
         state.known.producers.check(&claim, Origin::Coordinator(guard), verification)?;
         Ok(())

@@ -26,7 +26,6 @@ EXPECTED = {
     ("ApiVersions *", "tags.0"): "features: those that Levee has, at their one level",
     ("ApiVersions *", "tags.1"): "features: the epoch",
     ("ApiVersions *", "tags.2"): "features: those that Levee has",
-    ("ApiVersions *", "api_keys[2].max_version"): "ListOffsets 11: the kafka-protocol crate has 10",
     ("CreateTopics replication factor 3 on one broker", "*"): "replication is the store's: any factor is taken",
     ("CreateTopics colliding in a request", "*"): "Kafka makes both of two names that collide; Levee the first",
     ("CreateTopics config retention.ms=' 5 '", "value"): "values are stored trimmed",

@@ -119,7 +119,7 @@ class Script:
     def __init__(self, name, tag, ports, catalogue, report, seed):
         self.name, self.tag, self.report, self.catalogue = name, f"{tag}{name}-", report, catalogue
         self.sides, self.random = [Side(port) for port in ports], random.Random(f"{seed} {name}")
-        self.held, self.step, self.differs = {}, 0, 0
+        self.held, self.step, self.differs, self.own_epochs = {}, 0, 0, False
 
     def named(self, name):
         return self.tag + name

@@ -4,9 +4,11 @@ from differential_requests import create_topic
 APIS = ("FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch", "OffsetDelete",
         "DescribeGroups", "ListGroups", "DeleteGroups", "ConsumerGroupHeartbeat", "ConsumerGroupDescribe", "InitProducerId",
         "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit", "WriteTxnMarkers", "DescribeTransactions",
-        "ListTransactions", "DescribeProducers", "OffsetForLeaderEpoch")
-# Kafka never answers these when they name nothing.
-SILENT_WHEN_EMPTY = {("AddPartitionsToTxn", 4), ("AddPartitionsToTxn", 5)}
+        "ListTransactions", "DescribeProducers", "OffsetForLeaderEpoch", "CreateTopics", "DeleteTopics", "CreatePartitions",
+        "DeleteRecords", "AlterConfigs", "IncrementalAlterConfigs", "ListConfigResources", "DescribeLogDirs",
+        "DescribeTopicPartitions", "ElectLeaders", "ListOffsets")
+# These are not sent when they name nothing: Kafka never answers the first, and the others mean all that there is then.
+NOT_EMPTY = {"AddPartitionsToTxn", "ListConfigResources", "DescribeLogDirs", "DescribeTopicPartitions", "ElectLeaders"}
 
 
 def edges(api):
@@ -17,14 +19,14 @@ def edges(api):
             s.ask(f"version {version}", api, version, body=b"")
         for version in s.versions(api):
             full = kind.request_type.encode({}, version)
-            if (api, version) not in SILENT_WHEN_EMPTY:
+            if api not in NOT_EMPTY:
                 s.ask("all defaults", api, version, body=full)
                 s.ask("a byte too many", api, version, body=full + b"\0")
+                s.ask("negative lengths", api, version, body=b"\xff" * 40)
             s.ask("a byte too few", api, version, body=full[:-1])
             s.ask("nothing", api, version, body=b"")
             s.ask("lengths that lie", api, version, body=b"\x7f" * 8)
-            s.ask("negative lengths", api, version, body=b"\xff" * 40)
-            if version in kind.request_type.flexible_versions and (api, version) not in SILENT_WHEN_EMPTY:
+            if version in kind.request_type.flexible_versions and api not in NOT_EMPTY:
                 s.ask("a tag that nobody knows", api, version, body=full[:-1] + b"\1\x63\2hi")
     return script
 

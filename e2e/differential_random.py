@@ -192,7 +192,7 @@ class Producers:
         version = self.version("InitProducerId")
         if version < 3 or self.random.random() < 0.5:
             me = (-1, -1)
-        answer = self.s.ask("random", "InitProducerId", version, init(mine, me))
+        answer = self.s.ask("random", "InitProducerId", version, init(mine, me, timeout=900_000))
         self.renew(mine, answer)
 
     def renew(self, mine, answer):

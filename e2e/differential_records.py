@@ -88,6 +88,8 @@ def compare(scripts, catalogue, differ):
                     differ(script, shown, "records", len(left), len(right))
                 for one, other in zip(left, right):
                     for path in sorted(one.keys() | other.keys()):
+                        if script.own_epochs and path.endswith("epoch"):
+                            continue
                         if one.get(path, "absent") != other.get(path, "absent"):
                             differ(script, shown, path, one.get(path, "absent"), other.get(path, "absent"))
     return compared

@@ -214,7 +214,8 @@ class Lines:
         for line in text.replace(self.tag, "@").splitlines():
             if line.startswith(("\tat ", "Caused by", "\t... ")) or "Picked up" in line:
                 continue
-            line = line.replace(str(self.port), "PORT")
+            # Kafka sets this for the whole cluster (KIP-966) and so tells of it beside a topic's own.
+            line = line.replace(str(self.port), "PORT").replace("min.insync.replicas=1,", "").replace("min.insync.replicas=1", "")
             line = UUID.sub(self.symbol, line)
             for number, name in self.numbers.items():
                 line = re.sub(rf"\b{number}\b", name, line)

@@ -8,6 +8,8 @@ import os
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
 # Every client that lives through it has done something this long after a fault healed.
 PROGRESS_S = 10 * PATIENCE
+# How long a group misses a member that has died.
+SESSION_S = 6
 # A transaction that its producer left is aborted, and readers pass it: its time-out, and Kafka's interval of 10 s.
 STABLE_S = 20 * PATIENCE
 # Groups have committed to the end this long after the last record.
@@ -36,7 +38,8 @@ def progress(history):
 
 def judged(history):
     """Clients, and from when until when each has to make progress: after each fault that has healed for so long, unless
-    the client ends first. Where a member of a group dies, that is another fault for its group."""
+    the client ends first. A group whose member has died waits for the end of its session, which begins anew with the
+    broker; that is a fault of its own."""
     faults = [event["t"] for event in history.by["kill"]] + [ending(history)]
     ends, deaths = {}, collections.defaultdict(list)
     for event in history.by["client-killed"]:
@@ -51,9 +54,9 @@ def judged(history):
         for who, start in history.starts.items():
             if start["role"] not in DOES or start["t"] > began or ends.get(who, deadline) < deadline:
                 continue
-            group = start.get("group")
-            disturbed = faults + (deaths[group] if group else [])
-            if not any(began < fault < deadline for fault in disturbed):
+            died = deaths[start["group"]] if start.get("group") else []
+            if not (any(began < fault < deadline for fault in faults)
+                    or any(began - SESSION_S < death < deadline for death in died)):
                 yield who, deadline, began
 
 

@@ -386,8 +386,12 @@ fn commit_code(code: Code, version: i16) -> Code {
 }
 
 async fn list_groups(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
-    let (all, _) = asking.shared.groups.all();
+    let (all, complete) = asking.shared.groups.all();
     let mut listed = ListGroupsResponse::default();
+    if !complete {
+        // A partition is not open: what is in it nobody knows now.
+        listed.error_code = Code::CoordinatorNotAvailable.code();
+    }
     for answer in asking.each(all, kind, GROUP_ANSWER).await {
         let ResponseKind::ListGroups(one) = answer else { continue };
         // Shards that have gone meanwhile have no groups here any more.
@@ -400,8 +404,11 @@ async fn list_groups(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
 }
 
 async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
-    let (all, _) = asking.shared.transactions.all();
+    let (all, complete) = asking.shared.transactions.all();
     let mut listed = ListTransactionsResponse::default();
+    if !complete {
+        listed.error_code = Code::CoordinatorNotAvailable.code();
+    }
     for answer in asking.each(all, kind, TRANSACTION_ANSWER).await {
         let ResponseKind::ListTransactions(one) = answer else { continue };
         if one.error_code != 0 && one.error_code != Code::NotCoordinator.code() {

@@ -254,9 +254,13 @@ impl Filter for Pass {
 async fn last_records(log: &PartitionLog) -> Option<BTreeMap<i64, LastRecord>> {
     let (written, appended) = log.last_written()?;
     let mut status = log.status();
-    // Each change of the status may be the one.
-    while log.ends()?.durable < appended {
-        if status.borrow_and_update().stopped.is_some() || status.changed().await.is_err() {
+    loop {
+        // Looked at first: what changes after that wakes this.
+        let stopped = status.borrow_and_update().stopped.is_some();
+        if log.ends()?.durable >= appended {
+            break;
+        }
+        if stopped || status.changed().await.is_err() {
             return None;
         }
     }

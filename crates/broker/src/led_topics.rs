@@ -111,7 +111,7 @@ impl LedTopics {
         let coordinators = Coordinators::new(
             table.clone(),
             metadata.clone(),
-            store.clone(),
+            &store,
             producer_ids.clone(),
             clock,
             random.clone(),
@@ -172,8 +172,13 @@ impl LedTopics {
                 topics[topic].partitions.push(partition);
             }
         }
+        // All are in the table before the first coordinator looks there.
+        let ids: Vec<Uuid> = topics.iter().map(|topic| topic.id).collect();
         for topic in topics {
             self.enter(topic);
+        }
+        for topic in ids.into_iter().filter_map(|id| self.table.by_id(id)) {
+            self.coordinators.topic_opened(&topic);
         }
     }
 
@@ -217,27 +222,25 @@ impl LedTopics {
             .collect()
             .await;
         self.enter(Topic { name: name.into(), id: id.0, configs, partitions: opened });
+        if let Some(topic) = self.table.by_id(id.0) {
+            self.coordinators.topic_opened(&topic);
+        }
     }
 
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
     fn enter(&self, topic: Topic) {
         // Within the view, so that a deletion is either seen here or seen later, as a change.
-        let (id, deleted) = (
-            topic.id,
-            self.metadata.view(|state| {
-                if state.topic(TopicId(topic.id)).is_some() {
-                    // One that had its name was deleted, or the metadata would not have both.
-                    self.table.insert(topic)
-                } else {
-                    Some(Arc::new(topic))
-                }
-            }),
-        );
+        let deleted = self.metadata.view(|state| {
+            if state.topic(TopicId(topic.id)).is_some() {
+                // One that had its name was deleted, or the metadata would not have both.
+                self.table.insert(topic)
+            } else {
+                Some(Arc::new(topic))
+            }
+        });
         if let Some(topic) = deleted {
+            self.coordinators.topic_closed(&topic);
             self.close_streams(&topic);
-        }
-        if let Some(topic) = self.table.by_id(id) {
-            self.coordinators.topic_opened(&topic);
         }
     }
 

@@ -69,12 +69,16 @@ pub(super) async fn load(log: &PartitionLog, machine: &mut impl Machine) -> Resu
 /// Waits until all below `end` is durable.
 async fn durable(log: &PartitionLog, end: u64) -> Result<(), LoadError> {
     let mut status = log.status();
-    while log.ends().ok_or(LoadError::NotLeader)?.durable.0 < end {
-        if status.borrow_and_update().stopped.is_some() || status.changed().await.is_err() {
+    loop {
+        // Looked at first: what changes after that wakes it.
+        let stopped = status.borrow_and_update().stopped.is_some();
+        if log.ends().ok_or(LoadError::NotLeader)?.durable.0 >= end {
+            return Ok(());
+        }
+        if stopped || status.changed().await.is_err() {
             return Err(LoadError::NotLeader);
         }
     }
-    Ok(())
 }
 
 /// One that can't be understood is passed over: the others are no worse for it, and it says so.

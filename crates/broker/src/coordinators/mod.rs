@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use uuid::Uuid;
 
@@ -61,12 +62,13 @@ impl Default for CoordinatorConfig {
 pub struct Shared {
     table: Arc<PartitionTable>,
     cluster: MetadataCluster,
-    store: Arc<StreamStore>,
     producer_ids: Arc<ProducerIds>,
     clock: Clock,
     groups: Shards,
     transactions: Shards,
     tokens: AtomicU64,
+    /// Tells when this broker's epoch has ended.
+    ended: watch::Receiver<bool>,
 }
 
 impl Shared {
@@ -76,14 +78,13 @@ impl Shared {
 
     /// Whether this broker's epoch has ended.
     fn has_ended(&self) -> bool {
-        self.store.status().borrow().stopped.is_some()
+        *self.ended.borrow()
     }
 }
 
 /// The shards of one internal topic, by partition.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shards {
-    topic: &'static str,
     /// With the number of partitions that the topic has.
     open: RwLock<(u32, BTreeMap<u32, Open>)>,
 }
@@ -95,10 +96,6 @@ struct Open {
 }
 
 impl Shards {
-    fn of(topic: &'static str) -> Self {
-        Self { topic, open: RwLock::default() }
-    }
-
     /// The shard of a partition.
     fn at(&self, partition: i32) -> Option<Handle> {
         let partition = u32::try_from(partition).ok()?;
@@ -140,23 +137,32 @@ impl Coordinators {
     pub fn new(
         table: Arc<PartitionTable>,
         metadata: Metadata,
-        store: Arc<StreamStore>,
+        store: &StreamStore,
         producer_ids: Arc<ProducerIds>,
         clock: Clock,
         random: Random,
     ) -> Self {
+        let (end, ended) = watch::channel(false);
+        // One task looks for the end; each flush would wake a hundred shards.
+        let mut status = store.status();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            // A store that is gone has ended, too.
+            let _ = status.wait_for(|status| status.stopped.is_some()).await;
+            end.send_replace(true);
+        });
         let shared = Shared {
             table,
             cluster: MetadataCluster(metadata),
-            store,
             producer_ids,
             clock,
-            groups: Shards::of(CONSUMER_OFFSETS),
-            transactions: Shards::of(TRANSACTION_STATE),
+            ended,
+            groups: Shards::default(),
+            transactions: Shards::default(),
             tokens: AtomicU64::new(0),
         };
         let config = CoordinatorConfig::default();
-        Self { shared: Arc::new(shared), config, random, tasks: Mutex::default() }
+        Self { shared: Arc::new(shared), config, random, tasks: Mutex::new(tasks) }
     }
 
     /// Which are set so. To be called before any topic is opened.
@@ -204,10 +210,14 @@ impl Coordinators {
     /// A topic is gone.
     pub fn topic_closed(&self, topic: &Topic) {
         for shards in [&self.shared.groups, &self.shared.transactions] {
-            if *topic.name == *shards.topic {
-                let mut open = shards.open.write().unwrap_or_else(PoisonError::into_inner);
-                let (_, open) = std::mem::take(&mut *open);
-                open.values().for_each(|open| open.task.abort());
+            let mut open = shards.open.write().unwrap_or_else(PoisonError::into_inner);
+            // One that has its name by now may be open already.
+            let of_topic = |open: &Open| {
+                let mut logs = topic.partitions.iter();
+                logs.any(|log| matches!(log, Partition::Here(log) if Arc::ptr_eq(log, &open.handle.log)))
+            };
+            for (_, closed) in open.1.extract_if(.., |_, open| of_topic(open)) {
+                closed.task.abort();
             }
         }
         self.tell(&[(topic.name.to_string(), topic.id)]);
@@ -227,7 +237,11 @@ impl Coordinators {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         // Those of topics that were deleted, or whose partitions were opened anew.
         while tasks.try_join_next().is_some() {}
-        open.0 = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
+        let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
+        open.0 = partitions;
+        for (_, stale) in open.1.split_off(&partitions) {
+            stale.task.abort();
+        }
         for (index, partition) in (0..).zip(&topic.partitions) {
             let Partition::Here(log) = partition else { continue };
             let before = open.1.get(&index);
@@ -242,3 +256,6 @@ impl Coordinators {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

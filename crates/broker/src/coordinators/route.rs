@@ -64,6 +64,10 @@ async fn ask(shared: &Shared, handle: Option<Handle>, request: Request, asking: 
     let (kind, version) = (request.kind.clone(), request.version);
     let failed = |code: Code| refused(&kind, version, code);
     let Some(handle) = handle else { return failed(Code::NotCoordinator) };
+    // Its task is gone: this broker leads the partition no more.
+    if handle.calls.is_closed() {
+        return failed(Code::NotCoordinator);
+    }
     if !handle.is_loaded() {
         // A heartbeat is none the worse for it, as in Kafka: its member stays.
         return match kind {

@@ -13,6 +13,7 @@ use super::verifications::Guard;
 use crate::batch::{BatchMut, Checked, Composer, Marker, TimestampType};
 use crate::seeded_bugs::{Bug, seeded};
 use bytes::Bytes;
+use levee_base::limits::MESSAGE_BYTES;
 use levee_base::{Offset, Slot};
 use levee_store::{self as store, NewBatch, StreamEnds};
 
@@ -109,7 +110,8 @@ impl PartitionLog {
     /// Without records nothing is appended. After [`AppendError::Full`] they may be tried again.
     ///
     /// # Errors
-    /// See [`AppendError`]; [`AppendError::TooLarge`] also when they are more than the topic's `max.message.bytes`.
+    /// See [`AppendError`]; [`AppendError::TooLarge`] also when they are more than Kafka's default of
+    /// `max.message.bytes`.
     pub fn append_records(
         &self,
         records: &[(Option<Bytes>, Option<Bytes>)],
@@ -142,7 +144,8 @@ impl PartitionLog {
             let ends = self.ends().ok_or(AppendError::NotLeader)?;
             return Ok(Appended::nothing(&ends));
         }
-        if composer.bytes() > self.config().topic.rules.max_message_bytes {
+        // The topic's own limit is for clients: what a coordinator has decided is written.
+        if composer.bytes() > MESSAGE_BYTES {
             return Err(AppendError::TooLarge);
         }
         let mut bytes = composer.finish();
@@ -159,6 +162,10 @@ impl PartitionLog {
         let (producer_id, epoch) = producer;
         let claim = Claim { producer_id, epoch, base_sequence: -1, count: 1, transactional: true };
         let state = self.state();
+        if guard.is_none() && !state.known.producers.has_open_transaction(producer_id, epoch) {
+            // It was open when it was looked for, and has ended since.
+            return Err(ProducerError::NotVerified.into());
+        }
         let verification = state.verifications.get(producer_id);
         state.known.producers.check(&claim, Origin::Coordinator(guard), verification)?;
         Ok(())

@@ -21,7 +21,6 @@ mod init;
 mod list;
 mod metadata;
 mod partitions;
-mod pattern;
 mod state;
 
 use crate::context::{Context, Request};
@@ -53,7 +52,7 @@ pub struct TransactionOptions {
     pub abort_interval: Duration,
     /// How often expired ids are looked for (`transaction.remove.expired.transaction.cleanup.interval.ms`).
     pub expiration_interval: Duration,
-    /// How many partitions `__consumer_offsets` has (`offsets.topic.num.partitions`).
+    /// How many partitions `__consumer_offsets` will have, as long as it isn't there (`offsets.topic.num.partitions`).
     pub offsets_partitions: u32,
 }
 

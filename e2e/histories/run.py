@@ -119,6 +119,8 @@ class Run(Client):
             del self.load[who]
 
     def alive(self):
+        """Sees to those who have ended by themselves. Without whoever started this it ends, too."""
+        self.going("never")
         for who, (process, *_) in list(self.load.items()):
             if process.poll() == HANGS_CODE:
                 self.again(who)
@@ -353,6 +355,7 @@ class Run(Client):
 
 def main(folder, port, broker_port, rounds, seed, *command):
     run = Run(folder, port, broker_port, rounds, seed, command)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("history: told to end"))
     try:
         run.begin()
         for number in range(1, run.rounds + 1):

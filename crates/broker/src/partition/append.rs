@@ -30,6 +30,13 @@ pub struct Appended {
     pub slot: Option<Slot>,
 }
 
+impl Appended {
+    /// What is said of no record at all.
+    fn nothing(ends: &StreamEnds) -> Self {
+        Self { base: ends.appended, log_append_time_ms: None, log_start: ends.start, slot: None }
+    }
+}
+
 /// Why a batch was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
@@ -135,8 +142,7 @@ impl PartitionLog {
         let count = u32::try_from(records.len()).map_err(|_| AppendError::TooLarge)?;
         if count == 0 {
             let ends = self.ends().ok_or(AppendError::NotLeader)?;
-            let (base, log_start) = (ends.appended, ends.start);
-            return Ok(Appended { base, log_append_time_ms: None, log_start, slot: None });
+            return Ok(Appended::nothing(&ends));
         }
         // The topic's own limit is for clients: what a coordinator has decided is written.
         if composer.bytes() > MESSAGE_BYTES {
@@ -188,12 +194,7 @@ impl PartitionLog {
         let producers = &state.known.producers;
         producers.check_end(producer_id, producer_epoch, coordinator_epoch, transaction_version)?;
         if seeded(Bug::SkipMarker) {
-            return Ok(Appended {
-                base: ends.appended,
-                log_append_time_ms: None,
-                log_start: ends.start,
-                slot: None,
-            });
+            return Ok(Appended::nothing(&ends));
         }
         let appended = self.enter(&mut state, &ends, &mut batch, 1)?;
         state.verifications.ended(producer_id, producer_epoch);

@@ -58,9 +58,11 @@ class Group:
         """Waits for it; fails as soon as a member does."""
         stable = asyncio.create_task(self.stable.wait())
         done, _ = await asyncio.wait([stable, *self.tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {stable}:
-            await task
-        await stable
+        if stable not in done:
+            for task in (stable, *self.tasks):
+                task.cancel()
+            await asyncio.gather(stable, *self.tasks, return_exceptions=True)
+            await done.pop()
 
     async def leave(self, member):
         """One member leaves, the others notice at once; returns the moment at which it has asked to."""

@@ -13,6 +13,7 @@
 pub mod context;
 pub mod effects;
 pub mod group;
+mod re2;
 pub mod refusal;
 pub mod schema;
 pub mod transaction;

@@ -256,3 +256,6 @@ impl Coordinators {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -95,9 +95,7 @@ async fn find<B: Backend>(
         SHARE if version >= 6 => {
             return Err(Failure::new(Code::InvalidRequest, "Share groups are not served here."));
         }
-        other => {
-            return Err(Failure::new(Code::InvalidRequest, format!("Unknown coordinator type {other}.")));
-        }
+        _ => return Err(Failure::new(Code::InvalidRequest, Code::InvalidRequest.to_string())),
     };
     // A client tries again where this takes longer.
     let topic =

@@ -11,6 +11,7 @@ use super::note::Note;
 use super::producers::Verdict;
 use super::verifications::Guard;
 use crate::batch::{BatchMut, Checked, Composer, Marker, TimestampType};
+use crate::seeded_bugs::{Bug, seeded};
 use bytes::Bytes;
 use levee_base::limits::MESSAGE_BYTES;
 use levee_base::{Offset, Slot};
@@ -186,6 +187,14 @@ impl PartitionLog {
         state.settle(ends.durable);
         let producers = &state.known.producers;
         producers.check_end(producer_id, producer_epoch, coordinator_epoch, transaction_version)?;
+        if seeded(Bug::SkipMarker) {
+            return Ok(Appended {
+                base: ends.appended,
+                log_append_time_ms: None,
+                log_start: ends.start,
+                slot: None,
+            });
+        }
         let appended = self.enter(&mut state, &ends, &mut batch, 1)?;
         state.verifications.ended(producer_id, producer_epoch);
         Ok(appended)

@@ -490,3 +490,23 @@ async fn a_transaction_of_a_checkpoint_is_not_known_when_what_followed_is_gone()
     let resumed = open(&shorter, 4, checkpoint(1)).await;
     assert_eq!((stable(&resumed), resumed.aborted().len(), resumed.producers()), (4, 0, 0));
 }
+
+#[tokio::test]
+async fn offsets_that_come_after_their_transaction_has_ended_are_refused() {
+    let (_, log) = new_log().await;
+    let records = [(Some(Bytes::from_static(b"key")), Some(Bytes::from_static(b"value")))];
+    let guard = log.verify(7, 0, -1, false).unwrap();
+    assert!(guard.is_some(), "the coordinator is to be asked");
+    log.check_records((7, 0), guard).unwrap();
+    log.append_records_verified(&records, Some((7, 0)), guard).unwrap();
+    // The second finds it open, and then its marker comes.
+    let guard = log.verify(7, 0, -1, false).unwrap();
+    assert_eq!(guard, None);
+    log.check_records((7, 0), guard).unwrap();
+    end(&log, 7, 0, false).unwrap();
+    assert_eq!(log.check_records((7, 0), guard), Err(ProducerError::NotVerified.into()));
+    // One that asks anew, and whose marker comes in between, has lost its right, too.
+    let guard = log.verify(7, 0, -1, false).unwrap();
+    end(&log, 7, 0, false).unwrap();
+    assert_eq!(log.check_records((7, 0), guard), Err(ProducerError::NotVerified.into()));
+}

@@ -16,6 +16,7 @@ use super::verifications::Verifications;
 use crate::batch::{Checked, Invalid, validate};
 use crate::cleaner::Aborted;
 use crate::retention;
+use crate::seeded_bugs::{Bug, seeded};
 use crate::topic_config::TopicConfig;
 use bytes::Bytes;
 use levee_base::limits::{PARTITION_VERIFICATIONS, PRODUCER_ID_EXPIRATION};
@@ -172,6 +173,9 @@ impl PartitionLog {
         known.drop_below(ends.start);
         replay(&*streams, stream, ends.start.max(offset), &mut known).await?;
         known.end(clock.wall_ms());
+        if seeded(Bug::ForgetSequences) {
+            known.producers.expire(i64::MAX, ends.durable);
+        }
         known.epochs.assign(leader_epoch, ends.appended);
         let log = Self {
             streams,
@@ -267,6 +271,9 @@ impl PartitionLog {
     }
 
     pub(super) fn stable(&self, ends: &StreamEnds) -> Offset {
+        if seeded(Bug::PassOpen) {
+            return ends.durable;
+        }
         self.state().known.producers.transactions().last_stable(ends.start, ends.durable)
     }
 

@@ -21,7 +21,6 @@ mod init;
 mod list;
 mod metadata;
 mod partitions;
-mod pattern;
 mod state;
 
 use crate::context::{Context, Request};

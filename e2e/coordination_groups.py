@@ -5,9 +5,8 @@ import asyncio
 import time
 
 from group_members import LEAVE, UNKNOWN_MEMBER_ID, Classic, Consumer, Group
+from links import coordinated, created, opened, until_ready
 from measure import cpu_clock
-from wire_groups import leaving
-from wire_loop import coordinated, created, opened, until_ready
 
 MEMBERS = 500
 # Each member's, one after the other.
@@ -65,7 +64,8 @@ async def one_group(kind, port, pid, name, count):
 
 async def loaded(link, name):
     """Waits until the group's coordinator has read its partition: until it knows that somebody isn't a member."""
-    answer = await until_ready(lambda: link.ask("LeaveGroup", LEAVE, leaving(name, ["nobody"])),
+    values = {"group_id": name, "members": [{"member_id": "nobody"}]}
+    answer = await until_ready(lambda: link.ask("LeaveGroup", LEAVE, values),
                                lambda answer: [answer["error_code"]])
     assert answer["members"][0]["error_code"] == UNKNOWN_MEMBER_ID, answer
 

@@ -161,6 +161,12 @@ impl Coordinators {
     /// Answers a request to a group's or a transaction's coordinator; `None` for any other request.
     pub async fn coordinate(&self, client: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
         let asking = &Asking { shared: &self.shared, client, version };
+        // What can't be is refused whoever would coordinate it.
+        if let RequestKind::InitProducerId(request) = &kind
+            && request.transactional_id.as_ref().is_some_and(|id| id.is_empty())
+        {
+            return Some(refused(&kind, version, Code::InvalidRequest));
+        }
         let one_group = match &kind {
             RequestKind::JoinGroup(request) => Some(&request.group_id),
             RequestKind::SyncGroup(request) => Some(&request.group_id),

@@ -1,7 +1,8 @@
 """Groups and transactions that leave their marks in the internal topics, and what must be found of them.
 
-fill HOST:PORT FILE       groups of both protocols and transactions, some of which commit offsets; what must be found, as
-                          JSON, goes into the file
+fill HOST:PORT FILE       groups of both protocols and transactions that commit offsets, all in one partition; what must be
+                          found goes into the file, as JSON. Prints how many records Kafka's console consumer will get
+                          of the offsets' partition, of it without aborted transactions, and of all transactions
 check FILE OUT-FOLDER     compares that with what Kafka's formatters have printed of the internal topics: offsets (all),
                           stable (of no aborted transaction), groups and transactions
 churn HOST:PORT FILE      the same keys over and over, until compaction has made both topics short; what has been
@@ -22,7 +23,6 @@ from coordinator_load import java_hash
 
 TOPIC, PARTITIONS, RECORDS = "read", 2, 20
 OFFSETS, TRANSACTIONS, INTERNAL_PARTITIONS = "__consumer_offsets", "__transaction_state", 50
-CLASSIC, CONSUMER, EXACTLY_ONCE = "a classic group", "a consumer group", "exactly-once"
 TRANSACTIONAL_ID, TRANSACTION_TIMEOUT_MS = "one-transaction", 45_000
 ROUNDS, PATIENCE_S = 150, 60
 
@@ -30,6 +30,15 @@ ROUNDS, PATIENCE_S = 150, 60
 def partition_of(name):
     value = java_hash(name)
     return min(value, 2 ** 32 - value) % 2 ** 31 % INTERNAL_PARTITIONS
+
+
+def beside(name):
+    """A group's name that begins so and is in the partition that all of them are in."""
+    return next(f"{name}-{number}" for number in range(10_000) if partition_of(f"{name}-{number}") == PARTITION)
+
+
+PARTITION = partition_of("exactly-once")
+CLASSIC, CONSUMER, EXACTLY_ONCE, NEIGHBOUR = map(beside, ("classic", "consumer", "exactly-once", "neighbour"))
 
 
 def consume(broker, group, protocol):
@@ -85,6 +94,9 @@ def fill(broker, path):
     expected[EXACTLY_ONCE] = {partition: 5 + partition for partition in range(PARTITIONS)}
     with open(path, "w") as file:
         json.dump(expected, file)
+    states = [count(broker, TRANSACTIONS, partition)[0] for partition in range(INTERNAL_PARTITIONS)]
+    print(PARTITION, count(broker, OFFSETS, PARTITION)[0], count(broker, OFFSETS, PARTITION, "read_committed")[0],
+          sum(states))
 
 
 def printed(folder, name):
@@ -135,7 +147,7 @@ def check(path, folder):
     assert kinds[0] == 0 and kinds[-1] == 5 and {1, 2, 3, 4} <= set(kinds), kinds
     ongoing = {(topic["topic"], partition) for value in states if value["transactionStatus"] == 1
                for topic in value["transactionPartitions"] for partition in topic["partitionIds"]}
-    assert ongoing == {("written", 0), (OFFSETS, partition_of(EXACTLY_ONCE))}, ongoing
+    assert ongoing == {("written", 0), (OFFSETS, PARTITION)}, ongoing
     print(f"transactions: {len(states)} states of {TRANSACTIONAL_ID}, from Empty to CompleteAbort")
 
 
@@ -148,10 +160,10 @@ def committed(admin, groups):
     return found
 
 
-def count(broker, topic, partition):
+def count(broker, topic, partition, isolation="read_uncommitted"):
     """The records that are in a partition, and where it ends."""
     consumer = Consumer({"bootstrap.servers": broker, "group.id": "none", "enable.auto.commit": False,
-                         "enable.partition.eof": True, "isolation.level": "read_uncommitted"})
+                         "enable.partition.eof": True, "isolation.level": isolation})
     consumer.assign([TopicPartition(topic, partition, 0)])
     records, until = 0, time.monotonic() + PATIENCE_S
     while time.monotonic() < until:
@@ -183,22 +195,19 @@ def churn(broker, path):
     for topic in OFFSETS, TRANSACTIONS:
         alter(admin, topic, segment_ms="300", min_cleanable_dirty_ratio="0.01", delete_retention_ms="0")
     transactions = Transactions(broker)
-    # Of a group that is in the partition of the transactional one, so that both lie among each other.
-    neighbour = next(name for name in map("neighbour-{}".format, range(10_000))
-                     if partition_of(name) == partition_of(EXACTLY_ONCE))
-    simple = Consumer({"bootstrap.servers": broker, "group.id": neighbour, "enable.auto.commit": False})
+    simple = Consumer({"bootstrap.servers": broker, "group.id": NEIGHBOUR, "enable.auto.commit": False})
 
     def turn(number):
         """Commits of a group, and of transactions of which each third is aborted."""
         simple.commit(offsets=[TopicPartition(TOPIC, at, number + at) for at in range(PARTITIONS)], asynchronous=False)
-        expected[neighbour] = {str(at): number + at for at in range(PARTITIONS)}
+        expected[NEIGHBOUR] = {str(at): number + at for at in range(PARTITIONS)}
         transactions.run(number, number % 3 > 0)
         if number % 3 > 0:
             expected[EXACTLY_ONCE] = {str(at): number + at for at in range(PARTITIONS)}
 
     for number in range(1_000, 1_000 + ROUNDS):
         turn(number)
-    looked_at = (OFFSETS, partition_of(EXACTLY_ONCE)), (TRANSACTIONS, partition_of(TRANSACTIONAL_ID))
+    looked_at = (OFFSETS, PARTITION), (TRANSACTIONS, partition_of(TRANSACTIONAL_ID))
     # Each turn adds six records to the first and some three to the second; what is in the active segment stays.
     number, until, most = 1_000 + ROUNDS, time.monotonic() + PATIENCE_S, 90
     while True:

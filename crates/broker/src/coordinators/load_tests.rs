@@ -244,7 +244,7 @@ async fn a_shard_whose_partition_lies_in_2_000_objects_is_loaded_in_a_few_round_
         upload_after: Duration::from_secs(86_400),
         ..WalOptions::cloud()
     };
-    let first = led_on(store.clone(), clock, random.clone(), options.clone()).await;
+    let first = led_on(store.clone(), clock, random.clone(), options).await;
     for (name, partitions) in [(TOPIC, PARTITIONS), (CONSUMER_OFFSETS, 1)] {
         first.create(name.to_owned(), partitions, BTreeMap::new()).await.unwrap();
     }

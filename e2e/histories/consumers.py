@@ -22,9 +22,10 @@ ENDS = "ends.json"
 PATIENCE = float(os.environ.get("PATIENCE", "1"))
 TAIL_S = 30 * PATIENCE
 SESSION_MS = 6_000
-# The harness puts this file there around a fault. A member whose farewell is lost is missed by its group for as long as
-# a consumer group's session takes, 45 s, so visitors do not leave then.
-HOLD = "hold"
+# A member whose farewell is lost is missed by its group for as long as a consumer group's session takes, 45 s. So no
+# visitor leaves in a fault, around which the harness puts the first file there, and no fault comes while one leaves,
+# which puts the second there.
+HOLD, LEAVING = "hold", "leaving"
 # librdkafka's send_offsets_to_transaction never returns when its connection is lost at the wrong moment
 # (confluentinc/librdkafka#5456), whatever its time-out says. Then the client ends by itself, and with this code.
 HANGS_S = 4 * PATIENCE
@@ -129,13 +130,28 @@ def member(base, group, protocol, isolation, topic, stays=None):
     reader = grouped(client, group, protocol, **{"isolation.level": isolation})
     reader.subscribe(topic)
     until = time.monotonic() + (stays or float("inf"))
-    while client.going(STOP) and (time.monotonic() < until or not client.going(HOLD)):
+    while client.going(STOP) and (time.monotonic() < until or not may_leave(reader, topic)):
         records = reader.read(200, 0.3)
         # What is read is committed in the end, but often not at once.
         if reader.uncommitted and (not records or client.random.random() < 0.7):
             reader.commit()
     reader.close()
+    (client.folder / LEAVING).unlink(missing_ok=True)
     return client.going(STOP)
+
+
+def may_leave(reader, topic):
+    """Whether a farewell would get through: the coordinator has just answered, and no fault is coming."""
+    leaving = reader.client.folder / LEAVING
+    leaving.touch()
+    if reader.client.going(HOLD):
+        try:
+            reader.consumer.committed([TopicPartition(topic, 0)], 1)
+            return True
+        except KafkaException:
+            pass
+    leaving.unlink()
+    return False
 
 
 def visitor(folder, bootstrap, who, seed, *rest):

@@ -82,7 +82,7 @@ def produce(writer, jitter=0, too_large=False):
             writer.producer.flush(SETTLE_S)
             writer.send(1, size=TOO_LARGE_BYTES)
             writer.producer.flush(SETTLE_S)
-        writer.pause(0.05, 0.4)
+        writer.pause(0.1, 0.6)
     left = writer.producer.flush(SETTLE_S)
     writer.note("end", left=left)
 

@@ -21,7 +21,7 @@ import time
 from client import Client, part
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from consumers import HANGS_CODE, HOLD
+from consumers import HANGS_CODE, HOLD, LEAVING
 from observers import asker, fetch
 from proxy import Proxy
 
@@ -37,7 +37,6 @@ PATIENCE = float(os.environ.get("PATIENCE", "1"))
 # From one fault's end to the next: longer than clients are given to make progress.
 CALM_S = 10.5 * PATIENCE
 UP_S = 60
-HOLD_S = 1
 SWALLOWED_S = 0.3
 # How long the run waits for what check.py judges; more than its deadlines, so that it is there to be judged.
 BEGIN_S = 45 * PATIENCE
@@ -224,9 +223,9 @@ class Run(Client):
 
     @contextlib.contextmanager
     def held(self):
-        """Nobody leaves a group meanwhile; who is about to has time for it."""
+        """Nobody leaves a group meanwhile; who is about to does so first."""
         (self.folder / HOLD).touch()
-        self.sleep(HOLD_S)
+        self.until("nobody leaves a group", lambda: not (self.folder / LEAVING).exists(), SETTLE_S)
         yield
         (self.folder / HOLD).unlink()
 

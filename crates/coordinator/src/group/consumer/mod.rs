@@ -33,7 +33,6 @@ mod subscription;
 mod target;
 mod timers;
 mod topics;
-mod xxh3;
 
 pub use assignor::Assignor;
 pub use check::CommitCheck;

@@ -64,8 +64,7 @@ pub(super) async fn write(
         Some(Partition::Elsewhere(_) | Partition::Unavailable) => return Err(Unwritten::NotLeader),
         // What is not open yet exists all the same: the metadata says what does.
         None => {
-            let partitions = shared.cluster.topic(topic).map_or(0, |topic| topic.partitions);
-            let exists = u32::try_from(index).is_ok_and(|index| index < partitions);
+            let exists = shared.cluster.topic(topic).is_some_and(|topic| topic.has(index));
             return Err(if exists { Unwritten::NotLeader } else { Unwritten::Unknown });
         }
     };

@@ -290,8 +290,7 @@ impl Coordinators {
         let (group, version) = (request.group_id.0.clone(), asking.version);
         let (producer, epoch) = (request.producer_id.0, request.producer_epoch);
         let exists = |topic: &str, partition: i32| {
-            let topic = self.shared.cluster.topic(topic);
-            topic.is_some_and(|topic| u32::try_from(partition).is_ok_and(|index| index < topic.partitions))
+            self.shared.cluster.topic(topic).is_some_and(|topic| topic.has(partition))
         };
         let refuse = |request, code| refuse_commit(&request, exists, code);
         let asks = |topic: &TxnOffsetCommitRequestTopic| {

@@ -229,6 +229,23 @@ impl PartitionLog {
         self.streams.ends(self.stream)
     }
 
+    /// Waits until everything below `end` is durable. False when the store stops before, or this broker leads the
+    /// partition no more.
+    pub async fn is_durable_to(&self, end: Offset) -> bool {
+        let mut status = self.status();
+        loop {
+            // Looked at first: what changes after that wakes it.
+            let stopped = status.borrow_and_update().stopped.is_some();
+            let Some(ends) = self.ends() else { return false };
+            if ends.durable >= end {
+                return true;
+            }
+            if stopped || status.changed().await.is_err() {
+                return false;
+            }
+        }
+    }
+
     /// How far the store has come.
     #[must_use]
     pub fn status(&self) -> watch::Receiver<StoreStatus> {

@@ -53,8 +53,7 @@ impl Asked {
         topic: Option<&TopicView>,
         partition: i32,
     ) -> Self {
-        let partitions = topic.map_or(0, |topic| topic.partitions);
-        let exists = u32::try_from(partition).is_ok_and(|partition| partition < partitions);
+        let exists = topic.is_some_and(|topic| topic.has(partition));
         Self {
             entry,
             topic: name.clone(),

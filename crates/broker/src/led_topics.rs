@@ -177,9 +177,7 @@ impl LedTopics {
         for topic in topics {
             self.enter(topic);
         }
-        for topic in ids.into_iter().filter_map(|id| self.table.by_id(id)) {
-            self.coordinators.topic_opened(&topic);
-        }
+        self.coordinators.topics_opened(ids.into_iter().filter_map(|id| self.table.by_id(id)));
     }
 
     /// Waits for the right to change what is open of a topic. One change of a topic at a time: a stream that is
@@ -222,9 +220,7 @@ impl LedTopics {
             .collect()
             .await;
         self.enter(Topic { name: name.into(), id: id.0, configs, partitions: opened });
-        if let Some(topic) = self.table.by_id(id.0) {
-            self.coordinators.topic_opened(&topic);
-        }
+        self.coordinators.topics_opened(self.table.by_id(id.0).into_iter());
     }
 
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.

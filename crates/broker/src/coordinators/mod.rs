@@ -177,9 +177,14 @@ impl Coordinators {
         self.shared.clone()
     }
 
-    /// A topic is in the table, or has changed there: if it is an internal one, the partitions that are open get their
-    /// shards. All shards hear that topics have changed.
-    pub fn topic_opened(&self, topic: &Topic) {
+    /// Topics are in the table, or have changed there: the partitions of internal ones that are open get their shards. All
+    /// shards hear, once, that topics have changed.
+    pub fn topics_opened(&self, topics: impl Iterator<Item = Arc<Topic>>) {
+        topics.for_each(|topic| self.topic_opened(&topic));
+        self.tell(&[]);
+    }
+
+    fn topic_opened(&self, topic: &Topic) {
         if &*topic.name == CONSUMER_OFFSETS {
             let random = self.random.fork();
             let options = GroupOptions {
@@ -204,7 +209,6 @@ impl Coordinators {
                 move || TransactionShard::new(options.clone(), epoch)
             });
         }
-        self.tell(&[]);
     }
 
     /// A topic is gone.

@@ -33,6 +33,7 @@ pub mod list_config_resources;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
+pub mod operations;
 pub mod produce;
 pub mod records;
 pub mod resource;

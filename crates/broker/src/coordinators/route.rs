@@ -3,6 +3,7 @@
 
 use super::shard::{Call, Handle};
 use super::{Coordinators, Marker, Shared, Unwritten, markers};
+use crate::batch::compose::NO_SEQUENCE;
 use crate::errors::Code;
 use crate::handlers::operations::GROUP_OPERATIONS;
 use crate::handlers::produce::append_code;
@@ -308,8 +309,7 @@ impl Coordinators {
             return refuse(request, Code::NotCoordinator);
         };
         let joins = version >= OFFSETS_JOIN_FROM;
-        // Offsets have no sequence numbers.
-        let guard = match handle.log.verify(producer, epoch, -1, joins) {
+        let guard = match handle.log.verify(producer, epoch, NO_SEQUENCE, joins) {
             Ok(guard) => guard,
             Err(error) => return refuse(request, append_code(&error)),
         };

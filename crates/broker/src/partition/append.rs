@@ -10,6 +10,7 @@ use super::log::{PartitionLog, Pending, State};
 use super::note::Note;
 use super::producers::Verdict;
 use super::verifications::Guard;
+use crate::batch::compose::NO_SEQUENCE;
 use crate::batch::{BatchMut, Checked, Composer, Marker, TimestampType};
 use crate::seeded_bugs::{Bug, seeded};
 use bytes::Bytes;
@@ -105,26 +106,25 @@ impl PartitionLog {
         Ok(Some(all.begin(producer_id, producer_epoch, base_sequence, bumps_epochs, now_ms)))
     }
 
-    /// Appends records of a coordinator on this broker, as one batch, at the time of its clock. By a `producer`, an id
-    /// and an epoch, they are part of its transaction; that this one includes the partition is the caller's knowledge.
-    /// Without records nothing is appended. After [`AppendError::Full`] they may be tried again.
-    ///
-    /// # Errors
-    /// See [`AppendError`]; [`AppendError::TooLarge`] also when they are more than Kafka's default of
-    /// `max.message.bytes`.
-    pub fn append_records(
+    /// Appends records as the group coordinator does, verified where they begin a transaction.
+    #[cfg(test)]
+    pub(crate) fn append_records(
         &self,
         records: &[(Option<Bytes>, Option<Bytes>)],
         producer: Option<(i64, i16)>,
     ) -> Result<Appended, AppendError> {
-        self.append_records_verified(records, producer, None)
+        let guard = producer.map(|(id, epoch)| self.verify(id, epoch, NO_SEQUENCE, false)).transpose()?;
+        self.append_records_verified(records, producer, guard.flatten())
     }
 
-    /// As [`PartitionLog::append_records`], by a guard of [`PartitionLog::verify`]: nothing is appended if the
-    /// transaction has ended since.
+    /// Appends records of a coordinator on this broker, as one batch, at the time of its clock. By a `producer`, an id
+    /// and an epoch, they are part of its transaction, which is open here or is begun by a guard of
+    /// [`PartitionLog::verify`]: nothing is appended if it has ended since. Without records nothing is appended. After
+    /// [`AppendError::Full`] they may be tried again.
     ///
     /// # Errors
-    /// See [`PartitionLog::append_records`].
+    /// See [`AppendError`]; [`AppendError::TooLarge`] also when they are more than Kafka's default of
+    /// `max.message.bytes`.
     pub fn append_records_verified(
         &self,
         records: &[(Option<Bytes>, Option<Bytes>)],
@@ -160,12 +160,8 @@ impl PartitionLog {
     /// As [`PartitionLog::append_records_verified`] would refuse them.
     pub fn check_records(&self, producer: (i64, i16), guard: Option<Guard>) -> Result<(), AppendError> {
         let (producer_id, epoch) = producer;
-        let claim = Claim { producer_id, epoch, base_sequence: -1, count: 1, transactional: true };
+        let claim = Claim { producer_id, epoch, base_sequence: NO_SEQUENCE, count: 1, transactional: true };
         let state = self.state();
-        if guard.is_none() && !state.known.producers.has_open_transaction(producer_id, epoch) {
-            // It was open when it was looked for, and has ended since.
-            return Err(ProducerError::NotVerified.into());
-        }
         let verification = state.verifications.get(producer_id);
         state.known.producers.check(&claim, Origin::Coordinator(guard), verification)?;
         Ok(())

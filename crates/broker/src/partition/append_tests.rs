@@ -9,6 +9,7 @@ use crate::partition::known::Known;
 use crate::partition::log::LogConfig;
 use crate::partition::read::{Fetched, Isolation};
 use crate::partition::simulated::Simulated;
+use crate::partition::verifications::Verifications;
 use crate::partition::{PartitionLog, Streams};
 use levee_base::{Clock, StreamId};
 use proptest::prelude::*;
@@ -290,7 +291,9 @@ fn damage_leaves_transactions_open_and_knows_nobody_else() {
     assert!(!known.producers.has_open_transaction(1, 4));
     let claim = Claim { producer_id: 1, epoch: 4, base_sequence: 7, count: 1, transactional: true };
     assert_eq!(known.producers.check(&claim, Origin::Client(None), None), Err(ProducerError::NotVerified));
-    assert_eq!(known.producers.check(&claim, Origin::Coordinator(None), None), Ok(Verdict::New));
+    let mut verifications = Verifications::new(1);
+    let origin = Origin::Coordinator(Some(verifications.begin(1, 4, 7, false, NOW)));
+    assert_eq!(known.producers.check(&claim, origin, verifications.get(1)), Ok(Verdict::New));
     replay(&mut known, 5, &Build::marker(NOW, 1, 4, false));
     assert_eq!(stable(&known, 6), 6);
     let aborted: Vec<_> = known.producers.transactions().iter().collect();

@@ -276,7 +276,8 @@ impl PartitionLog {
     /// Whether the producer has a transaction open here in this epoch, durable or not: then its batches need no
     /// verification (Kafka's `hasOngoingTransaction`).
     #[must_use]
-    pub fn ongoing_transaction(&self, producer_id: i64, producer_epoch: i16) -> bool {
+    #[cfg(test)]
+    pub(crate) fn ongoing_transaction(&self, producer_id: i64, producer_epoch: i16) -> bool {
         self.state().known.producers.has_open_transaction(producer_id, producer_epoch)
     }
 

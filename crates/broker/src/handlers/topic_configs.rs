@@ -85,6 +85,16 @@ impl Known {
     }
 }
 
+/// One whose default no other configuration has.
+pub(super) const fn known_alone(
+    name: &'static str,
+    values: Values,
+    default: &'static str,
+    documentation: &'static str,
+) -> Known {
+    known(name, values, default, "", documentation)
+}
+
 const fn known(
     name: &'static str,
     values: Values,

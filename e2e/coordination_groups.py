@@ -4,9 +4,9 @@ stable again, heartbeats when nothing changes; and what each of them costs the b
 import asyncio
 import time
 
-from group_members import Classic, Consumer, Group
+from group_members import LEAVE, UNKNOWN_MEMBER_ID, Classic, Consumer, Group
+from links import coordinated, created, opened, until_ready
 from measure import cpu_clock
-from wire_loop import coordinated, created, opened
 
 MEMBERS = 500
 # Each member's, one after the other.
@@ -14,6 +14,8 @@ HEARTBEATS = 20
 # Kafka's default of group.initial.rebalance.delay.ms, which is Levee's too. A new group waits for so long, and once
 # more after a time in which members came.
 DELAY_S = 3
+# Longer than group.consumer.assignment.interval.ms (1 s by default), within which a target assignment stands.
+REST_S = 1.5
 AT_MOST_S = 120
 IDLE_S = 3
 
@@ -33,6 +35,7 @@ async def one_group(kind, port, pid, name, count):
     links = await opened(port, count)
     topic_id = await created(links[0], name, count)
     await coordinated(links[0], [name])
+    await loaded(links[0], name)
     group, figures = Group(kind, name, name, topic_id, links), {}
 
     clock = Clock(pid)
@@ -44,6 +47,7 @@ async def one_group(kind, port, pid, name, count):
         waits = int((group.joined_at - clock.began) / DELAY_S) + 2
         figures["all join"]["ms"] -= waits * DELAY_S * 1e3
 
+    await asyncio.sleep(REST_S)
     clock = Clock(pid)
     clock.began = await group.leave(group.members[-1])
     await group.until_stable()
@@ -56,6 +60,14 @@ async def one_group(kind, port, pid, name, count):
     for link in links:
         link.close()
     return figures
+
+
+async def loaded(link, name):
+    """Waits until the group's coordinator has read its partition: until it knows that somebody isn't a member."""
+    values = {"group_id": name, "members": [{"member_id": "nobody"}]}
+    answer = await until_ready(lambda: link.ask("LeaveGroup", LEAVE, values),
+                               lambda answer: [answer["error_code"]])
+    assert answer["members"][0]["error_code"] == UNKNOWN_MEMBER_ID, answer
 
 
 async def beats(group, pid):

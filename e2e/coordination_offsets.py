@@ -4,10 +4,8 @@ import asyncio
 import itertools
 import time
 
-import wire
-import wire_groups
+from links import answer_of, coordinated, created, opened, request, until_ready
 from measure import cpu_clock, quantile
-from wire_loop import coordinated, created, opened, until_ready
 
 VERSION = 9
 TOPIC, PARTITIONS = "committed", 10
@@ -23,14 +21,18 @@ class Committer:
 
     def __init__(self, link, group, partitions):
         self.link, self.group = link, group
-        self.frames = [wire.request("OffsetCommit", VERSION, wire_groups.committed(
-            group, TOPIC, {index: at for index in range(partitions)})) for at in range(FRAMES)]
+        self.frames = [request("OffsetCommit", VERSION, self.values(at, partitions)) for at in range(FRAMES)]
+
+    def values(self, offset, partitions):
+        """Of a consumer that assigns by itself: no member, no generation."""
+        return {"group_id": self.group, "topics": [{"name": TOPIC, "partitions": [
+            {"partition_index": index, "committed_offset": offset} for index in range(partitions)]}]}
 
     async def prepare(self):
         """Commits once, and keeps the answer that all later ones must be equal to."""
         async def ask():
             self.right = await self.link.raw(self.frames[0])
-            return wire.answer("OffsetCommit", VERSION, self.right)
+            return answer_of("OffsetCommit", VERSION, self.right)
 
         errors = lambda answer: [at["error_code"] for topic in answer["topics"] for at in topic["partitions"]]
         answer = await until_ready(ask, errors)
@@ -43,7 +45,7 @@ class Committer:
             if now >= until:
                 return took
             answer = await self.link.raw(frame)
-            assert answer == self.right, wire.answer("OffsetCommit", VERSION, answer)
+            assert answer == self.right, answer_of("OffsetCommit", VERSION, answer)
             before, now = now, time.perf_counter()
             took.append(now - before)
 

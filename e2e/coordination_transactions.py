@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 from brokers import HERE, KAFKA
+from links import TRANSACTION, coordinated, created, opened
 from measure import cpu_clock, quantile, run
-from wire_loop import TRANSACTION, coordinated, created, opened
 
 WARM_UP_S, SECONDS, LEAST_S = 2, 4, 2
 # Title, client, partitions, records a transaction, producers at once, whether a consumer's offset is in each, and how

@@ -518,6 +518,10 @@ def offsets():
 
 
 def coordinators():
+    # Kafka has nobody coordinate until the topic of it is there, which the first to ask has it make.
+    for side in sides:
+        while side.ask("FindCoordinator", 0, {"key": "x"})["error_code"]:
+            time.sleep(0.02)
     for version in range(7):
         ask = (lambda key, kind=0: {"key": key} if version == 0 else
                {"key": key, "key_type": kind} if version < 4 else {"key_type": kind, "coordinator_keys": [key]})

@@ -57,7 +57,7 @@ topics --describe --topic @new
 topics --list --topic @.*
 topics --list --topic @.* --exclude-internal
 console-producer --topic @new --property parse.key=true --property key.separator=:<k1:a\\nk2:b\\nk3:c\\n
-console-producer --topic @new --compression-codec zstd<d\\ne\\n
+console-producer --topic @new --compression-codec zstd --property parse.key=true --property key.separator=:<k4:d\\nk5:e\\n
 console-producer --topic @lines --request-required-acks all<1\\n2\\n3\\n4\\n5\\n
 console-consumer --topic @lines --from-beginning --max-messages 5 --group @console
 console-consumer --topic @new --from-beginning --max-messages 5 --property print.key=true
@@ -68,7 +68,6 @@ console-consumer --topic @open --from-beginning --max-messages 3
 get-offsets --topic @lines
 get-offsets --topic @lines --time -1
 get-offsets --topic @lines --time -2
-get-offsets --topic @lines --time -3
 get-offsets --topic @lines --time 0
 get-offsets --topic-partitions @new:0-2,@lines:0
 get-offsets --topic @nobody
@@ -216,7 +215,7 @@ class Lines:
                 continue
             # Kafka sets this for the whole cluster (KIP-966) and so tells of it beside a topic's own.
             line = line.replace(str(self.port), "PORT").replace("min.insync.replicas=1,", "").replace("min.insync.replicas=1", "")
-            line = UUID.sub(self.symbol, line)
+            line = re.sub(r"console-consumer-\d+", "console-consumer-N", UUID.sub(self.symbol, line))
             for number, name in self.numbers.items():
                 line = re.sub(rf"\b{number}\b", name, line)
             line = re.sub(r"\b1[6-9]\d{11}\b|\d{4}-\d\d-\d\d[T ][\d:.,+Z]*|\d\d:\d\d:\d\d[.,]\d+", "TIME", line)

@@ -13,7 +13,7 @@ NIL = uuid.UUID(int=0)
 # Compared by whether they are set.
 OWN = {"host", "port", "cluster_id", "session_id", "throttle_time_ms", "transaction_start_time_ms", "last_timestamp",
        "log_append_time_ms", "control_timestamp", "commit_timestamp", "current_state_timestamp", "assignment_timestamp",
-       "transaction_last_update_timestamp_ms", "transaction_start_timestamp_ms", "metadata_hash"}
+       "transaction_last_update_timestamp_ms", "transaction_start_timestamp_ms", "metadata_hash", "assignment_epochs"}
 # A timestamp this near is the broker's clock; scripts give records older ones.
 NOW_S = 3600
 # A coordinator's epoch grows as its partition is led anew; those that scripts give are beyond.

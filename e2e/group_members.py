@@ -8,14 +8,16 @@ import struct
 import time
 import uuid
 
-import wire
-import wire_groups
+from links import request
 
 # A tenth of what the consumer protocol tells its members, a sixth of what clients of the classic one do by default.
 HEARTBEAT_S = 0.5
 UNKNOWN_MEMBER_ID, REBALANCE_IN_PROGRESS, MEMBER_ID_REQUIRED, FENCED_MEMBER_EPOCH = 25, 27, 79, 110
 JOIN, SYNC, HEARTBEAT, LEAVE, CONSUMER_HEARTBEAT = 9, 5, 4, 5, 1
 NONE = 0
+SESSION_MS, REBALANCE_MS, PROTOCOL = 45_000, 300_000, "range"
+# The epoch of a member that leaves.
+GOODBYE = -1
 
 
 class Group:
@@ -58,9 +60,11 @@ class Group:
         """Waits for it; fails as soon as a member does."""
         stable = asyncio.create_task(self.stable.wait())
         done, _ = await asyncio.wait([stable, *self.tasks], return_when=asyncio.FIRST_COMPLETED)
-        for task in done - {stable}:
-            await task
-        await stable
+        if stable not in done:
+            for task in (stable, *self.tasks):
+                task.cancel()
+            await asyncio.gather(stable, *self.tasks, return_exceptions=True)
+            await done.pop()
 
     async def leave(self, member):
         """One member leaves, the others notice at once; returns the moment at which it has asked to."""
@@ -119,7 +123,10 @@ class Classic(Member):
 
     async def join(self):
         self.group.joined_at = time.perf_counter()
-        answer = await self.link.ask("JoinGroup", JOIN, wire_groups.joining(self.group.name, self.id, self.subscription()))
+        answer = await self.link.ask("JoinGroup", JOIN, {
+            "group_id": self.group.name, "member_id": self.id, "session_timeout_ms": SESSION_MS,
+            "rebalance_timeout_ms": REBALANCE_MS, "protocol_type": "consumer",
+            "protocols": [{"name": PROTOCOL, "metadata": self.subscription()}]})
         if answer["error_code"] in (MEMBER_ID_REQUIRED, UNKNOWN_MEMBER_ID):
             self.id = answer["member_id"]
             return None
@@ -132,8 +139,9 @@ class Classic(Member):
         if joined["leader"] == self.id:
             ids = [member["member_id"] for member in joined["members"]]
             assigned = {to: self.assignment(range(at, self.group.partitions, len(ids))) for at, to in enumerate(ids)}
-        answer = await self.link.ask("SyncGroup", SYNC,
-                                     wire_groups.synced(self.group.name, self.generation, self.id, assigned))
+        answer = await self.link.ask("SyncGroup", SYNC, {
+            **self.sign(), "protocol_type": "consumer", "protocol_name": PROTOCOL,
+            "assignments": [{"member_id": to, "assignment": data} for to, data in assigned.items()]})
         if answer["error_code"] == REBALANCE_IN_PROGRESS:
             return False
         assert answer["error_code"] == NONE, answer
@@ -146,15 +154,16 @@ class Classic(Member):
         return answer["error_code"] == NONE
 
     async def leave(self):
-        answer = await self.link.ask("LeaveGroup", LEAVE, wire_groups.leaving(self.group.name, [self.id]))
+        values = {"group_id": self.group.name, "members": [{"member_id": self.id}]}
+        answer = await self.link.ask("LeaveGroup", LEAVE, values)
         assert answer["error_code"] == NONE and answer["members"][0]["error_code"] == NONE, answer
 
     def sign(self):
-        return wire_groups.heartbeat(self.group.name, self.generation, self.id)
+        return {"group_id": self.group.name, "generation_id": self.generation, "member_id": self.id}
 
     def frame(self):
         """A heartbeat that changes nothing."""
-        return wire.request("Heartbeat", HEARTBEAT, self.sign())
+        return request("Heartbeat", HEARTBEAT, self.sign())
 
     def subscription(self):
         """ConsumerProtocolSubscription 3: a topic, no data, nothing owned, of no generation and in no rack."""
@@ -202,19 +211,20 @@ class Consumer(Member):
             await self.pause()
 
     async def leave(self):
-        answer = await self.link.ask("ConsumerGroupHeartbeat", CONSUMER_HEARTBEAT,
-                                     wire_groups.consumer_heartbeat(self.group.name, self.id, -1))
+        values = {"group_id": self.group.name, "member_id": self.id, "member_epoch": GOODBYE}
+        answer = await self.link.ask("ConsumerGroupHeartbeat", CONSUMER_HEARTBEAT, values)
         assert answer["error_code"] == NONE, answer
 
     def sign(self, told):
         """A heartbeat: all of it when it joins, then what it owns if the coordinator has not been told."""
-        group, topic_id = self.group, self.group.topic_id
+        values = {"group_id": self.group.name, "member_id": self.id, "member_epoch": self.generation}
         if told is None:
-            return wire_groups.consumer_heartbeat(group.name, self.id, 0, topics=[group.topic], owned={},
-                                                  rebalance_ms=300_000)
-        owned = None if told == self.owned else {topic_id: self.owned} if self.owned else {}
-        return wire_groups.consumer_heartbeat(group.name, self.id, self.generation, owned=owned)
+            values |= {"subscribed_topic_names": [self.group.topic], "rebalance_timeout_ms": REBALANCE_MS}
+        if told != self.owned:
+            owned = [{"topic_id": self.group.topic_id, "partitions": self.owned}] if self.owned else []
+            values |= {"topic_partitions": owned}
+        return values
 
     def frame(self):
         """A heartbeat that changes nothing."""
-        return wire.request("ConsumerGroupHeartbeat", CONSUMER_HEARTBEAT, self.sign(self.owned))
+        return request("ConsumerGroupHeartbeat", CONSUMER_HEARTBEAT, self.sign(self.owned))

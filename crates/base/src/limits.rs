@@ -415,8 +415,10 @@ pub const COORDINATOR_APPEND_BYTES: usize = 256 * KIB;
 pub const COORDINATOR_LOAD_BYTES: usize = 4 * MIB;
 /// and that one batch of an internal topic unpacks to: no client's frame is longer.
 pub const COORDINATOR_BATCH_BYTES: usize = FRAME_BYTES;
-/// How long a shard waits before it is loaded again.
+/// How long a shard waits before it is loaded again: twice as long each time, from this
 pub const COORDINATOR_LOAD_AGAIN: Duration = Duration::from_secs(1);
+/// to this.
+pub const COORDINATOR_LOAD_AGAIN_MAX: Duration = Duration::from_secs(60);
 /// How long a shard waits for room on a full disk, before it tries again.
 pub const COORDINATOR_NO_SPACE_AGAIN: Duration = Duration::from_secs(1);
 /// How long it waits for a producer id: meanwhile it serves nobody.

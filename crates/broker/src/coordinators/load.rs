@@ -123,3 +123,7 @@ fn commits(record: &KeyValue) -> Option<bool> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

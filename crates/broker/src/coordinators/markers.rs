@@ -5,7 +5,7 @@
 //! record that the transaction is complete until its markers are. A whole commit costs one flush.
 
 use super::Shared;
-use super::shard::Call;
+use super::shard::{Call, Handle};
 use crate::internal_topics::CONSUMER_OFFSETS;
 use crate::partition::claim::ProducerError;
 use crate::partition::{AppendError, Partition, PartitionLog};
@@ -70,7 +70,8 @@ pub(super) async fn write(
         }
     };
     let appended = if topic == CONSUMER_OFFSETS {
-        let group = shared.groups.at(index).ok_or(Unwritten::NotLeader)?;
+        // One that can't be loaded now keeps nobody waiting: the marker is tried again.
+        let group = shared.groups.at(index).filter(Handle::is_loaded).ok_or(Unwritten::NotLeader)?;
         let (appended, outcome) = oneshot::channel();
         let call = Call::Marker { marker, appended };
         group.calls.send(call).await.map_err(|_| Unwritten::NotLeader)?;

@@ -161,6 +161,12 @@ impl Coordinators {
     /// Answers a request to a group's or a transaction's coordinator; `None` for any other request.
     pub async fn coordinate(&self, client: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
         let asking = &Asking { shared: &self.shared, client, version };
+        // What can't be is refused whoever would coordinate it.
+        if let RequestKind::InitProducerId(request) = &kind
+            && request.transactional_id.as_ref().is_some_and(|id| id.is_empty())
+        {
+            return Some(refused(&kind, version, Code::InvalidRequest));
+        }
         let one_group = match &kind {
             RequestKind::JoinGroup(request) => Some(&request.group_id),
             RequestKind::SyncGroup(request) => Some(&request.group_id),
@@ -386,8 +392,12 @@ fn commit_code(code: Code, version: i16) -> Code {
 }
 
 async fn list_groups(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
-    let (all, _) = asking.shared.groups.all();
+    let (all, complete) = asking.shared.groups.all();
     let mut listed = ListGroupsResponse::default();
+    if !complete {
+        // A partition is not open: what is in it nobody knows now.
+        listed.error_code = Code::CoordinatorNotAvailable.code();
+    }
     for answer in asking.each(all, kind, GROUP_ANSWER).await {
         let ResponseKind::ListGroups(one) = answer else { continue };
         // Shards that have gone meanwhile have no groups here any more.
@@ -400,8 +410,11 @@ async fn list_groups(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
 }
 
 async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
-    let (all, _) = asking.shared.transactions.all();
+    let (all, complete) = asking.shared.transactions.all();
     let mut listed = ListTransactionsResponse::default();
+    if !complete {
+        listed.error_code = Code::CoordinatorNotAvailable.code();
+    }
     for answer in asking.each(all, kind, TRANSACTION_ANSWER).await {
         let ResponseKind::ListTransactions(one) = answer else { continue };
         if one.error_code != 0 && one.error_code != Code::NotCoordinator.code() {

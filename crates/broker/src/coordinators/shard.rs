@@ -23,7 +23,7 @@ use levee_base::Slot;
 use levee_base::clock::Instant;
 use levee_base::limits::{
     COORDINATOR_APPEND_BYTES, COORDINATOR_CALLS, COORDINATOR_CALLS_TOGETHER, COORDINATOR_LOAD_AGAIN,
-    COORDINATOR_NO_SPACE_AGAIN, COORDINATOR_PRODUCER_ID, COORDINATOR_TIMER_PACE,
+    COORDINATOR_LOAD_AGAIN_MAX, COORDINATOR_NO_SPACE_AGAIN, COORDINATOR_PRODUCER_ID, COORDINATOR_TIMER_PACE,
 };
 use levee_coordinator::refusal::refusal;
 use levee_coordinator::{Append, Context, Effects, Producer, Record, Request, Time, Token, When};
@@ -82,8 +82,8 @@ impl Handle {
     }
 }
 
-/// The shard of a partition and its `log`, made by `make` and not loaded yet, and the task that runs it until it is dropped or this broker
-/// leads the partition no more.
+/// The shard of a partition and its `log`, made by `make` and not loaded yet, and the task that runs it until it is
+/// dropped or this broker leads the partition no more.
 pub(super) fn shard<M: Machine>(
     shared: Arc<Shared>,
     partition: u32,
@@ -94,6 +94,7 @@ pub(super) fn shard<M: Machine>(
     let (loaded, news) = (Arc::new(AtomicBool::new(false)), Arc::new(News::default()));
     let handle = Handle { partition, log: log.clone(), calls, loaded: loaded.clone(), news: news.clone() };
     let task = async move {
+        let mut again = COORDINATOR_LOAD_AGAIN;
         loop {
             let began = shared.clock.now();
             let mut machine = make();
@@ -104,11 +105,16 @@ pub(super) fn shard<M: Machine>(
                 ),
                 Err(LoadError::NotLeader) => return,
                 Err(LoadError::Read(error)) => {
-                    tracing::error!(stream = %log.stream(), %error, "a coordinator can't be loaded; trying again");
-                    shared.clock.sleep(COORDINATOR_LOAD_AGAIN).await;
+                    tracing::error!(
+                        stream = %log.stream(), %error, ?again,
+                        "a coordinator can't be loaded: its clients wait. Trying again; `levee fsck` says what is damaged"
+                    );
+                    shared.clock.sleep(again).await;
+                    again = (again * 2).min(COORDINATOR_LOAD_AGAIN_MAX);
                     continue;
                 }
             }
+            again = COORDINATOR_LOAD_AGAIN;
             loaded.store(true, Ordering::Release);
             let running = Running {
                 since: shared.clock.now(),

@@ -31,7 +31,14 @@ pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) 
         let told = results.iter_mut().find(|(producer_id, _)| *producer_id == marker.producer_id);
         match told {
             _ if topics.is_empty() => {}
-            Some((_, told)) => told.extend(topics),
+            Some((_, told)) => {
+                for (name, partitions) in topics {
+                    match told.iter_mut().find(|(known, _)| *known == name) {
+                        Some((_, known)) => known.extend(partitions),
+                        None => told.push((name, partitions)),
+                    }
+                }
+            }
             None => results.push((marker.producer_id, topics)),
         }
     }

@@ -199,8 +199,8 @@ impl TransactionShard {
     /// transaction has the same producer, and what is said of this one again would be taken for that. Other than that,
     /// what isn't of the transaction that is decided now is passed over.
     ///
-    /// Where markers can't be written for good, as another coordinator or producer has come (Kafka's
-    /// TRANSACTION_COORDINATOR_FENCED and INVALID_PRODUCER_EPOCH), it isn't called: the transaction stays decided.
+    /// A partition that has seen a newer epoch of the producer or of the coordinator counts as written to: whoever wrote
+    /// that has ended what was open there. (Kafka leaves such a transaction decided until its coordinator is loaded anew.)
     #[must_use]
     pub fn markers_written(
         &mut self,

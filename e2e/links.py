@@ -1,16 +1,42 @@
-"""Many connections at once, by asyncio: wire.py's messages, one request in flight on each."""
+"""Many connections at once, by asyncio: messages.py's requests, one in flight on each."""
 
 import asyncio
+import functools
 import struct
 import time
 
-import wire
+import messages
+from brokers import KAFKA
+from measure import run
 
 # Answers that a coordinator which is being made ready gives: ask again.
 COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR = 14, 15, 16
 NOT_YET = {COORDINATOR_LOAD_IN_PROGRESS, COORDINATOR_NOT_AVAILABLE, NOT_COORDINATOR}
 READY_S, AGAIN_S = 30, 0.05
 GROUP, TRANSACTION = 0, 1
+CREATE_MS = 10_000
+# Of every request: there is one at a time.
+CORRELATION = 7
+
+
+@functools.cache
+def definitions():
+    return messages.load(run([KAFKA, "libs"]).strip())
+
+
+@functools.cache
+def api(name):
+    return messages.Api(definitions(), name)
+
+
+def request(name, version, values):
+    """A whole frame; what `values` leaves out has Kafka's default."""
+    return api(name).request(version, values, CORRELATION)
+
+
+def answer_of(name, version, frame):
+    """The values of an answer, of which nothing may be left over."""
+    return api(name).answer(version, frame, CORRELATION)
 
 
 class Link(asyncio.Protocol):
@@ -45,7 +71,7 @@ class Link(asyncio.Protocol):
             self.waiting.set_exception(self.lost)
 
     async def raw(self, frame):
-        """Sends a whole frame (wire.request makes it), and returns its answer's, without the length."""
+        """Sends a whole frame (`request` makes it), and returns its answer's, without the length."""
         assert self.waiting is None, "one at a time"
         if self.lost:
             raise self.lost
@@ -53,8 +79,8 @@ class Link(asyncio.Protocol):
         self.transport.write(frame)
         return await self.waiting
 
-    async def ask(self, api, version, values):
-        return wire.answer(api, version, await self.raw(wire.request(api, version, values)))
+    async def ask(self, name, version, values):
+        return answer_of(name, version, await self.raw(request(name, version, values)))
 
     def close(self):
         self.transport.close()
@@ -88,6 +114,7 @@ async def coordinated(link, keys, kind=GROUP):
 
 async def created(link, topic, partitions):
     """Creates a topic, and returns its id."""
-    answer = await link.ask("CreateTopics", 7, wire.create(wire.new_topic(topic, partitions)))
+    values = {"topics": [{"name": topic, "num_partitions": partitions, "replication_factor": 1}], "timeout_ms": CREATE_MS}
+    answer = await link.ask("CreateTopics", 7, values)
     assert answer["topics"][0]["error_code"] == 0, answer
     return answer["topics"][0]["topic_id"]

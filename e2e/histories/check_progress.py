@@ -13,11 +13,11 @@ SESSION_S = 6
 # A transaction that its producer left is aborted, and readers pass it: its time-out, and Kafka's interval of 10 s.
 STABLE_S = 20 * PATIENCE
 # Groups have committed to the end this long after the last record.
-DRAINED_S = 20 * PATIENCE
+DRAINED_S = 30 * PATIENCE
 
 DOES = {
     "idempotent": ("acked",), "plain": ("acked",), "stamps": ("acked",), "transactional": ("committed", "aborted"),
-    "transform": ("committed",), "member": ("read",), "visitor": ("read",), "tail": ("read",), "watcher": ("fetched",),
+    "transform": ("committed", "aborted"), "member": ("read",), "visitor": ("read",), "tail": ("read",), "watcher": ("fetched",),
     "looker": ("times",),
 }
 

@@ -233,6 +233,10 @@ class Transactions(CheckTest):
         self.h.send("i-2", 1)
         for isolation in ("read_uncommitted", "read_committed"):
             self.h.read(f"final-{isolation}", (1, "i-2"))
+        self.found()  # the group may not have come so far
+        self.h.add("x", "offsets", txn="x:1", group="g", offsets={"kept/0": 2})
+        self.h.read("x", (0, "i-1"), (1, "i-2"))
+        self.h.fetch(2)
         self.found("not transformed")
 
 

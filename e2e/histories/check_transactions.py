@@ -72,23 +72,26 @@ def fenced(history):
 
 
 def transformed(history):
-    """Each record that transformers were shown has one record made of it, where the group has come to the end."""
-    made, topics = collections.defaultdict(set), set()
-    for part, holds in history.final[READ_COMMITTED].items():
+    """Each record that transformers have committed past has one record made of it."""
+    made = collections.defaultdict(set)
+    committed = history.final[READ_COMMITTED]
+    for part, holds in committed.items():
         for offset, ident in holds.items():
             source = history.sent.get(ident, {}).get("source")
             if source:
                 made[source[0], source[1]].add(f"{ident} at {part}@{offset}")
-    for event in history.by["sent"]:
-        if event.get("source"):
-            topics.add(event["source"][0].split("/")[0])
     for (part, offset), results in made.items():
         if len(results) > 1:
             yield "transformed twice", f"{part}@{offset}: {sorted(results)}"
-        if offset not in history.final[READ_COMMITTED][part]:
+        if offset not in committed[part]:
             yield "transformed from nothing", f"{part}@{offset}: {sorted(results)}"
-    for part, holds in history.final[READ_COMMITTED].items():
-        if part.split("/")[0] in topics:
-            for offset, ident in holds.items():
-                if (part, offset) not in made:
-                    yield "not transformed", f"{ident} at {part}@{offset}"
+    groups = {start["group"] for start in history.starts.values() if start["role"] == "transform"}
+    furthest = collections.defaultdict(int)
+    for event in history.by["fetched"]:
+        if event["group"] in groups:
+            for part, offset in event["offsets"].items():
+                furthest[part] = max(offset, furthest[part])
+    for part, end in furthest.items():
+        for offset, ident in committed[part].items():
+            if offset < end and (part, offset) not in made:
+                yield "not transformed", f"{ident} at {part}@{offset}, and {end} is committed"

@@ -167,7 +167,9 @@ def visitor(folder, bootstrap, who, seed, *rest):
 def transform(base, group, protocol, topic, to, partitions):
     """Writes a record for each one that it has read, and commits with the same transaction where it has read to."""
     described = {"role": "transform", "group": group, "protocol": protocol, "isolation": "read_committed"}
-    writer = Writer(base, described, to, int(partitions), transactional(base[2]))
+    # Few and large batches, or it falls behind those who write with many small ones.
+    config = transactional(base[2]) | {"batch.num.messages": 200}
+    writer = Writer(base, described, to, int(partitions), config)
     while not survived(writer, transform_on, group, protocol, topic):
         writer.restart()
 

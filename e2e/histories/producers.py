@@ -201,10 +201,13 @@ def survived(writer, run, *arguments):
     """Whether a client came to its end without a fatal error, which librdkafka raises wherever it is met next."""
     try:
         run(writer, *arguments)
-    except KafkaException as exception:
-        error = exception.args[0]
-        if not error.fatal():
+    except (KafkaException, SystemError) as exception:
+        # Raised within a call that does not look for it, it comes as the cause of a SystemError.
+        while exception and not isinstance(exception, KafkaException):
+            exception = exception.__cause__ or exception.__context__
+        if exception is None or not exception.args[0].fatal():
             raise
+        error = exception.args[0]
         writer.note("error", error=error.name(), text=error.str(), fatal=True)
         return False
     return True

@@ -38,6 +38,8 @@ PATIENCE = float(os.environ.get("PATIENCE", "1"))
 CALM_S = 10.5 * PATIENCE
 UP_S = 60
 SWALLOWED_S = 0.3
+# How a client ends by the fault of librdkafka, which hangs or crashes: its next incarnation goes on.
+GAVE_UP = (HANGS_CODE, -signal.SIGABRT, -signal.SIGSEGV)
 # How long the run waits for what check.py judges; more than its deadlines, so that it is there to be judged.
 BEGIN_S = 45 * PATIENCE
 SETTLE_S = 45 * PATIENCE
@@ -113,7 +115,7 @@ class Run(Client):
                 code = process.wait(max(0.1, end - time.monotonic()))
             except subprocess.TimeoutExpired:
                 raise RuntimeError(f"{who} does not end; see {self.folder}/{who}.jsonl") from None
-            if code not in (0, HANGS_CODE):
+            if code and code not in GAVE_UP:
                 raise RuntimeError(f"{who} ended with {code}; see {self.folder}/{who}.log")
             del self.load[who]
 
@@ -121,7 +123,8 @@ class Run(Client):
         """Sees to those who have ended by themselves. Without whoever started this it ends, too."""
         self.going("never")
         for who, (process, *_) in list(self.load.items()):
-            if process.poll() == HANGS_CODE:
+            if process.poll() in GAVE_UP:
+                print(f"{who} ended with {process.returncode} and is started again", file=sys.stderr)
                 self.again(who)
             elif process.poll() and not who.startswith("left-"):
                 raise RuntimeError(f"{who} ended with {process.returncode}; see {self.folder}/{who}.log")

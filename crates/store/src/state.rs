@@ -314,6 +314,7 @@ impl State {
         match (&self.open, self.full.is_empty()) {
             (_, false) => Waiting::Full,
             (Some(_), true) if self.closing => Waiting::Full,
+            (Some(open), true) if open.total_bytes() <= self.options.light_bytes => Waiting::Light,
             (Some(_), true) => Waiting::Open,
             (None, true) => Waiting::Nothing,
         }

@@ -13,6 +13,7 @@ const STREAM: StreamId = StreamId(1);
 fn options() -> WalOptions {
     WalOptions {
         pace: std::time::Duration::ZERO,
+        light_bytes: 2 * PAGE,
         in_flight: 2,
         object_bytes: 8 * PAGE,
         untrimmed_bytes: 64 * PAGE,
@@ -120,6 +121,15 @@ fn an_append_that_does_not_fit_begins_the_next_object_and_a_full_one_waits_for_n
     assert_eq!(rig.append(17 * PAGE), Ok(Slot(2)), "what is longer than a buffer has memory of its own");
     rig.flush();
     assert_eq!(rig.read(2), Some(2..3));
+}
+
+#[test]
+fn an_object_is_light_until_it_has_more_than_is_light() {
+    let mut rig = Rig::new(options());
+    assert_eq!(rig.append(10), Ok(Slot(0)));
+    assert_eq!(rig.state.waiting(), Waiting::Light);
+    assert_eq!(rig.append(2 * PAGE), Ok(Slot(0)));
+    assert_eq!(rig.state.waiting(), Waiting::Open);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::format::FormatError;
 use bytes::Bytes;
 use levee_base::limits::{
     COMPACT_BYTES_PER_SECOND, PAGE, PROMOTED_BYTES, UPLOAD_AFTER, WAL_BUFFER_BYTES, WAL_IN_FLIGHT_CLOUD,
-    WAL_IN_FLIGHT_FOLDER, WAL_IN_FLIGHT_MAX, WAL_OBJECT_BYTES, WAL_OBJECT_BYTES_MAX, WAL_PACE_CLOUD,
-    WAL_PACE_FOLDER, WAL_UNTRIMMED_BYTES, WAL_UNTRIMMED_OBJECTS,
+    WAL_IN_FLIGHT_FOLDER, WAL_IN_FLIGHT_MAX, WAL_LIGHT_BYTES_FOLDER, WAL_OBJECT_BYTES, WAL_OBJECT_BYTES_MAX,
+    WAL_PACE_CLOUD, WAL_PACE_FOLDER, WAL_UNTRIMMED_BYTES, WAL_UNTRIMMED_OBJECTS,
 };
 use levee_base::{Offset, Slot, StreamId};
 use levee_object::Key;
@@ -31,6 +31,8 @@ pub struct NewBatch<'a> {
 pub struct WalOptions {
     /// Flushes of objects that are not full begin so far apart at least.
     pub pace: Duration,
+    /// An object of at most so many bytes doesn't wait for the pace when nothing is in flight. 0: all wait.
+    pub light_bytes: usize,
     /// Creates in flight, at most `WAL_IN_FLIGHT_MAX`.
     pub in_flight: usize,
     /// An object is full when it has so many bytes; one append may make it up to twice as long.
@@ -60,6 +62,7 @@ impl WalOptions {
     pub const fn folder() -> Self {
         Self {
             pace: WAL_PACE_FOLDER,
+            light_bytes: WAL_LIGHT_BYTES_FOLDER,
             in_flight: WAL_IN_FLIGHT_FOLDER,
             object_bytes: WAL_OBJECT_BYTES,
             untrimmed_bytes: WAL_UNTRIMMED_BYTES,
@@ -76,7 +79,8 @@ impl WalOptions {
     /// For a cloud store, where every create costs money.
     #[must_use]
     pub const fn cloud() -> Self {
-        Self { pace: WAL_PACE_CLOUD, in_flight: WAL_IN_FLIGHT_CLOUD, hedges: true, ..Self::folder() }
+        let (pace, in_flight) = (WAL_PACE_CLOUD, WAL_IN_FLIGHT_CLOUD);
+        Self { pace, light_bytes: 0, in_flight, hedges: true, ..Self::folder() }
     }
 
     /// The same, with every value raised or lowered to where the store can work at all: a buffer for each
@@ -249,6 +253,7 @@ mod tests {
         }
         let zero = WalOptions {
             pace: Duration::ZERO,
+            light_bytes: 0,
             in_flight: 0,
             object_bytes: 0,
             untrimmed_bytes: 0,

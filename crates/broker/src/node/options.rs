@@ -142,6 +142,8 @@ impl WalConfig {
         let suits = if kind == Kind::Cloud { WalOptions::cloud() } else { WalOptions::folder() };
         WalOptions {
             pace: self.pace.unwrap_or(suits.pace),
+            // A pace that was asked for holds for everything.
+            light_bytes: if self.pace.is_some() { 0 } else { suits.light_bytes },
             in_flight: self.in_flight.unwrap_or(suits.in_flight),
             object_bytes: suits.object_bytes,
             untrimmed_bytes: self.untrimmed_bytes.unwrap_or(suits.untrimmed_bytes),

@@ -30,6 +30,7 @@ pub(super) const SNAPSHOT_EVERY: u64 = 20;
 fn options() -> StoreOptions {
     let wal = WalOptions {
         pace: Duration::from_millis(2),
+        light_bytes: 6 * 1_024,
         in_flight: 3,
         object_bytes: 16 * 1_024,
         untrimmed_bytes: 512 * 1_024,

@@ -3,7 +3,8 @@
 //! A batch goes at once if the last flush began at least the pace ago. Otherwise batches gather until the pace
 //! has passed, or the object is full; and always until a place in flight is free. So a lone batch waits for
 //! nothing, and under load an object holds all that arrived during a pace. Without the pace, 'at once when
-//! nothing is in flight' would make many tiny objects at medium load.
+//! nothing is in flight' would make many tiny objects at medium load; so it is for what is light only, which
+//! medium load is not by the time that a flush has taken.
 
 use levee_base::clock::Instant;
 use std::time::Duration;
@@ -13,6 +14,8 @@ use std::time::Duration;
 pub enum Waiting {
     /// Nothing.
     Nothing,
+    /// An open object of few bytes.
+    Light,
     /// An open object with room left.
     Open,
     /// An object that must not wait: it is full, or the store is shutting down.
@@ -52,9 +55,11 @@ impl Pacer {
             return Decision::Wait;
         }
         match self.last {
-            Some(last) if waiting == Waiting::Open && now < last + self.pace => {
-                Decision::Until(last + self.pace)
-            }
+            Some(last) if now < last + self.pace => match waiting {
+                Waiting::Light if in_flight == 0 => Decision::Flush,
+                Waiting::Light | Waiting::Open => Decision::Until(last + self.pace),
+                Waiting::Nothing | Waiting::Full => Decision::Flush,
+            },
             _ => Decision::Flush,
         }
     }
@@ -91,35 +96,50 @@ mod tests {
         assert_eq!(pacer.decide(at(start, 10), Waiting::Open, 2), Decision::Wait);
     }
 
+    #[test]
+    fn what_is_light_waits_for_nothing_but_the_flush_before() {
+        let start = Clock::system().now();
+        let mut pacer = Pacer::new(PACE, 2);
+        pacer.flushed(start);
+        assert_eq!(pacer.decide(at(start, 1), Waiting::Light, 1), Decision::Until(at(start, 10)));
+        assert_eq!(pacer.decide(at(start, 1), Waiting::Light, 0), Decision::Flush);
+        assert_eq!(pacer.decide(at(start, 1), Waiting::Open, 0), Decision::Until(at(start, 10)));
+    }
+
     proptest! {
-        /// Batches come at random, flushes take random times: never too many in flight, never two flushes of
-        /// what wasn't full closer than the pace, and nothing waits longer than the pace when there is a place.
+        /// Batches come at random, flushes take random times: never too many in flight, never two flushes closer than
+        /// the pace but of what was full, or light with nothing in flight, and nothing waits longer than the pace when
+        /// there is a place.
         #[test]
         fn paced_and_never_late(
-            steps in prop::collection::vec((0u64..15, any::<bool>(), any::<bool>(), any::<bool>()), 1..200),
+            steps in prop::collection::vec(
+                (0u64..15, any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()), 1..200),
         ) {
             let start = Clock::system().now();
             let (mut pacer, mut ms, mut in_flight) = (Pacer::new(PACE, 2), 0, 0usize);
             let (mut waiting, mut last) = (Waiting::Nothing, None::<u64>);
-            for (passed, batch, full, done) in steps {
+            for (passed, batch, full, light, done) in steps {
                 ms += passed;
                 in_flight -= usize::from(done && in_flight > 0);
                 waiting = match (waiting, batch) {
                     (Waiting::Nothing, false) => Waiting::Nothing,
                     (Waiting::Full, _) => Waiting::Full,
                     _ if full => Waiting::Full,
+                    (Waiting::Nothing | Waiting::Light, _) if light => Waiting::Light,
                     _ => Waiting::Open,
                 };
                 match pacer.decide(at(start, ms), waiting, in_flight) {
                     Decision::Flush => {
                         prop_assert!(in_flight < 2 && waiting != Waiting::Nothing);
                         let paced = last.is_none_or(|last| ms - last >= 10);
-                        prop_assert!(paced || waiting == Waiting::Full);
+                        let alone = waiting == Waiting::Light && in_flight == 0;
+                        prop_assert!(paced || waiting == Waiting::Full || alone);
                         pacer.flushed(at(start, ms));
                         (last, waiting, in_flight) = (Some(ms), Waiting::Nothing, in_flight + 1);
                     }
                     Decision::Until(then) => {
-                        prop_assert!(waiting == Waiting::Open && then > at(start, ms));
+                        let alone = waiting == Waiting::Light && in_flight == 0;
+                        prop_assert!(!alone && waiting != Waiting::Full && then > at(start, ms));
                         prop_assert_eq!(Some(then), last.map(|last| at(start, last + 10)));
                     }
                     Decision::Wait => prop_assert!(waiting == Waiting::Nothing || in_flight >= 2),

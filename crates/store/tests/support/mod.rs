@@ -264,6 +264,7 @@ pub fn context(store: Arc<dyn Store>, clock: Clock, random: Random) -> LogContex
 pub fn small_options() -> WalOptions {
     WalOptions {
         pace: Duration::from_millis(2),
+        light_bytes: 0,
         in_flight: 3,
         object_bytes: 32 * 1024,
         untrimmed_bytes: 1024 * 1024,

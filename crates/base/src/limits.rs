@@ -396,6 +396,14 @@ pub const GROUPS_PENDING_MEMBERS: usize = 100_000;
 /// How often a consumer group looks whether the topics that it subscribes to have changed: this is how long it may take
 /// to notice.
 pub const GROUP_TOPICS_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Groups of one partition of `__consumer_offsets`,
+pub const GROUPS: usize = 100_000;
+/// members of one group,
+pub const GROUP_MEMBERS: usize = 100_000;
+/// offsets, committed and pending, of all groups of the partition,
+pub const COMMITTED_OFFSETS: usize = 1_000_000;
+/// and what clients have added to these, in bytes. Kafka bounds none of these four.
+pub const OFFSETS_METADATA_BYTES: usize = 64 * MIB;
 /// Kafka's `producer.id.expiration.ms`.
 pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);
 /// Kafka's `message.timestamp.after.max.ms`.

@@ -3,7 +3,7 @@
 use super::GroupShard;
 use super::classic::Waiting;
 use super::consumer::{self, CommitCheck};
-use super::kind::Group;
+use super::kind::{self, Group};
 use super::offsets::tombstone;
 use super::turn::fit;
 use crate::context::{Context, TopicView};
@@ -277,6 +277,15 @@ impl GroupShard {
             refuse_all(asked, ResponseError::InvalidCommitOffsetSize);
             return effects;
         }
+        if !self.offsets.has_room(committer.producer, &offsets) {
+            tracing::warn!(
+                group = committer.group,
+                "offsets are refused: this partition of __consumer_offsets holds as many as it may; delete groups that \
+                 are no longer used, or shorten --offsets-retention-minutes"
+            );
+            refuse_all(asked, ResponseError::PolicyViolation);
+            return effects;
+        }
         for (key, value) in offsets {
             self.offsets.apply(committer.producer, &key, Some(value), ctx.time.wall_ms);
         }
@@ -313,6 +322,7 @@ impl GroupShard {
                     ResponseError::IllegalGeneration
                 });
             }
+            kind::admit(groups, committer.group)?;
             let id: Arc<str> = committer.group.into();
             groups.insert(Arc::clone(&id), Group::new(id, turn.time.wall_ms));
         }

@@ -8,7 +8,24 @@ use super::turn::{Turn, text};
 use crate::effects::Record;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
+use levee_base::limits::GROUPS;
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Whether there is room for a group that is not there yet.
+///
+/// # Errors
+/// POLICY_VIOLATION. Kafka has no bound.
+pub(crate) fn admit(groups: &BTreeMap<Arc<str>, Group>, id: &str) -> Result<(), ResponseError> {
+    if groups.len() < GROUPS {
+        return Ok(());
+    }
+    tracing::warn!(
+        group = id,
+        "a new group is refused: this partition of __consumer_offsets has {GROUPS}; delete those that are no longer used"
+    );
+    Err(ResponseError::PolicyViolation)
+}
 
 /// See the module's text.
 #[derive(Debug)]

@@ -275,7 +275,11 @@ impl GroupShard {
             group.join(&mut turn, join);
         } else if join.is_too_much(&turn, 0) {
             join.refuse(&mut turn, "", ResponseError::CoordinatorNotAvailable);
-        } else if request.member_id.is_empty() {
+        } else if !request.member_id.is_empty() {
+            join.refuse(&mut turn, &request.member_id, ResponseError::UnknownMemberId);
+        } else if let Err(error) = kind::admit(groups, &request.group_id) {
+            join.refuse(&mut turn, "", error);
+        } else {
             let id: Arc<str> = (**request.group_id).into();
             let mut group = ClassicGroup::new(Arc::clone(&id), turn.time.wall_ms);
             let record = group.empty_record();
@@ -289,8 +293,6 @@ impl GroupShard {
                 None => turn.effects.append(vec![record]),
             }
             groups.insert(id, Group::Classic(Box::new(group)));
-        } else {
-            join.refuse(&mut turn, &request.member_id, ResponseError::UnknownMemberId);
         }
         turn.effects
     }

@@ -6,6 +6,7 @@
 use super::producers::Producers;
 use crate::effects::{Producer, Record};
 use crate::schema::group::{OffsetCommitKey, OffsetCommitValue};
+use levee_base::limits::{COMMITTED_OFFSETS, OFFSETS_METADATA_BYTES};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -15,6 +16,26 @@ use uuid::Uuid;
 pub(crate) struct Committed {
     order: u64,
     pub(crate) value: OffsetCommitValue,
+}
+
+/// How much is held, committed and pending.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+struct Held {
+    offsets: usize,
+    /// Of what clients have added to them.
+    metadata_bytes: usize,
+}
+
+impl Held {
+    fn add(&mut self, committed: &Committed) {
+        self.offsets += 1;
+        self.metadata_bytes += committed.value.metadata.len();
+    }
+
+    fn remove(&mut self, committed: &Committed) {
+        self.offsets -= 1;
+        self.metadata_bytes -= committed.value.metadata.len();
+    }
 }
 
 type Partitions<T> = BTreeMap<i32, T>;
@@ -29,19 +50,21 @@ pub(crate) struct Offsets {
     pending: BTreeMap<i64, Groups<Committed>>,
     /// The producers that have a pending offset of a partition.
     open: Groups<BTreeSet<i64>>,
+    held: Held,
     /// How many offsets have been written.
     written: u64,
     /// The producers' epochs.
     pub(super) producers: Producers,
 }
 
-fn put<T>(groups: &mut Groups<T>, key: &OffsetCommitKey, value: T) {
+/// Returns what was there before.
+fn put<T>(groups: &mut Groups<T>, key: &OffsetCommitKey, value: T) -> Option<T> {
     groups
         .entry(Arc::clone(&key.group))
         .or_default()
         .entry(Arc::clone(&key.topic))
         .or_default()
-        .insert(key.partition, value);
+        .insert(key.partition, value)
 }
 
 fn get<'a, T>(groups: &'a Groups<T>, group: &str, topic: &str, partition: i32) -> Option<&'a T> {
@@ -91,25 +114,61 @@ impl Offsets {
         let Some(value) = value else { return self.delete(key) };
         self.written += 1;
         let committed = Committed { order: self.written, value };
-        let Some(producer) = producer else { return put(&mut self.committed, key, committed) };
+        self.held.add(&committed);
+        let Some(producer) = producer else { return self.commit(key, committed) };
         self.producers.saw(producer, wall_ms);
-        put(self.pending.entry(producer.id).or_default(), key, committed);
+        if let Some(before) = put(self.pending.entry(producer.id).or_default(), key, committed) {
+            self.held.remove(&before);
+        }
         match self.open.get_mut(&*key.group).and_then(|t| t.get_mut(&*key.topic)?.get_mut(&key.partition)) {
             Some(producers) => drop(producers.insert(producer.id)),
-            None => put(&mut self.open, key, BTreeSet::from([producer.id])),
+            None => drop(put(&mut self.open, key, BTreeSet::from([producer.id]))),
         }
+    }
+
+    /// An offset that is held already is the committed one from now on.
+    fn commit(&mut self, key: &OffsetCommitKey, committed: Committed) {
+        if let Some(before) = put(&mut self.committed, key, committed) {
+            self.held.remove(&before);
+        }
+    }
+
+    /// Whether there is room for these. What replaces others and is no longer than they are has room always.
+    pub(crate) fn has_room(
+        &self,
+        producer: Option<Producer>,
+        offsets: &[(OffsetCommitKey, OffsetCommitValue)],
+    ) -> bool {
+        let there = match producer {
+            Some(producer) => self.pending.get(&producer.id),
+            None => Some(&self.committed),
+        };
+        let (mut new, mut added_bytes, mut freed_bytes) = (0, 0, 0);
+        for (key, value) in offsets {
+            added_bytes += value.metadata.len();
+            match there.and_then(|there| get(there, &key.group, &key.topic, key.partition)) {
+                Some(before) => freed_bytes += before.value.metadata.len(),
+                None => new += 1,
+            }
+        }
+        let held = self.held;
+        (new == 0 || held.offsets + new <= COMMITTED_OFFSETS)
+            && (added_bytes <= freed_bytes || held.metadata_bytes + added_bytes <= OFFSETS_METADATA_BYTES)
     }
 
     /// Deletes an offset, and what is pending of it.
     pub(crate) fn delete(&mut self, key: &OffsetCommitKey) {
-        remove(&mut self.committed, key);
+        let mut removed: Vec<_> = remove(&mut self.committed, key).into_iter().collect();
         for producer in remove(&mut self.open, key).unwrap_or_default() {
             if let Some(pending) = self.pending.get_mut(&producer) {
-                remove(pending, key);
+                removed.extend(remove(pending, key));
                 if pending.is_empty() {
                     self.pending.remove(&producer);
                 }
             }
+        }
+        for committed in removed {
+            self.held.remove(&committed);
         }
     }
 
@@ -127,7 +186,9 @@ impl Offsets {
             }
             let before = get(&self.committed, &key.group, &key.topic, key.partition);
             if commit && before.is_none_or(|before| before.order < committed.order) {
-                put(&mut self.committed, &key, committed.clone());
+                self.commit(&key, committed.clone());
+            } else {
+                self.held.remove(committed);
             }
         }
     }
@@ -215,6 +276,11 @@ impl Offsets {
             }
         }
         assert_eq!(open, self.open, "the index of pending offsets");
+        let mut held = Held::default();
+        for groups in std::iter::once(&self.committed).chain(self.pending.values()) {
+            each(groups).for_each(|(_, committed)| held.add(committed));
+        }
+        assert_eq!(held, self.held);
     }
 }
 

@@ -81,3 +81,28 @@ fn offsets_of_a_topic_that_has_the_name_of_a_deleted_one_stay() {
     assert_eq!(deleted, [at(0), at(2), at(10), at(12)]);
     assert!(offsets.keys_of_topic("u", old).is_empty());
 }
+
+#[test]
+fn there_is_room_for_so_many_offsets_and_always_for_what_replaces_others() {
+    let with = |partition, metadata: &str| {
+        let value = value(1).unwrap();
+        (at(partition), OffsetCommitValue { metadata: metadata.into(), ..value })
+    };
+    let mut offsets = Offsets::default();
+    for (producer, (key, value)) in [(None, with(0, "four")), (Some(A), with(0, "four"))] {
+        offsets.apply(producer, &key, Some(value), 0);
+    }
+    offsets.check();
+    assert_eq!((offsets.held.offsets, offsets.held.metadata_bytes), (2, 8));
+    offsets.held = Held { offsets: COMMITTED_OFFSETS, metadata_bytes: OFFSETS_METADATA_BYTES };
+    for producer in [None, Some(A)] {
+        assert!(offsets.has_room(producer, &[with(0, "")]));
+        assert!(offsets.has_room(producer, &[with(0, "same")]));
+        assert!(!offsets.has_room(producer, &[with(0, "longer")]));
+        assert!(!offsets.has_room(producer, &[with(1, "")]));
+    }
+    assert!(!offsets.has_room(Some(B), &[with(0, "")]));
+    offsets.held.offsets -= 1;
+    assert!(offsets.has_room(Some(B), &[with(0, "")]));
+    assert!(!offsets.has_room(Some(B), &[with(0, ""), with(1, "")]));
+}

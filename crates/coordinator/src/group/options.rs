@@ -1,6 +1,7 @@
 //! What can be set of the group coordinator: Kafka's options by Kafka's names, with Kafka's defaults.
 
 use super::consumer::ConsumerOptions;
+use levee_base::limits::GROUP_MEMBERS;
 use std::time::Duration;
 
 /// See the module's text.
@@ -14,7 +15,7 @@ pub struct GroupOptions {
     pub session_timeout_min_ms: i32,
     /// `group.max.session.timeout.ms`: the longest, in milliseconds. Default: 1,800,000.
     pub session_timeout_max_ms: i32,
-    /// `group.max.size`: the most members of a classic group. Default: no bound but the type's.
+    /// `group.max.size`: the most members of a classic group. Default: 100,000, where Kafka has no bound but the type's.
     pub size_max: usize,
     /// How long a member that is new waits for the rebalance, in which it can't send heartbeats, before it counts as
     /// gone. Fixed in Kafka. Default: 5 min.
@@ -36,7 +37,7 @@ impl Default for GroupOptions {
             initial_rebalance_delay: Duration::from_secs(3),
             session_timeout_min_ms: 6_000,
             session_timeout_max_ms: 1_800_000,
-            size_max: i32::MAX as usize,
+            size_max: GROUP_MEMBERS,
             new_member_join_timeout: Duration::from_mins(5),
             offset_metadata_max: 4_096,
             offsets_retention: Duration::from_hours(7 * 24),

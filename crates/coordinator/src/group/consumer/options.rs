@@ -1,6 +1,7 @@
 //! What can be set of consumer groups: Kafka's options by Kafka's names, with Kafka's defaults.
 
 use super::assignor::Assignor;
+use levee_base::limits::GROUP_MEMBERS;
 use std::collections::BTreeMap;
 
 /// Which groups change their protocol while they have members (`group.consumer.migration.policy`).
@@ -43,7 +44,7 @@ pub struct ConsumerOptions {
     /// `group.consumer.assignment.interval.ms`: how long a target assignment stands at least, in milliseconds
     /// (KIP-1263). A group may have its own. Default: 1,000.
     pub assignment_interval_ms: i32,
-    /// `group.consumer.max.size`: the most members of a group. Default: no bound but the type's.
+    /// `group.consumer.max.size`: the most members of a group. Default: 100,000, where Kafka has no bound but the type's.
     pub size_max: usize,
     /// `group.consumer.assignors`: what members may ask for; the first one is taken where none does. Default: uniform,
     /// range.
@@ -61,7 +62,7 @@ impl Default for ConsumerOptions {
             session_timeout_ms: 45_000,
             heartbeat_interval_ms: 5_000,
             assignment_interval_ms: 1_000,
-            size_max: i32::MAX as usize,
+            size_max: GROUP_MEMBERS,
             assignors: vec![Assignor::Uniform, Assignor::Range],
             migration_policy: MigrationPolicy::default(),
             regex_refresh_interval_ms: 600_000,

@@ -6,7 +6,7 @@ use crate::context::{Client, Context};
 use crate::effects::{Effects, Record, Token};
 use crate::group::GroupShard;
 use crate::group::classic::{self, ClassicGroup, Join, Waiting};
-use crate::group::kind::Group;
+use crate::group::kind::{self, Group};
 use crate::group::timers::Timer;
 use crate::group::turn::{Turn, fit, text};
 use crate::schema::consumer::Change;
@@ -211,7 +211,12 @@ fn beat(
     }
     // The group is made, or made of a classic one, if the member can join it.
     let (mut group, mut records) = match groups.get(&id) {
-        None if joins => (ConsumerGroup::new(&id), Vec::new()),
+        None if joins => {
+            kind::admit(groups, &id).map_err(|error| {
+                Refusal::new(error, "There are too many groups; delete those that are no longer used.")
+            })?;
+            (ConsumerGroup::new(&id), Vec::new())
+        }
         None => return Err(not_found(format!("Consumer group {id} not found."))),
         Some(group) if joins && group.is_empty() => (ConsumerGroup::new(&id), group.tombstones()),
         Some(Group::Classic(classic)) if joins => {

@@ -1,8 +1,9 @@
 //! OffsetCommit, TxnOffsetCommit, OffsetFetch, OffsetDelete.
 
-use super::harness::{Broker, Consumer, START_MS, arc, group_id, stabilize, text, topic_id};
+use super::harness::{Broker, Consumer, START_MS, arc, group_id, joined, stabilize, text, topic_id};
 use crate::effects::{Producer, When};
 use crate::group::classic::State;
+use crate::group::kind::Group;
 use crate::schema::group::{OffsetCommitKey, OffsetCommitValue};
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -21,7 +22,7 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetFetchResponse, ResponseKind,
     TopicName, TxnOffsetCommitRequest,
 };
-use levee_base::limits::MESSAGE_BYTES;
+use levee_base::limits::{GROUPS, MESSAGE_BYTES};
 use uuid::Uuid;
 
 pub(super) fn topic(name: &str) -> TopicName {
@@ -487,4 +488,24 @@ fn many_tombstones_are_several_batches() {
     assert!(effects.appends.len() > 1);
     assert_eq!(effects.appends.iter().map(|append| append.records.len()).sum::<usize>(), 10_000);
     assert!(effects.appends.iter().all(|append| crate::group::turn::fit(&append.records)));
+}
+
+#[test]
+fn there_is_room_for_so_many_groups() {
+    let mut broker = Broker::new();
+    commit(&mut broker, "g", &[("t", 0, 1)]);
+    for number in broker.shard.groups.len()..GROUPS {
+        let id = arc(&number.to_string());
+        broker.shard.groups.insert(id.clone(), Group::new(id, START_MS));
+    }
+    let refused = ask(&mut broker, 8, request("h", &[("t", 0, 1)]));
+    assert_eq!(refused, [("t".to_owned(), 0, 44)], "POLICY_VIOLATION");
+    let mut consumer = Consumer { group: "h", ..Consumer::new() };
+    let token = consumer.join(&mut broker);
+    assert_eq!(joined(&broker, token).error_code, 44, "POLICY_VIOLATION");
+    // Those that are there go on.
+    commit(&mut broker, "g", &[("t", 1, 1)]);
+    consumer.group = "g";
+    let token = consumer.join(&mut broker);
+    assert_eq!(joined(&broker, token).error_code, 79, "MEMBER_ID_REQUIRED");
 }

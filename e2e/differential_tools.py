@@ -219,7 +219,7 @@ class Lines:
             for number, name in self.numbers.items():
                 line = re.sub(rf"\b{number}\b", name, line)
             line = re.sub(r"\b1[6-9]\d{11}\b|\d{4}-\d\d-\d\d[T ][\d:.,+Z]*|\d\d:\d\d:\d\d[.,]\d+", "TIME", line)
-            line = re.sub(r"TIME \d+", "TIME AGO", line)
+            line = re.sub(r"TIME\s+\d+", "TIME AGO", line)
             out.append(re.sub(r"-{3,}", "---", " ".join(line.split())))
         return sorted(line for line in out if line)
 

@@ -21,6 +21,11 @@ test:
 sim SEEDS='2000' FIRST='0':
     e2e/simulation {{SEEDS}} {{FIRST}}
 
+# All twelve clients, Kafka Streams, Connect and MirrorMaker against a release build; see docs/compatibility.md.
+compat:
+    cargo build --release
+    e2e/compat/all
+
 # Licences, advisories and sources of dependencies.
 deny:
     cargo deny check

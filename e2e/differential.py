@@ -12,6 +12,7 @@ import uuid
 
 import differential_run
 import wire
+from differential_values import flat
 from wire import batch, create, fetch, list_offsets, new_topic, produce
 
 # A broker that has not answered by then won't.
@@ -59,18 +60,6 @@ EXPECTED = {
     ("IncrementalAlterConfigs operation*", "*"): "Kafka fails (UNKNOWN_SERVER_ERROR)",
     ("AlterConfigs a topic twice", "*"): "Kafka never answers",
 }
-
-
-def flat(value, path=""):
-    if isinstance(value, dict):
-        for name, item in value.items():
-            yield from flat(item, f"{path}.{name}" if path else name)
-    elif isinstance(value, list):
-        yield f"{path}#", len(value)
-        for at, item in enumerate(value):
-            yield from flat(item, f"{path}[{at}]")
-    else:
-        yield path, value
 
 
 def name_of(path):
@@ -518,6 +507,10 @@ def offsets():
 
 
 def coordinators():
+    # Kafka has nobody coordinate until the topic of it is there, which the first to ask has it make.
+    for side in sides:
+        while side.ask("FindCoordinator", 0, {"key": "x"})["error_code"]:
+            time.sleep(0.02)
     for version in range(7):
         ask = (lambda key, kind=0: {"key": key} if version == 0 else
                {"key": key, "key_type": kind} if version < 4 else {"key_type": kind, "coordinator_keys": [key]})

@@ -6,9 +6,11 @@ APIS = ("FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", 
         "AddPartitionsToTxn", "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit", "WriteTxnMarkers", "DescribeTransactions",
         "ListTransactions", "DescribeProducers", "OffsetForLeaderEpoch", "CreateTopics", "DeleteTopics", "CreatePartitions",
         "DeleteRecords", "AlterConfigs", "IncrementalAlterConfigs", "ListConfigResources", "DescribeLogDirs",
-        "DescribeTopicPartitions", "ElectLeaders", "ListOffsets")
+        "DescribeTopicPartitions", "ElectLeaders", "ListOffsets", "ApiVersions", "DescribeCluster")
 # These are not sent when they name nothing: Kafka never answers the first, and the others mean all that there is then.
 NOT_EMPTY = {"AddPartitionsToTxn", "ListConfigResources", "DescribeLogDirs", "DescribeTopicPartitions", "ElectLeaders"}
+# Bodies of so many bytes less one: the shortest of them that could be a request is longer.
+SHORT_MAX = 16
 
 
 def edges(api):
@@ -26,6 +28,8 @@ def edges(api):
             s.ask("a byte too few", api, version, body=full[:-1])
             s.ask("nothing", api, version, body=b"")
             s.ask("lengths that lie", api, version, body=b"\x7f" * 8)
+            for length in range(1, SHORT_MAX):
+                s.ask("lengths that are short of it", api, version, body=b"\x7f" * length)
             if version in kind.request_type.flexible_versions and api not in NOT_EMPTY:
                 s.ask("a tag that nobody knows", api, version, body=full[:-1] + b"\1\x63\2hi")
     return script

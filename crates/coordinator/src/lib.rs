@@ -13,6 +13,7 @@
 pub mod context;
 pub mod effects;
 pub mod group;
+mod re2;
 pub mod refusal;
 pub mod schema;
 pub mod transaction;
@@ -26,8 +27,8 @@ pub use effects::{Answer, Append, Effects, Markers, Producer, Record, Token, Whe
 pub fn partition_of(id: &str, partitions: u32) -> u32 {
     let hash =
         id.encode_utf16().fold(0_i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit)));
-    // Kafka's `Utils.abs`: it drops the sign bit.
-    (hash & i32::MAX).cast_unsigned() % partitions.max(1)
+    // Kafka takes 0 for the one number whose absolute value is none.
+    hash.checked_abs().unwrap_or(0).cast_unsigned() % partitions.max(1)
 }
 
 #[cfg(test)]
@@ -38,8 +39,14 @@ mod tests {
     fn ids_belong_where_kafka_puts_them() {
         // By Java's String.hashCode.
         for (id, hash) in [("", 0_i32), ("a", 97), ("group", 98_629_247), ("Aa", 2112), ("BB", 2112)] {
-            assert_eq!(partition_of(id, 50), (hash & i32::MAX).cast_unsigned() % 50, "{id}");
+            assert_eq!(partition_of(id, 50), hash.cast_unsigned() % 50, "{id}");
         }
+        // Their hashes are below zero: -1204742690, -1061187895 and -1484114313.
+        for (id, partition) in [("orders-consumer", 40), ("my-txn", 45), ("group.one", 13)] {
+            assert_eq!(partition_of(id, 50), partition, "{id}");
+        }
+        // As a stock Kafka has it; its hash is -1938445953.
+        assert_eq!(partition_of("brandom-transactions-5-g", 50), 3);
         // Its hash is i32::MIN.
         assert_eq!(partition_of("polygenelubricants", 50), 0);
     }

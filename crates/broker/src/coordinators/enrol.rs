@@ -66,6 +66,8 @@ impl Transactions for Shared {
             }
             let outcome = |(topic, index): &(Arc<str>, i32)| match codes.get(&(topic.to_string(), *index)) {
                 Some(0) => Ok(()),
+                // Among brokers it is this one, as in Kafka: what clients are told is for their own requests.
+                Some(code) if *code == Code::ProducerFenced.code() => Err(Code::InvalidProducerEpoch),
                 Some(code) => Err(Code::try_from_code(*code).unwrap_or(Code::UnknownServerError)),
                 // An answer about the whole transaction names no partition.
                 None => Err(Code::try_from_code(answered.error_code).unwrap_or(Code::UnknownServerError)),

@@ -3,13 +3,20 @@
 
 use super::shard::{Call, Handle};
 use super::{Coordinators, Marker, Shared, Unwritten, markers};
+use crate::batch::compose::NO_SEQUENCE;
 use crate::errors::Code;
+use crate::handlers::operations::GROUP_OPERATIONS;
 use crate::handlers::produce::append_code;
 use crate::handlers::transactions::{Enrolment, Transactions};
 use crate::internal_topics::CONSUMER_OFFSETS;
 use crate::partition::PartitionLog;
 use crate::partition::verifications::Guard;
 use futures::future::join_all;
+use kafka_protocol::messages::TxnOffsetCommitResponse;
+use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestTopic;
+use kafka_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
     DescribeTransactionsResponse, HeartbeatResponse, ListGroupsResponse, ListTransactionsResponse,
@@ -18,7 +25,9 @@ use kafka_protocol::messages::{
 use levee_base::Slot;
 use levee_base::limits::{GROUP_ANSWER, TRANSACTION_ANSWER};
 use levee_coordinator::refusal::refusal;
-use levee_coordinator::{Client, Request};
+use levee_coordinator::{Client, Cluster, Request};
+use std::collections::BTreeSet;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -29,6 +38,8 @@ const FETCH_GROUPS_FROM: i16 = 8;
 const ADD_BATCHED_FROM: i16 = 4;
 /// The first version of TxnOffsetCommit with which the partition joins the transaction (KIP-890).
 const OFFSETS_JOIN_FROM: i16 = 5;
+/// The first version of TxnOffsetCommit that knows TRANSACTION_ABORTABLE.
+const ABORTABLE_FROM: i16 = 4;
 
 /// How a shard is asked.
 #[derive(Debug, Clone, Copy, Default)]
@@ -53,6 +64,10 @@ async fn ask(shared: &Shared, handle: Option<Handle>, request: Request, asking: 
     let (kind, version) = (request.kind.clone(), request.version);
     let failed = |code: Code| refused(&kind, version, code);
     let Some(handle) = handle else { return failed(Code::NotCoordinator) };
+    // Its task is gone: this broker leads the partition no more.
+    if handle.calls.is_closed() {
+        return failed(Code::NotCoordinator);
+    }
     if !handle.is_loaded() {
         // A heartbeat is none the worse for it, as in Kafka: its member stays.
         return match kind {
@@ -128,17 +143,20 @@ impl Asking<'_> {
     }
 }
 
-/// Asks for each part by itself, and takes what each answer lists.
+/// Asks for each part by itself: `$request` is made of `$part`, for the coordinator of `$id`. Gives what the answers list,
+/// one after the other.
 macro_rules! apart {
-    ($parts:expr, $ask:expr, $kind:ident, $list:ident) => {{
-        let answers = join_all($parts.into_iter().map($ask)).await;
-        answers
-            .into_iter()
-            .flat_map(|answer| match answer {
-                ResponseKind::$kind(response) => response.$list,
-                _ => Vec::new(),
-            })
-            .collect::<Vec<_>>()
+    ($asking:ident.$coordinator:ident, $kind:ident.$list:ident, $parts:expr, |$part:ident| $id:expr, $request:expr) => {{
+        let asked = $parts.into_iter().map(|$part| {
+            let id = $id.clone();
+            let request = RequestKind::$kind($request);
+            async move { $asking.$coordinator(&id, request).await }
+        });
+        let answers = join_all(asked).await.into_iter().map(|answer| match answer {
+            ResponseKind::$kind(response) => response.$list,
+            _ => Vec::new(),
+        });
+        answers.flatten().collect::<Vec<_>>()
     }};
 }
 
@@ -146,6 +164,12 @@ impl Coordinators {
     /// Answers a request to a group's or a transaction's coordinator; `None` for any other request.
     pub async fn coordinate(&self, client: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
         let asking = &Asking { shared: &self.shared, client, version };
+        // What can't be is refused whoever would coordinate it.
+        if let RequestKind::InitProducerId(request) = &kind
+            && request.transactional_id.as_ref().is_some_and(|id| id.is_empty())
+        {
+            return Some(refused(&kind, version, Code::InvalidRequest));
+        }
         let one_group = match &kind {
             RequestKind::JoinGroup(request) => Some(&request.group_id),
             RequestKind::SyncGroup(request) => Some(&request.group_id),
@@ -178,67 +202,84 @@ impl Coordinators {
             RequestKind::TxnOffsetCommit(request) => self.commit_in_transaction(asking, request).await,
             RequestKind::ListGroups(_) => list_groups(asking, &kind).await,
             RequestKind::ListTransactions(_) => list_transactions(asking, &kind).await,
-            RequestKind::OffsetFetch(request) => {
-                let one = |group: kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup| {
-                    let id = group.group_id.0.clone();
-                    let part = RequestKind::OffsetFetch(request.clone().with_groups(vec![group]));
-                    async move { asking.group(&id, part).await }
-                };
-                let groups = apart!(request.groups.clone(), one, OffsetFetch, groups);
-                ResponseKind::OffsetFetch(OffsetFetchResponse::default().with_groups(groups))
+            // What names the parts is taken out first: the rest is repeated for each of them.
+            RequestKind::OffsetFetch(mut request) => {
+                let asked = take(&mut request.groups);
+                let groups = apart!(
+                    asking.group,
+                    OffsetFetch.groups,
+                    asked,
+                    |group| group.group_id.0,
+                    request.clone().with_groups(vec![group])
+                );
+                OffsetFetchResponse::default().with_groups(groups).into()
             }
-            RequestKind::DescribeGroups(request) => {
-                let one = |id: kafka_protocol::messages::GroupId| {
-                    let part = RequestKind::DescribeGroups(request.clone().with_groups(vec![id.clone()]));
-                    async move { asking.group(&id.0, part).await }
-                };
-                let groups = apart!(request.groups.clone(), one, DescribeGroups, groups);
-                ResponseKind::DescribeGroups(DescribeGroupsResponse::default().with_groups(groups))
+            RequestKind::DescribeGroups(mut request) => {
+                let asked = take(&mut request.groups);
+                let mut groups = apart!(
+                    asking.group,
+                    DescribeGroups.groups,
+                    asked,
+                    |id| id.0,
+                    request.clone().with_groups(vec![id])
+                );
+                for group in groups.iter_mut().filter(|group| group.error_code == 0) {
+                    if request.include_authorized_operations {
+                        group.authorized_operations = GROUP_OPERATIONS;
+                    }
+                }
+                DescribeGroupsResponse::default().with_groups(groups).into()
             }
-            RequestKind::ConsumerGroupDescribe(request) => {
-                let one = |id: kafka_protocol::messages::GroupId| {
-                    let part =
-                        RequestKind::ConsumerGroupDescribe(request.clone().with_group_ids(vec![id.clone()]));
-                    async move { asking.group(&id.0, part).await }
-                };
-                let groups = apart!(request.group_ids.clone(), one, ConsumerGroupDescribe, groups);
-                ResponseKind::ConsumerGroupDescribe(
-                    ConsumerGroupDescribeResponse::default().with_groups(groups),
-                )
+            RequestKind::ConsumerGroupDescribe(mut request) => {
+                let asked = take(&mut request.group_ids);
+                let mut groups = apart!(
+                    asking.group,
+                    ConsumerGroupDescribe.groups,
+                    asked,
+                    |id| id.0,
+                    request.clone().with_group_ids(vec![id])
+                );
+                for group in groups.iter_mut().filter(|group| group.error_code == 0) {
+                    if request.include_authorized_operations {
+                        group.authorized_operations = GROUP_OPERATIONS;
+                    }
+                }
+                ConsumerGroupDescribeResponse::default().with_groups(groups).into()
             }
-            RequestKind::DeleteGroups(request) => {
-                let one = |id: kafka_protocol::messages::GroupId| {
-                    let part = RequestKind::DeleteGroups(request.clone().with_groups_names(vec![id.clone()]));
-                    async move { asking.group(&id.0, part).await }
-                };
-                let results = apart!(request.groups_names.clone(), one, DeleteGroups, results);
-                ResponseKind::DeleteGroups(DeleteGroupsResponse::default().with_results(results))
+            RequestKind::DeleteGroups(mut request) => {
+                // One that is named twice is deleted once.
+                let (mut asked, mut named) = (take(&mut request.groups_names), BTreeSet::new());
+                asked.retain(|id| named.insert(id.0.clone()));
+                let results = apart!(
+                    asking.group,
+                    DeleteGroups.results,
+                    asked,
+                    |id| id.0,
+                    request.clone().with_groups_names(vec![id])
+                );
+                DeleteGroupsResponse::default().with_results(results).into()
             }
-            RequestKind::AddPartitionsToTxn(request) => {
-                let one = |transaction: kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTransaction| {
-                    let id = transaction.transactional_id.0.clone();
-                    let part =
-                        RequestKind::AddPartitionsToTxn(request.clone().with_transactions(vec![transaction]));
-                    async move { asking.transaction(&id, part).await }
-                };
-                let results =
-                    apart!(request.transactions.clone(), one, AddPartitionsToTxn, results_by_transaction);
-                ResponseKind::AddPartitionsToTxn(
-                    AddPartitionsToTxnResponse::default().with_results_by_transaction(results),
-                )
+            RequestKind::AddPartitionsToTxn(mut request) => {
+                let asked = take(&mut request.transactions);
+                let results = apart!(
+                    asking.transaction,
+                    AddPartitionsToTxn.results_by_transaction,
+                    asked,
+                    |transaction| transaction.transactional_id.0,
+                    request.clone().with_transactions(vec![transaction])
+                );
+                AddPartitionsToTxnResponse::default().with_results_by_transaction(results).into()
             }
-            RequestKind::DescribeTransactions(request) => {
-                let one = |id: kafka_protocol::messages::TransactionalId| {
-                    let part = RequestKind::DescribeTransactions(
-                        request.clone().with_transactional_ids(vec![id.clone()]),
-                    );
-                    async move { asking.transaction(&id.0, part).await }
-                };
-                let states =
-                    apart!(request.transactional_ids.clone(), one, DescribeTransactions, transaction_states);
-                ResponseKind::DescribeTransactions(
-                    DescribeTransactionsResponse::default().with_transaction_states(states),
-                )
+            RequestKind::DescribeTransactions(mut request) => {
+                let asked = take(&mut request.transactional_ids);
+                let states = apart!(
+                    asking.transaction,
+                    DescribeTransactions.transaction_states,
+                    asked,
+                    |id| id.0,
+                    request.clone().with_transactional_ids(vec![id])
+                );
+                DescribeTransactionsResponse::default().with_transaction_states(states).into()
             }
             _ => return None,
         })
@@ -253,13 +294,22 @@ impl Coordinators {
     ) -> ResponseKind {
         let (group, version) = (request.group_id.0.clone(), asking.version);
         let (producer, epoch) = (request.producer_id.0, request.producer_epoch);
-        let refuse = |request, code| refused(&RequestKind::TxnOffsetCommit(request), version, code);
+        let exists = |topic: &str, partition: i32| {
+            self.shared.cluster.topic(topic).is_some_and(|topic| topic.has(partition))
+        };
+        let refuse = |request, code| refuse_commit(&request, exists, code);
+        let asks = |topic: &TxnOffsetCommitRequestTopic| {
+            topic.partitions.iter().any(|partition| exists(&topic.name, partition.partition_index))
+        };
+        // What does not exist joins no transaction.
+        if !request.topics.iter().any(asks) {
+            return refuse(request, Code::UnknownTopicOrPartition);
+        }
         let Some(handle) = self.shared.groups.holds(&group) else {
             return refuse(request, Code::NotCoordinator);
         };
         let joins = version >= OFFSETS_JOIN_FROM;
-        // Offsets have no sequence numbers.
-        let guard = match handle.log.verify(producer, epoch, -1, joins) {
+        let guard = match handle.log.verify(producer, epoch, NO_SEQUENCE, joins) {
             Ok(guard) => guard,
             Err(error) => return refuse(request, append_code(&error)),
         };
@@ -272,7 +322,7 @@ impl Coordinators {
                 .enrol(&id, producer, epoch, vec![(CONSUMER_OFFSETS.into(), partition)], how)
                 .await;
             if let Some(Err(code)) = joined.first() {
-                return refuse(request, commit_code(*code));
+                return refuse(request, commit_code(*code, version));
             }
         }
         let request = asking.request(RequestKind::TxnOffsetCommit(request));
@@ -295,9 +345,42 @@ impl Coordinators {
     }
 }
 
+/// Refuses to commit any offset in a transaction. Partitions that don't exist say so, and come first, as in Kafka.
+fn refuse_commit(
+    request: &TxnOffsetCommitRequest,
+    exists: impl Fn(&str, i32) -> bool,
+    code: Code,
+) -> ResponseKind {
+    let mut topics: Vec<TxnOffsetCommitResponseTopic> = Vec::new();
+    for known in [false, true] {
+        let code = if known { code } else { Code::UnknownTopicOrPartition };
+        for topic in &request.topics {
+            let of_kind =
+                topic.partitions.iter().filter(|it| exists(&topic.name, it.partition_index) == known);
+            let partitions = of_kind.map(|it| {
+                TxnOffsetCommitResponsePartition::default()
+                    .with_partition_index(it.partition_index)
+                    .with_error_code(code.code())
+            });
+            let partitions: Vec<_> = partitions.collect();
+            match topics.iter_mut().find(|told| told.name == topic.name) {
+                Some(told) => told.partitions.extend(partitions),
+                None if partitions.is_empty() => {}
+                None => topics.push(
+                    TxnOffsetCommitResponseTopic::default()
+                        .with_name(topic.name.clone())
+                        .with_partitions(partitions),
+                ),
+            }
+        }
+    }
+    ResponseKind::TxnOffsetCommit(TxnOffsetCommitResponse::default().with_topics(topics))
+}
+
 /// What a client that commits offsets is told when they could not join its transaction, as Kafka maps it.
-fn commit_code(code: Code) -> Code {
+fn commit_code(code: Code, version: i16) -> Code {
     match code {
+        Code::TransactionAbortable if version < ABORTABLE_FROM => Code::InvalidTxnState,
         Code::NetworkException => Code::CoordinatorLoadInProgress,
         Code::UnknownTopicOrPartition
         | Code::NotEnoughReplicas
@@ -311,28 +394,30 @@ fn commit_code(code: Code) -> Code {
     }
 }
 
+/// The code of a list that the answers of all shards are put together to. Shards that have gone meanwhile have nothing
+/// here any more; what is in a partition that is not open nobody knows now.
+fn list_code(complete: bool, codes: impl Iterator<Item = i16>) -> i16 {
+    let counts = |code: &i16| *code != 0 && *code != Code::NotCoordinator.code();
+    codes.filter(counts).last().unwrap_or(if complete { 0 } else { Code::CoordinatorNotAvailable.code() })
+}
+
 async fn list_groups(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
-    let (all, _) = asking.shared.groups.all();
-    let mut listed = ListGroupsResponse::default();
+    let (all, complete) = asking.shared.groups.all();
+    let (mut listed, mut codes) = (ListGroupsResponse::default(), Vec::new());
     for answer in asking.each(all, kind, GROUP_ANSWER).await {
         let ResponseKind::ListGroups(one) = answer else { continue };
-        // Shards that have gone meanwhile have no groups here any more.
-        if one.error_code != 0 && one.error_code != Code::NotCoordinator.code() {
-            listed.error_code = one.error_code;
-        }
+        codes.push(one.error_code);
         listed.groups.extend(one.groups);
     }
-    ResponseKind::ListGroups(listed)
+    listed.with_error_code(list_code(complete, codes.into_iter())).into()
 }
 
 async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
-    let (all, _) = asking.shared.transactions.all();
-    let mut listed = ListTransactionsResponse::default();
+    let (all, complete) = asking.shared.transactions.all();
+    let (mut listed, mut codes) = (ListTransactionsResponse::default(), Vec::new());
     for answer in asking.each(all, kind, TRANSACTION_ANSWER).await {
         let ResponseKind::ListTransactions(one) = answer else { continue };
-        if one.error_code != 0 && one.error_code != Code::NotCoordinator.code() {
-            listed.error_code = one.error_code;
-        }
+        codes.push(one.error_code);
         for filter in one.unknown_state_filters {
             if !listed.unknown_state_filters.contains(&filter) {
                 listed.unknown_state_filters.push(filter);
@@ -340,5 +425,5 @@ async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseK
         }
         listed.transaction_states.extend(one.transaction_states);
     }
-    ResponseKind::ListTransactions(listed)
+    listed.with_error_code(list_code(complete, codes.into_iter())).into()
 }

@@ -148,7 +148,13 @@ impl Broker {
         let mut bytes = batch.bytes();
         let partitions = vec![ProducePartition { index: 0, records: Some(&mut bytes) }];
         let topics = vec![ProduceTopic { topic: TopicRef::Name("t"), partitions }];
-        let request = ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 30_000, topics };
+        let request = ProduceRequest {
+            transactional_id: None,
+            acks: -1,
+            timeout_ms: 30_000,
+            topics,
+            internal_topics: false,
+        };
         self.led.produce(request, 9).await
     }
 

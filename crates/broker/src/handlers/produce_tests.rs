@@ -60,7 +60,8 @@ impl Fixture {
             .map(|(index, records)| ProducePartition { index: *index, records: Some(records) })
             .collect();
         let topics = vec![crate::wire::produce::ProduceTopic { topic, partitions }];
-        let request = ProduceRequest { transactional_id: None, acks, timeout_ms, topics };
+        let request =
+            ProduceRequest { transactional_id: None, acks, timeout_ms, topics, internal_topics: false };
         enter(&self.table, &NoCoordinator, self.clock, request, VERSION).await
     }
 
@@ -260,6 +261,29 @@ async fn null_records_are_no_batch() {
     let f = Fixture::new(LogConfig::default()).await;
     let partitions = vec![ProducePartition { index: 0, records: None }];
     let topics = vec![crate::wire::produce::ProduceTopic { topic: TopicRef::Name("t"), partitions }];
-    let request = ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 0, topics };
+    let request =
+        ProduceRequest { transactional_id: None, acks: -1, timeout_ms: 0, topics, internal_topics: false };
     assert_eq!(only(enter(&f.table, &NoCoordinator, f.clock, request, VERSION).await.await).error_code, 87);
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_administrators_write_to_internal_topics() {
+    let f = Fixture::new(LogConfig::default()).await;
+    let partitions = f.table.by_name("t").unwrap().partitions.clone();
+    let name: Arc<str> = crate::internal_topics::CONSUMER_OFFSETS.into();
+    f.table.insert(Known {
+        name: name.clone(),
+        id: Uuid::from_u128(6),
+        configs: Default::default(),
+        partitions,
+    });
+    for (internal_topics, code) in [(false, Code::InvalidTopicException.code()), (true, 0)] {
+        let mut records = batch(0).bytes();
+        let partitions = vec![ProducePartition { index: 0, records: Some(&mut records) }];
+        let topics = vec![crate::wire::produce::ProduceTopic { topic: TopicRef::Name(&name), partitions }];
+        let request =
+            ProduceRequest { transactional_id: None, acks: 0, timeout_ms: 1_000, topics, internal_topics };
+        let answer = enter(&f.table, &NoCoordinator, f.clock, request, VERSION).await;
+        assert_eq!(only(answer.now_or_never().unwrap()).error_code, code);
+    }
 }

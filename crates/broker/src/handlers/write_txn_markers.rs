@@ -5,7 +5,7 @@ use super::coordination::Coordination;
 use super::produce::append_code;
 use crate::coordinators::{Marker, Unwritten};
 use crate::errors::{Code, NONE};
-use crate::partition::PartitionLog;
+use crate::partition::{PartitionLog, is_durable};
 use crate::wire::txn_markers::TxnMarker;
 use kafka_protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -17,7 +17,7 @@ use levee_coordinator::Producer;
 
 /// Answers a request.
 pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) -> WriteTxnMarkersResponse {
-    let mut results = Vec::with_capacity(markers.len());
+    let mut results: Vec<(i64, Vec<AppendedTopic>)> = Vec::new();
     for marker in markers {
         let mut topics = Vec::with_capacity(marker.topics.len());
         for (topic, partitions) in &marker.topics {
@@ -27,7 +27,20 @@ pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) 
             }
             topics.push((topic.clone(), answered));
         }
-        results.push((marker.producer_id, topics));
+        // Those of one producer are answered together, and one that asks for nothing not at all, as in Kafka.
+        let told = results.iter_mut().find(|(producer_id, _)| *producer_id == marker.producer_id);
+        match told {
+            _ if topics.is_empty() => {}
+            Some((_, told)) => {
+                for (name, partitions) in topics {
+                    match told.iter_mut().find(|(known, _)| *known == name) {
+                        Some((_, known)) => known.extend(partitions),
+                        None => told.push((name, partitions)),
+                    }
+                }
+            }
+            None => results.push((marker.producer_id, topics)),
+        }
     }
     // All are appended by now, so one flush makes most of them durable.
     let mut answered = Vec::with_capacity(results.len());
@@ -59,7 +72,10 @@ pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) 
     WriteTxnMarkersResponse::default().with_markers(answered)
 }
 
+/// The partition, and the slot to wait for.
 type Appended = (std::sync::Arc<PartitionLog>, Option<Slot>);
+/// A topic, and what came of its partitions, by number.
+type AppendedTopic = (String, Vec<(i32, Result<Appended, Code>)>);
 
 async fn append<C: Coordination>(
     coordination: &C,
@@ -67,6 +83,10 @@ async fn append<C: Coordination>(
     index: i32,
     marker: &TxnMarker,
 ) -> Result<Appended, Code> {
+    // No transaction is of such a producer.
+    if marker.producer_id < 0 || marker.producer_epoch < 0 {
+        return Err(Code::UnknownServerError);
+    }
     let marker = Marker {
         producer: Producer { id: marker.producer_id, epoch: marker.producer_epoch },
         coordinator_epoch: marker.coordinator_epoch,
@@ -81,11 +101,8 @@ async fn append<C: Coordination>(
 }
 
 async fn durable(log: &PartitionLog, slot: Option<Slot>) -> i16 {
-    let Some(slot) = slot else { return NONE };
-    let mut status = log.status();
-    let settled = status.wait_for(|status| slot < status.durable || status.stopped.is_some()).await;
-    match settled {
-        Ok(status) if slot < status.durable => NONE,
-        _ => Code::NotLeaderOrFollower.code(),
+    match slot {
+        Some(slot) if !is_durable(&mut log.status(), slot).await => Code::NotLeaderOrFollower.code(),
+        _ => NONE,
     }
 }

@@ -34,6 +34,8 @@ pub struct ProduceRequest<'a> {
     pub timeout_ms: i32,
     /// By topic.
     pub topics: Vec<ProduceTopic<'a>>,
+    /// Whether the client may write to internal topics: not the request says so, but who sends it.
+    pub internal_topics: bool,
 }
 
 /// The part of a request for one topic.
@@ -89,7 +91,7 @@ impl<'a> ProduceRequest<'a> {
             topics.push(ProduceTopic { topic, partitions });
         }
         parser.end_of_struct()?;
-        Ok(Self { transactional_id, acks, timeout_ms, topics })
+        Ok(Self { transactional_id, acks, timeout_ms, topics, internal_topics: false })
     }
 }
 

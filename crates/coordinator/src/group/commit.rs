@@ -32,6 +32,8 @@ const COMMIT_GROUP_NOT_FOUND: i16 = 9;
 
 /// A partition's offset, as either request asks to commit it.
 struct Asked {
+    /// Which of the request's topics it is of: one may be named twice.
+    entry: usize,
     topic: TopicName,
     topic_id: Uuid,
     partition: i32,
@@ -44,10 +46,16 @@ struct Asked {
 
 impl Asked {
     /// A partition that nothing is said of yet but whether the cluster has it.
-    fn new(name: &TopicName, topic_id: Uuid, topic: Option<&TopicView>, partition: i32) -> Self {
-        let partitions = topic.map_or(0, |topic| topic.partitions);
-        let exists = u32::try_from(partition).is_ok_and(|partition| partition < partitions);
+    fn new(
+        entry: usize,
+        name: &TopicName,
+        topic_id: Uuid,
+        topic: Option<&TopicView>,
+        partition: i32,
+    ) -> Self {
+        let exists = topic.is_some_and(|topic| topic.has(partition));
         Self {
+            entry,
             topic: name.clone(),
             topic_id,
             partition,
@@ -76,7 +84,8 @@ fn in_order(asked: Vec<Asked>) -> impl Iterator<Item = Asked> {
     unknown.into_iter().chain(known)
 }
 
-/// Puts partitions together by topic, in the order in which topics first appear.
+/// Puts partitions together as they were asked for; by topic, in the order in which topics first appear, if the cluster
+/// lacks some of them. (Kafka puts two answers together then.)
 fn by_topic<T, P>(
     asked: Vec<Asked>,
     topic: impl Fn(&Asked) -> T,
@@ -85,8 +94,10 @@ fn by_topic<T, P>(
 ) -> Vec<T> {
     let mut topics: Vec<T> = Vec::new();
     let mut places = std::collections::BTreeMap::new();
+    let together = asked.iter().any(|asked| asked.error == Some(ResponseError::UnknownTopicOrPartition));
     for asked in in_order(asked) {
-        let place = *places.entry((asked.topic_id, (*asked.topic).clone())).or_insert_with(|| {
+        let entry = if together { 0 } else { asked.entry };
+        let place = *places.entry((asked.topic_id, (*asked.topic).clone(), entry)).or_insert_with(|| {
             topics.push(topic(&asked));
             topics.len() - 1
         });
@@ -123,7 +134,7 @@ impl GroupShard {
         request: OffsetCommitRequest,
     ) -> Effects {
         let mut asked = Vec::new();
-        for topic in request.topics {
+        for (entry, topic) in request.topics.into_iter().enumerate() {
             let view = ctx.cluster.topic(&topic.name);
             // Old clients go by names. The id is written all the same.
             let id = view.as_ref().filter(|_| topic.topic_id.is_nil()).map_or(topic.topic_id, |view| view.id);
@@ -131,7 +142,7 @@ impl GroupShard {
                 offset: partition.committed_offset,
                 leader_epoch: partition.committed_leader_epoch,
                 metadata: partition.committed_metadata,
-                ..Asked::new(&topic.name, id, view.as_ref(), partition.partition_index)
+                ..Asked::new(entry, &topic.name, id, view.as_ref(), partition.partition_index)
             }));
         }
         let retention_ms = request.retention_time_ms;
@@ -171,14 +182,14 @@ impl GroupShard {
         request: TxnOffsetCommitRequest,
     ) -> Effects {
         let mut asked = Vec::new();
-        for topic in request.topics {
+        for (entry, topic) in request.topics.into_iter().enumerate() {
             let view = ctx.cluster.topic(&topic.name);
             // (Kafka writes no id here.)
             asked.extend(topic.partitions.into_iter().map(|partition| Asked {
                 offset: partition.committed_offset,
                 leader_epoch: partition.committed_leader_epoch,
                 metadata: partition.committed_metadata,
-                ..Asked::new(&topic.name, Uuid::nil(), view.as_ref(), partition.partition_index)
+                ..Asked::new(entry, &topic.name, Uuid::nil(), view.as_ref(), partition.partition_index)
             }));
         }
         let committer = Committer {
@@ -339,10 +350,10 @@ impl GroupShard {
         request: OffsetDeleteRequest,
     ) -> Result<OffsetDeleteResponse, ResponseError> {
         let mut asked = Vec::new();
-        for topic in request.topics {
+        for (entry, topic) in request.topics.into_iter().enumerate() {
             let view = ctx.cluster.topic(&topic.name);
             asked.extend(topic.partitions.into_iter().map(|partition| {
-                Asked::new(&topic.name, Uuid::nil(), view.as_ref(), partition.partition_index)
+                Asked::new(entry, &topic.name, Uuid::nil(), view.as_ref(), partition.partition_index)
             }));
         }
         self.delete_known(effects, &request.group_id, &mut asked)?;

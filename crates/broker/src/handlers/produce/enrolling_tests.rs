@@ -72,7 +72,8 @@ async fn send(
         .map(|(index, records)| ProducePartition { index: *index, records: Some(records) })
         .collect();
     let topics = vec![ProduceTopic { topic: TopicRef::Name("t"), partitions }];
-    let request = ProduceRequest { transactional_id: id, acks: -1, timeout_ms: 1_000, topics };
+    let request =
+        ProduceRequest { transactional_id: id, acks: -1, timeout_ms: 1_000, topics, internal_topics: false };
     let answer = enter(&f.table, transactions, f.clock, request, version).await;
     f.streams.flush_all();
     let mut response = answer.await;
@@ -207,7 +208,13 @@ async fn a_marker_while_the_coordinator_is_asked_refuses_the_batch() {
     let mut records = batch(7, 0);
     let partitions = vec![ProducePartition { index: 0, records: Some(&mut records) }];
     let topics = vec![ProduceTopic { topic: TopicRef::Name("t"), partitions }];
-    let request = ProduceRequest { transactional_id: Some("tx"), acks: -1, timeout_ms: 1_000, topics };
+    let request = ProduceRequest {
+        transactional_id: Some("tx"),
+        acks: -1,
+        timeout_ms: 1_000,
+        topics,
+        internal_topics: false,
+    };
     let answer = enter(&f.table, &Ending(log), f.clock, request, 11).await;
     assert_eq!(only(answer.await).error_code, 48);
 }

@@ -3,6 +3,7 @@
 use super::{Entered, Entering, refused};
 use crate::batch::{BatchView, Checked, split};
 use crate::errors::Code;
+use crate::handlers::topic_name::is_internal;
 use crate::partition::verifications::Guard;
 use crate::partition::{Partition, PartitionLog, Topic as Known};
 use crate::wire::produce::{ProducePartition, ProduceTopic};
@@ -104,10 +105,13 @@ impl Entering {
         };
         let records = partition.records.unwrap_or_default();
         let transaction = InTransaction::of(records);
-        let checked = if acks_exist {
-            log.check(records, self.version).map_err(|invalid| refused(index, &log, invalid))
-        } else {
+        let checked = if !acks_exist {
             Err(Entered::failed(index, Code::InvalidRequiredAcks, None))
+        } else if is_internal(&topic.name) && !self.internal_topics {
+            let message = format!("Cannot append to internal topic {}", topic.name);
+            Err(Entered::failed(index, Code::InvalidTopicException, Some(message)))
+        } else {
+            log.check(records, self.version).map_err(|invalid| refused(index, &log, invalid))
         };
         let topic = topic.name.clone();
         Prepared::Ready(Ready { topic, index, log, transaction, checked, guard: None })

@@ -13,6 +13,11 @@ const KINDS: std::ops::RangeInclusive<i8> = 0..=1;
 #[must_use]
 pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest) -> ElectLeadersResponse {
     let kind = request.election_type;
+    // Kafka's controller has no time to look at anything else then, but for a request that names nothing.
+    let nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    if request.timeout_ms <= 0 && !nothing {
+        return timed_out(request);
+    }
     let unknown = (!KINDS.contains(&kind))
         .then(|| Failure::new(Code::InvalidRequest, format!("Unknown election type {kind}")));
     let response = ElectLeadersResponse::default()
@@ -60,6 +65,21 @@ pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest) -> ElectLea
     response.with_replica_election_results(results.collect())
 }
 
+/// The answer to a request that gives no time.
+fn timed_out(request: ElectLeadersRequest) -> ElectLeadersResponse {
+    let code = Code::RequestTimedOut.code();
+    let results = request.topic_partitions.unwrap_or_default().into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|partition| {
+            PartitionResult::default()
+                .with_partition_id(partition)
+                .with_error_code(code)
+                .with_error_message(None)
+        });
+        result(topic.topic, partitions.collect())
+    });
+    ElectLeadersResponse::default().with_error_code(code).with_replica_election_results(results.collect())
+}
+
 fn unknown_partition(message: String) -> Failure {
     Failure::new(Code::UnknownTopicOrPartition, message)
 }
@@ -85,7 +105,19 @@ mod tests {
         kind: i8,
         asked: Option<Vec<TopicPartitions>>,
     ) -> (i16, Vec<(String, Vec<i16>)>) {
-        let request = ElectLeadersRequest::default().with_election_type(kind).with_topic_partitions(asked);
+        timed(backend, kind, asked, 1_000)
+    }
+
+    fn timed(
+        backend: &Memory,
+        kind: i8,
+        asked: Option<Vec<TopicPartitions>>,
+        timeout_ms: i32,
+    ) -> (i16, Vec<(String, Vec<i16>)>) {
+        let request = ElectLeadersRequest::default()
+            .with_election_type(kind)
+            .with_topic_partitions(asked)
+            .with_timeout_ms(timeout_ms);
         let response = handle(backend, request);
         let mut answer = response.clone();
         for version in 1..=2 {
@@ -113,6 +145,17 @@ mod tests {
         let refused = vec![("a".to_owned(), vec![42; 5]), ("none".to_owned(), vec![42])];
         assert_eq!(ask(&backend, 2, asked()), (42, refused));
         assert_eq!(ask(&backend, -1, None), (42, vec![]));
+    }
+
+    #[tokio::test]
+    async fn without_time_nothing_is_looked_at() {
+        let backend = Memory::default().with("a", 2).await;
+        for (timeout_ms, kind) in [(0, 0), (-1, 1), (0, 9)] {
+            let told = timed(&backend, kind, Some(vec![of("a", &[1, 7]), of("none", &[])]), timeout_ms);
+            assert_eq!(told, (7, vec![("a".to_owned(), vec![7, 7]), ("none".to_owned(), vec![])]));
+            assert_eq!(timed(&backend, kind, None, timeout_ms), (7, vec![]));
+            assert_eq!(timed(&backend, 0, Some(vec![]), timeout_ms), (0, vec![]));
+        }
     }
 
     #[tokio::test]

@@ -28,6 +28,7 @@ pub mod find_coordinator;
 mod group_configs;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+mod java_pattern;
 pub mod led;
 pub mod list_config_resources;
 pub mod list_offsets;

@@ -1,5 +1,5 @@
 """Scripts of classic groups for the differential test: joins that wait for each other, static members, time-outs."""
-from differential_requests import (NO_MEMBER, beat, commit, enter, founded, join, leave, members_of, state_of,
+from steps import (NO_MEMBER, beat, commit, enter, founded, join, leave, members_of, state_of,
                                    subscription, sync)
 
 

@@ -62,10 +62,9 @@ pub(super) async fn alter<B: Backend>(
     let fails = resources.iter().any(|resource| fails(resource) && check(resource).is_ok());
     let mut outcomes = Vec::with_capacity(resources.len());
     for resource in resources {
-        let local = matches!(resource.kind, BROKER | BROKER_LOGGER);
         outcomes.push(match check(resource) {
             Ok(()) if fails && is_kept(resource.kind) => Err(nobodys()),
-            Ok(()) => match one(backend, clock, deadline, resource, validate_only || fails && local).await {
+            Ok(()) => match one(backend, clock, deadline, resource, validate_only || fails).await {
                 Ok(()) if fails && resource.kind == BROKER => Err(nobodys()),
                 outcome => outcome,
             },

@@ -220,6 +220,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn names_count_only_where_there_are_no_ids() {
+        let backend = Memory::default().with("a", 2).await.with("b", 1).await;
+        let null = || MetadataRequestTopic::default().with_name(None);
+        let b = vec![("b".to_owned(), NONE)];
+        for other in [name("a"), name("nobody"), null()] {
+            assert_eq!(ask(&backend, Some(vec![other, id(102)]), 12).await, b);
+        }
+        assert!(backend.created("nobody").is_none());
+        // With neither, and with no other id, Kafka fails.
+        for (other, named) in [(name("a"), "a"), (null(), "")] {
+            let request = MetadataRequest::default().with_topics(Some(vec![other, null()]));
+            let response = handle(&backend, request, 12).await;
+            let told: Vec<_> = response
+                .topics
+                .iter()
+                .map(|t| (t.name.as_ref().unwrap().to_string(), t.error_code))
+                .collect();
+            assert_eq!(told, [(named.to_owned(), -1), (String::new(), -1)]);
+            assert_eq!(
+                (response.brokers.len(), response.controller_id, response.cluster_id),
+                (0, BrokerId(-1), None)
+            );
+        }
+    }
+
+    #[tokio::test]
     async fn topics_are_created_where_both_sides_allow_it() {
         let backend = Memory::default().with("a.b", 1).await;
         let created = ask(&backend, Some(vec![name("new")]), 4).await;

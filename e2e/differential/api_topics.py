@@ -30,7 +30,6 @@ def create_topics():
     check("twice and another", "CreateTopics", 7,
           create(new_topic("twin"), new_topic("single"), new_topic("twin")), by_name)
     check("colliding in a request", "CreateTopics", 7, create(new_topic("c.d"), new_topic("c_d")), by_name)
-    check("colliding with both", "CreateTopics", 7, create(new_topic("c.d"), new_topic("c_d")), by_name)
     check("nothing", "CreateTopics", 7, create(), by_name)
     check("excessively many", "CreateTopics", 7, create(new_topic("many", 10_001)), by_name)
     assigned = lambda *assignments, partitions=-1, factor=-1, name="assigned": create(

@@ -43,6 +43,8 @@ TOOLS = {
 CODES = {
     "CreateTopics replication factor 3 on one broker": (
         [0], [38], "replication is the store's: topics that were defined for three brokers are created unchanged"),
+    "CreateTopics colliding in a request": (
+        [0, 17], [0, 0], "no two of Levee's topics have names that collide; Kafka compares them with those before the request only"),
     "Produce gzip of garbage": (
         [0], [-1], "compressed batches are opened only where the topic asks for it: keys for compaction, bounds on timestamps"),
     "Produce gzip, count 5 of 1": (
@@ -116,10 +118,10 @@ def everything():
 
 
 def shown(codes, names):
-    return ", ".join("no error" if code == 0 else names[code] for code in dict.fromkeys(codes))
+    return " and ".join("no error" if code == 0 else names[code] for code in dict.fromkeys(codes))
 
 
-NAMES = {-1: "UNKNOWN_SERVER_ERROR", 38: "INVALID_REPLICATION_FACTOR", 40: "INVALID_CONFIG", 42: "INVALID_REQUEST",
+NAMES = {-1: "UNKNOWN_SERVER_ERROR", 17: "INVALID_TOPIC_EXCEPTION", 38: "INVALID_REPLICATION_FACTOR", 40: "INVALID_CONFIG", 42: "INVALID_REQUEST",
          87: "INVALID_RECORD", 95: "INVALID_UPDATE_VERSION"}
 
 

@@ -183,7 +183,8 @@ class Script:
             array, name = MINE[api]
             answer[array] = [one for one in answer[array] if one[name].startswith(self.tag)]
         if api == "ApiVersions" and "connection" not in answer:
-            answer["api_keys"] = [one for one in answer["api_keys"] if one["api_key"] in self.catalogue["ours"]]
+            answer["api_keys"] = sorted((one for one in answer["api_keys"] if one["api_key"] in self.catalogue["ours"]),
+                                        key=lambda one: one["api_key"])
         return answer
 
     def compare(self, case, api, version, values, answers):

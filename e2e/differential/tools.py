@@ -26,6 +26,8 @@ from script import Report, Script
 from values import UUID
 
 KAFKA = pathlib.Path(__file__).parent.parent / "kafka" / "kafka"
+# These want what they all have in common before their own commands.
+SERVER_FIRST = {"transactions", "features"}
 # One that waits for what never comes is ended, with the JVM that it runs in.
 COMMAND_S = 90
 SESSION_MS = 1_800_000
@@ -214,7 +216,8 @@ class Lines:
             # Kafka sets this for the whole cluster (KIP-966) and so tells of it beside a topic's own.
             line = line.replace(str(self.port), "PORT").replace("DYNAMIC_DEFAULT_BROKER_CONFIG:min.insync.replicas=1, ", "")
             line = line.replace("min.insync.replicas=1,", "").replace("min.insync.replicas=1", "")
-            line = re.sub(r"console-consumer-\d+", "console-consumer-N", UUID.sub(self.symbol, line))
+            # First, as with five digits it is as long as an id.
+            line = UUID.sub(self.symbol, re.sub(r"console-consumer-\d+", "console-consumer-N", line))
             for number, name in self.numbers.items():
                 line = re.sub(rf"\b{number}\b", name, line)
             line = re.sub(r"\b1[6-9]\d{11}\b|\d{4}-\d\d-\d\d[T ][\d:.,+Z]*|\d\d:\d\d:\d\d[.,]\d+", "TIME", line)
@@ -239,7 +242,7 @@ class Tools:
         name, *arguments = line.replace("@", tag).split()
         arguments = [files.get(one, one) for one in arguments]
         server = ["--bootstrap-server", f"127.0.0.1:{self.port}"]
-        arguments = server + arguments if name == "transactions" else arguments + server
+        arguments = server + arguments if name in SERVER_FIRST else arguments + server
         if not self.jvm:
             self.start()
         words = [class_of(name), given.encode().decode("unicode_escape"), *arguments]

@@ -14,6 +14,7 @@ use super::header::{BatchMut, BatchView, NO_PRODUCER_ID, NO_TIMESTAMP, Timestamp
 use super::records::{self, Record, Unreadable};
 use super::{split, walk::Walk};
 use levee_base::limits::{DECOMPRESSION_RATIO, MESSAGE_BYTES, RECORD_ERRORS, TIMESTAMP_AFTER_MAX};
+use std::io;
 
 /// The first version of Produce that may carry zstd (KIP-110).
 const ZSTD_FROM_VERSION: i16 = 7;
@@ -100,6 +101,8 @@ pub enum Invalid {
     Sequence { producer_id: i64, base_sequence: i32 },
     #[error("the batch's records can't be read: {reason}")]
     Unreadable { reason: String },
+    #[error("the length of one of the batch's records is longer than its type")]
+    LengthOfRecord,
     #[error("one or more records have been rejected because of their timestamps")]
     Timestamps { records: Vec<RecordError> },
     #[error("one or more records have been rejected: records of a compacted topic need keys")]
@@ -207,7 +210,11 @@ fn check_records(view: &BatchView<'_>, rules: &Rules, now_ms: i64) -> Result<Opt
     let unreadable = |error: Unreadable| Invalid::Unreadable { reason: error.0.to_string() };
     if view.attributes().compression() == Some(Compression::None) {
         for (index, record) in (0..).zip(Walk::of(view)) {
-            looking.at(index, &record.map_err(|error| unreadable(error.into()))?);
+            let record = record.map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput => Invalid::LengthOfRecord,
+                _ => unreadable(error.into()),
+            });
+            looking.at(index, &record?);
         }
         return looking.result().map(Some);
     }

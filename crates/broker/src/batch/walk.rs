@@ -9,7 +9,8 @@ use super::records::{Record, invalid};
 use std::io;
 
 /// An iterator over the records of a batch that is not compressed, of which there must be as many as its header says,
-/// no more and no less. It ends after the first error.
+/// no more and no less. It ends after the first error, which is of the kind `InvalidInput` where Kafka fails, and of
+/// another where it refuses.
 #[derive(Debug)]
 pub(super) struct Walk<'a> {
     rest: &'a [u8],
@@ -33,7 +34,11 @@ impl<'a> Walk<'a> {
     }
 
     fn record(&mut self) -> io::Result<Record> {
-        let length = varint(&mut self.rest)?;
+        // Where Kafka reads this number it is not ready for one that is too long, and fails otherwise than on the rest.
+        let length = varint(&mut self.rest).map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => io::Error::new(io::ErrorKind::InvalidInput, error),
+            _ => error,
+        })?;
         let length = usize::try_from(length).map_err(|_| invalid("a record's length is negative"))?;
         let (mut body, rest) =
             self.rest.split_at_checked(length).ok_or_else(|| invalid("a record reaches beyond its batch"))?;

@@ -1,7 +1,7 @@
 //! CreateTopics. The checks, their order and their words are those of Apache Kafka's controller, as tools and
 //! people match on them. Any replication factor is accepted: replication is the store's.
 
-use super::backend::{Backend, NewTopic, Topic};
+use super::backend::{Backend, NewTopic};
 use super::dynamic::Dynamic;
 use super::{topic_configs, topic_name};
 use crate::errors::{Code, Failure};
@@ -39,8 +39,6 @@ pub async fn handle<B: Backend>(
         .filter(|topic| !seen.insert(&topic.name))
         .map(|topic| topic.name.clone())
         .collect();
-    // As in Kafka, names that collide are compared with those of the topics before the request, not within it.
-    let before = backend.topics();
     let mut answered = BTreeSet::new();
     let mut partitions = 0;
     let mut results = Vec::new();
@@ -53,7 +51,7 @@ pub async fn handle<B: Backend>(
             }
             continue;
         }
-        let outcome = match check(backend, topic, &before, &mut partitions) {
+        let outcome = match check(backend, topic, &mut partitions) {
             Err(failure) => Err(failure),
             Ok(checked) if request.validate_only => Ok((Uuid::nil(), checked)),
             Ok(checked) => {
@@ -73,13 +71,7 @@ pub async fn handle<B: Backend>(
     CreateTopicsResponse::default().with_topics(results)
 }
 
-/// Checks one topic, `before` all those that there were, and counts its partitions.
-fn check<B: Backend>(
-    backend: &B,
-    topic: CreatableTopic,
-    before: &[Topic],
-    partitions: &mut usize,
-) -> Result<Checked, Failure> {
+fn check<B: Backend>(backend: &B, topic: CreatableTopic, partitions: &mut usize) -> Result<Checked, Failure> {
     let name: &str = &topic.name;
     if name == topic_name::CLUSTER_METADATA {
         let message = format!("Creation of internal topic {name} is prohibited.");
@@ -89,7 +81,7 @@ fn check<B: Backend>(
     if backend.topic(name).is_some() {
         return Err(exists(name));
     }
-    if let Some(other) = before.iter().find(|other| topic_name::collide(&other.name, name)) {
+    if let Some(other) = backend.topics().iter().find(|other| topic_name::collide(&other.name, name)) {
         let message = format!("Topic '{name}' collides with existing topic: {}", other.name);
         return Err(Failure::new(Code::InvalidTopicException, message));
     }

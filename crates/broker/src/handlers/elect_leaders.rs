@@ -9,14 +9,17 @@ use kafka_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse, TopicN
 /// What kinds of elections there are: 0 of the preferred replica, 1 unclean.
 const KINDS: std::ops::RangeInclusive<i8> = 0..=1;
 
+/// The first version whose answer has an error of its own.
+const ERROR_FROM: i16 = 1;
+
 /// Answers a request.
 #[must_use]
-pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest) -> ElectLeadersResponse {
+pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest, version: i16) -> ElectLeadersResponse {
     let kind = request.election_type;
     // Kafka's controller has no time to look at anything else then, but for a request that names nothing.
     let nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
     if request.timeout_ms <= 0 && !nothing {
-        return timed_out(request);
+        return timed_out(request, version);
     }
     let unknown = (!KINDS.contains(&kind))
         .then(|| Failure::new(Code::InvalidRequest, format!("Unknown election type {kind}")));
@@ -66,8 +69,9 @@ pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest) -> ElectLea
 }
 
 /// The answer to a request that gives no time.
-fn timed_out(request: ElectLeadersRequest) -> ElectLeadersResponse {
+fn timed_out(request: ElectLeadersRequest, version: i16) -> ElectLeadersResponse {
     let code = Code::RequestTimedOut.code();
+    let of_all = if version >= ERROR_FROM { code } else { NONE };
     let results = request.topic_partitions.unwrap_or_default().into_iter().map(|topic| {
         let partitions = topic.partitions.into_iter().map(|partition| {
             PartitionResult::default()
@@ -77,7 +81,7 @@ fn timed_out(request: ElectLeadersRequest) -> ElectLeadersResponse {
         });
         result(topic.topic, partitions.collect())
     });
-    ElectLeadersResponse::default().with_error_code(code).with_replica_election_results(results.collect())
+    ElectLeadersResponse::default().with_error_code(of_all).with_replica_election_results(results.collect())
 }
 
 fn unknown_partition(message: String) -> Failure {
@@ -118,14 +122,14 @@ mod tests {
             .with_election_type(kind)
             .with_topic_partitions(asked)
             .with_timeout_ms(timeout_ms);
-        let response = handle(backend, request);
-        let mut answer = response.clone();
+        let response = handle(backend, request.clone(), 2);
         for version in 1..=2 {
-            answer.encode(&mut BytesMut::new(), version).unwrap();
+            response.encode(&mut BytesMut::new(), version).unwrap();
         }
-        // Version 0 has no error of its own.
-        answer.error_code = 0;
-        answer.encode(&mut BytesMut::new(), 0).unwrap();
+        if kind == 0 {
+            // The only kind that version 0 can ask for.
+            handle(backend, request, 0).encode(&mut BytesMut::new(), 0).unwrap();
+        }
         let results = response.replica_election_results.iter().map(|topic| {
             let codes = topic.partition_result.iter().map(|partition| partition.error_code).collect();
             (topic.topic.to_string(), codes)

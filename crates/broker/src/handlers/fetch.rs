@@ -27,7 +27,7 @@ use crate::wire::produce::Topic;
 use crate::wire::writer::Leader;
 use kafka_protocol::messages::FetchRequest;
 use levee_base::limits::{FETCH_ANSWERS_BYTES, FETCH_BYTES, FETCH_WAIT};
-use levee_base::{Clock, StreamId};
+use levee_base::{Clock, HashMap, StreamId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -107,18 +107,25 @@ impl Fetcher {
 
     fn begin(&self, request: &FetchRequest, version: i16) -> Result<Context, SessionError> {
         let by_id = version >= IDS_FROM_VERSION;
-        let mut partitions = Vec::new();
+        let mut partitions: Vec<(Key, Wanted)> = Vec::new();
+        let mut places: HashMap<Key, usize> = HashMap::default();
         for topic in &request.topics {
             let key = topic_key(by_id, &topic.topic, topic.topic_id);
-            partitions.extend(topic.partitions.iter().map(|partition| {
+            for partition in &topic.partitions {
                 let wanted = Wanted {
                     fetch_offset: partition.fetch_offset,
                     max_bytes: partition.partition_max_bytes,
                     leader_epoch: partition.current_leader_epoch,
                     last_fetched_epoch: partition.last_fetched_epoch,
                 };
-                ((key.clone(), partition.partition), wanted)
-            }));
+                let key = (key.clone(), partition.partition);
+                let place = *places.entry(key.clone()).or_insert(partitions.len());
+                // As in Kafka, one that is named twice is answered once, in its first place by what was said last.
+                match partitions.get_mut(place) {
+                    Some(before) => before.1 = wanted,
+                    None => partitions.push((key, wanted)),
+                }
+            }
         }
         let mut forgotten: Vec<Key> = Vec::new();
         for topic in &request.forgotten_topics_data {

@@ -56,6 +56,10 @@ fn escape(rest: &mut Peekable<Chars<'_>>) -> Option<bool> {
     if next.is_ascii_alphabetic() && !ESCAPES.contains(next) {
         return None;
     }
+    if matches!(next, 'p' | 'P' | 'x' | 'N' | 'b') && rest.next_if_eq(&'{').is_some() {
+        // Some name in braces.
+        rest.find(|inside| *inside == '}')?;
+    }
     if next == 'Q' {
         // Up to \E, or the end, all stands for itself.
         while let Some(quoted) = rest.next() {
@@ -148,6 +152,7 @@ mod tests {
             "(|a)",
             "[[a]b]",
             "\\p{Lu}",
+            "\\pL+",
             "[\\]a]",
             "(?:a)*",
             "{1}",
@@ -177,6 +182,7 @@ mod tests {
             "\\y",
             "[\\y]",
             "[b-a]",
+            "\\p{L",
             "(?",
             "(?z)",
             "a{99999999999}",

@@ -240,8 +240,8 @@ fn invalid_code(invalid: &Invalid) -> (Code, bool) {
             (Code::InvalidRecord, false)
         }
         Invalid::ZstdTooEarly { .. } => (Code::UnsupportedCompressionType, false),
-        // Kafka's leader fails on it with an exception that is nobody's.
-        Invalid::UnknownCodec => (Code::UnknownServerError, true),
+        // Kafka's leader fails on these with an exception that is nobody's.
+        Invalid::UnknownCodec | Invalid::LengthOfRecord => (Code::UnknownServerError, true),
         Invalid::Length { .. } | Invalid::Short { .. } | Invalid::MagicByte { .. } | Invalid::Crc { .. } => {
             (Code::CorruptMessage, false)
         }

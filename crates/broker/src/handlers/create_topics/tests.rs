@@ -80,17 +80,6 @@ async fn a_topic_is_created_with_what_was_asked_for() {
 }
 
 #[tokio::test]
-async fn names_that_collide_are_compared_with_those_before_the_request() {
-    let backend = Memory::default();
-    let codes = |results: Vec<CreatableTopicResult>| -> Vec<i16> {
-        results.into_iter().map(|result| result.error_code).collect()
-    };
-    assert_eq!(codes(send(&backend, vec![topic("a.b"), topic("a_b")], false).await), [0, 0]);
-    let exists = Code::TopicAlreadyExists.code();
-    assert_eq!(codes(send(&backend, vec![topic("a.b"), topic("a_b")], false).await), [exists, exists]);
-}
-
-#[tokio::test]
 async fn names_and_numbers_are_refused_as_kafka_does() {
     let backend = Memory::default().with("a.b", 1).await;
     for (asked, code, words) in [

@@ -303,7 +303,8 @@ def bad_batches(broker):
         ("offsets of 9, count 1", INVALID_RECORD, batch(count=1, last_delta=8)),
         ("count 0", INVALID_RECORD, batch(count=0)), ("count -1", INVALID_RECORD, batch(count=-1)),
         ("count 5 of 1", INVALID_RECORD, batch(count=5)), ("count 1 of 2", INVALID_RECORD, batch((b"a", b"b"), count=1)),
-        ("no records", INVALID_RECORD, batch(payload=b"")), ("records of garbage", INVALID_RECORD, batch(payload=b"\xff" * 50)),
+        ("no records", INVALID_RECORD, batch(payload=b"")), ("records of garbage", INVALID_RECORD, batch(payload=b"garbage")),
+        ("a length without an end", UNKNOWN_SERVER_ERROR, batch(payload=b"\xff" * 50)),
         ("two batches", INVALID_RECORD, batch() + batch()), ("cut short", INVALID_RECORD, batch()[:-1]),
         ("length -1", CORRUPT_MESSAGE, batch(length=-1)), ("too large", MESSAGE_TOO_LARGE, batch((b"x" * 1_100_000,))),
     ):

@@ -3,9 +3,9 @@
     expected.py PAGE [--write]     checks that docs/kafka-differences.md tells of it, or writes it there
 
 ROWS are fields that may differ. None of them ever stands for an error code, nor for a connection that is closed or silent:
-`is_code` sees to that whatever a row says. TOOLS are command lines whose output may differ. CODES are the cases in which Levee answers with another error code on
-purpose; both brokers' codes are pinned, and a case that no longer differs exactly so fails the run. UNANSWERED are those
-that Kafka never answers, with what Levee says. What is not seen in a whole run fails it as well."""
+`is_code` sees to that whatever a row says. TOOLS are command lines whose output may differ. CODES are the cases in which Levee
+answers with another error code on purpose; both brokers' codes are pinned, and a case that no longer differs exactly so fails
+the run. UNANSWERED are those that Kafka never answers, with what Levee says. What is not seen in a whole run fails it as well."""
 import argparse
 import pathlib
 import re
@@ -121,8 +121,8 @@ def shown(codes, names):
     return " and ".join("no error" if code == 0 else names[code] for code in dict.fromkeys(codes))
 
 
-NAMES = {-1: "UNKNOWN_SERVER_ERROR", 17: "INVALID_TOPIC_EXCEPTION", 38: "INVALID_REPLICATION_FACTOR", 40: "INVALID_CONFIG", 42: "INVALID_REQUEST",
-         87: "INVALID_RECORD", 95: "INVALID_UPDATE_VERSION"}
+NAMES = {-1: "UNKNOWN_SERVER_ERROR", 17: "INVALID_TOPIC_EXCEPTION", 38: "INVALID_REPLICATION_FACTOR", 40: "INVALID_CONFIG",
+         42: "INVALID_REQUEST", 87: "INVALID_RECORD", 95: "INVALID_UPDATE_VERSION"}
 
 
 def sections():

@@ -191,7 +191,7 @@ class Script:
         self.step += 1
         answers = [self.mine(api, answer) for answer in answers]
         left, right = (dict(flat(side.normal.of(api, answer))) for side, answer in zip(self.sides, answers))
-        found = set(codes(answers[1])) | ({answers[1]["connection"]} if "connection" in answers[1] else set())
+        found = set(codes(answers[1])) | ({answers[1]["connection"].split(":")[0]} if "connection" in answers[1] else set())
         self.report.coverage.add(api, version if version in self.versions(api) else None, found)
         if self.api(api).key not in self.catalogue["ours"]:
             self.report.missing.add(api)

@@ -26,6 +26,12 @@ compat:
     cargo build --release
     e2e/compat/all
 
+# The same requests, and the same command lines of Kafka's tools, to a release build and to stock Apache Kafka 4.3.
+differential:
+    cargo build --release
+    e2e/differential/all
+    e2e/differential/tools
+
 # Licences, advisories and sources of dependencies.
 deny:
     cargo deny check

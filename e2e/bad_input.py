@@ -1,6 +1,7 @@
 """The cases of e2e/bad-input.    bad_input.py LEVEE SCRATCH PORT [CASE...]"""
 import atexit
 import contextlib
+import gzip
 import os
 import pathlib
 import random
@@ -22,7 +23,7 @@ from wire import batch, create, fetch, list_offsets, new_topic, produce
 LEVEE, SCRATCH, PORT = sys.argv[1], pathlib.Path(sys.argv[2]), int(sys.argv[3])
 HTTP = PORT + 1
 MIB = 1 << 20
-CORRUPT_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_ERROR, INVALID_RECORD, CODEC = 2, 10, 56, 87, 76
+CORRUPT_MESSAGE, MESSAGE_TOO_LARGE, STORAGE_ERROR, INVALID_RECORD, UNKNOWN_SERVER_ERROR = 2, 10, 56, 87, -1
 
 
 def fail(what):
@@ -298,9 +299,12 @@ def bad_batches(broker):
     for case, code, records in (
         ("wrong CRC", CORRUPT_MESSAGE, batch(crc=1)), ("magic 0", INVALID_RECORD, batch(magic=0)),
         ("magic 1", INVALID_RECORD, batch(magic=1)), ("magic 9", CORRUPT_MESSAGE, batch(magic=9)),
-        ("codec 7", CODEC, batch(attributes=7)), ("count 9 of 1, offsets of 1", INVALID_RECORD, batch(count=9, last_delta=0)),
+        ("codec 7", UNKNOWN_SERVER_ERROR, batch(attributes=7)), ("count 9 of 1, offsets of 1", INVALID_RECORD, batch(count=9, last_delta=0)),
         ("offsets of 9, count 1", INVALID_RECORD, batch(count=1, last_delta=8)),
         ("count 0", INVALID_RECORD, batch(count=0)), ("count -1", INVALID_RECORD, batch(count=-1)),
+        ("count 5 of 1", INVALID_RECORD, batch(count=5)), ("count 1 of 2", INVALID_RECORD, batch((b"a", b"b"), count=1)),
+        ("no records", INVALID_RECORD, batch(payload=b"")), ("records of garbage", INVALID_RECORD, batch(payload=b"garbage")),
+        ("a length without an end", UNKNOWN_SERVER_ERROR, batch(payload=b"\xff" * 50)),
         ("two batches", INVALID_RECORD, batch() + batch()), ("cut short", INVALID_RECORD, batch()[:-1]),
         ("length -1", CORRUPT_MESSAGE, batch(length=-1)), ("too large", MESSAGE_TOO_LARGE, batch((b"x" * 1_100_000,))),
     ):
@@ -312,16 +316,18 @@ def bad_batches(broker):
     end = broker.fetch("batches", 0)
     ensure(end["high_watermark"] == 0, "a refused batch got an offset")
     say("bad batches are refused with Kafka's codes and a sentence, and take no offset")
-    # A count that lies in all its places, and records that don't unpack: stored, and harmless to everything else.
-    for records in (batch(count=5), batch(attributes=1, payload=b"garbage"), batch(payload=b""),
-                    batch(payload=b"\xff" * 50)):
+    # Compressed batches with a count that lies in all its places, or that don't unpack: stored, and harmless to everything
+    # else.
+    for records in (batch(count=5, attributes=1, payload=gzip.compress(wire.record(b"v"))),
+                    batch(attributes=1, payload=b"garbage"), batch(attributes=2, payload=b""),
+                    *(batch(attributes=codec, payload=b"\xff" * 50) for codec in (1, 2, 3, 4))):
         ensure(broker.produce("batches", records)["error_code"] == 0, "an unopened batch")
     with broker.connect() as client:
         for timestamp in (-3, 1, 1_700_000_000_000, 2**62):
             client.ask("ListOffsets", 10, list_offsets("batches", 0, timestamp))
     ensure(broker.produce("batches", batch((b"after",)))["error_code"] == 0, "after defective batches")
     ensure(b"after" in broker.fetch("batches", 0)["records"], "after defective batches")
-    say("batches whose records are defective under a sound header are kept as sent; look-ups by time survive them")
+    say("compressed batches that are defective under a sound header are kept as sent; look-ups by time survive them")
 
 
 def greedy_readers(broker):

@@ -1,4 +1,4 @@
-"""Kafka's protocol by hand: what a client library would refuse to send, for bad_input.py and differential.py.
+"""Kafka's protocol by hand: what a client library would refuse to send, for bad_input.py and e2e/differential.
 
 A message is a list of fields (name, type, first version, last version); a type is a name, or a list of fields for an
 array of structs, or ("array", name) for an array of plain values, or ("maybe", fields) for a struct or null. Tagged fields are kept as they are, by number."""

@@ -25,7 +25,7 @@ pub const FINAL_EPOCH: i32 = -1;
 pub const NO_SESSION: i32 = 0;
 
 /// A topic, as a request names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TopicKey {
     /// Before version 13.
     Name(Arc<str>),
@@ -45,6 +45,8 @@ pub struct Wanted {
     pub max_bytes: i32,
     /// The leader epoch that the client knows, -1 for none.
     pub leader_epoch: i32,
+    /// The leader epoch of the last record that the client has, below 0 for none (KIP-595).
+    pub last_fetched_epoch: i32,
 }
 
 /// What a client is told of a partition.
@@ -54,7 +56,7 @@ pub struct Told {
     pub high_watermark: i64,
     /// Where the partition begins.
     pub log_start_offset: i64,
-    /// Whether there are records.
+    /// Whether there are records, or word of where the client's diverge.
     pub records: bool,
     /// Whether there is an error.
     pub error: bool,

@@ -8,7 +8,7 @@ fn key(topic: &str, partition: i32) -> Key {
 }
 
 fn wanted(fetch_offset: i64) -> Wanted {
-    Wanted { fetch_offset, max_bytes: 1 << 20, leader_epoch: -1 }
+    Wanted { fetch_offset, max_bytes: 1 << 20, leader_epoch: -1, last_fetched_epoch: -1 }
 }
 
 fn asked(session_id: i32, epoch: i32) -> Asked {

@@ -14,6 +14,7 @@ pub mod pack;
 pub mod records;
 pub mod split;
 pub mod validate;
+mod walk;
 
 #[cfg(test)]
 pub(crate) mod build;

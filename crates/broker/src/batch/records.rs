@@ -4,7 +4,7 @@
 //! topics ask. A batch that LogAppendTime stamped gives its one timestamp for every record, as in Kafka.
 
 use super::header::{BatchView, TimestampType};
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 
 /// What is read of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,14 @@ pub struct Records<'a> {
 }
 
 impl Records<'_> {
+    /// Whether the batch is at its end, where all its records have been read.
+    ///
+    /// # Errors
+    /// When its codec fails on what is left.
+    pub fn at_end(&mut self) -> Result<bool, Unreadable> {
+        Ok(self.input.fill_buf()?.is_empty())
+    }
+
     fn record(&mut self) -> io::Result<Record> {
         let length = varint(&mut self.input, 5)?;
         let body = u64::try_from(length).map_err(|_| invalid("a record's length is negative"))?;

@@ -1,16 +1,20 @@
 //! What a client may append, checked before a partition's lock is taken.
 //!
 //! The rules and their order are those of Kafka 4 (`ProduceRequest.validateRecords`, then
-//! `UnifiedLog.analyzeAndValidateRecords`, then `LogValidator.validateBatch`), with one difference: Kafka
-//! opens every batch and looks at every record. Here records are opened only where the topic asks for a
-//! check that the header can't answer (keys for compaction, a lower bound on timestamps) or where the
-//! header's maximum timestamp has already shown that some record will be refused and the client wants to
-//! know which. A producer whose header doesn't agree with its records is therefore not found out here.
+//! `UnifiedLog.analyzeAndValidateRecords`, then `LogValidator.validateMessagesAndAssignOffsets`), with one difference:
+//! Kafka looks at every record of every batch. Here that is so of batches that are not compressed, whose records are
+//! walked in place. Compressed ones are opened only where the topic asks for a check that the header can't answer
+//! (keys for compaction, a lower bound on timestamps) or where the header's maximum timestamp has already shown that
+//! some record will be refused and the client wants to know which. A producer whose header doesn't agree with its
+//! compressed records is therefore not found out here: unpacking all that is produced would cost many times what taking
+//! it in does, to find what only a defective producer makes.
 
 use super::codec::Compression;
 use super::header::{BatchMut, BatchView, NO_PRODUCER_ID, NO_TIMESTAMP, TimestampType};
-use super::{records, split};
+use super::records::{self, Record, Unreadable};
+use super::{split, walk::Walk};
 use levee_base::limits::{DECOMPRESSION_RATIO, MESSAGE_BYTES, RECORD_ERRORS, TIMESTAMP_AFTER_MAX};
+use std::io;
 
 /// The first version of Produce that may carry zstd (KIP-110).
 const ZSTD_FROM_VERSION: i16 = 7;
@@ -97,6 +101,8 @@ pub enum Invalid {
     Sequence { producer_id: i64, base_sequence: i32 },
     #[error("the batch's records can't be read: {reason}")]
     Unreadable { reason: String },
+    #[error("the length of one of the batch's records is longer than its type")]
+    LengthOfRecord,
     #[error("one or more records have been rejected because of their timestamps")]
     Timestamps { records: Vec<RecordError> },
     #[error("one or more records have been rejected: records of a compacted topic need keys")]
@@ -145,12 +151,11 @@ pub fn check<'a>(
     let size = split::sole(records)?;
     let view = BatchView::first(records).ok_or(Invalid::Short { size })?;
     check_header(&view, version, rules)?;
-    check_records(&view, rules, now_ms)?;
-    let clear_type = rules.timestamp_type == TimestampType::CreateTime
-        && view.attributes().timestamp_type() == TimestampType::LogAppendTime;
-    let max_timestamp = view.max_timestamp();
+    let found = check_records(&view, rules, now_ms)?;
+    let max_timestamp = found.unwrap_or(view.max_timestamp());
     let mut batch = BatchMut::first(records).ok_or(Invalid::Short { size })?;
-    if clear_type {
+    if rules.timestamp_type == TimestampType::CreateTime {
+        // What a producer says of the leader's clock is taken away, and what it says wrongly of its records set right.
         batch.set_max_timestamp(TimestampType::CreateTime, max_timestamp);
     }
     Ok(Checked { batch })
@@ -158,13 +163,13 @@ pub fn check<'a>(
 
 fn check_header(view: &BatchView<'_>, version: i16, rules: &Rules) -> Result<(), Invalid> {
     let size = view.bytes().len();
-    match view.attributes().compression() {
-        Some(Compression::Zstd) if version < ZSTD_FROM_VERSION => {
-            return Err(Invalid::ZstdTooEarly { version });
+    let codec = view.attributes().compression();
+    if version < ZSTD_FROM_VERSION {
+        match codec {
+            Some(Compression::Zstd) => return Err(Invalid::ZstdTooEarly { version }),
+            Some(_) => {}
+            None => return Err(Invalid::UnknownCodec),
         }
-        Some(_) => {}
-        // Kafka fails here with an unexpected exception; a client gets a better answer.
-        None => return Err(Invalid::UnknownCodec),
     }
     if view.base_offset() != 0 {
         return Err(Invalid::BaseOffset { base_offset: view.base_offset() });
@@ -175,6 +180,9 @@ fn check_header(view: &BatchView<'_>, version: i16, rules: &Rules) -> Result<(),
     let (stated, computed) = (view.crc(), view.computed_crc());
     if stated != computed {
         return Err(Invalid::Crc { stated, computed });
+    }
+    if codec.is_none() {
+        return Err(Invalid::UnknownCodec);
     }
     let (last_offset_delta, count) = (view.last_offset_delta(), view.count());
     if last_offset_delta < 0 {
@@ -196,52 +204,97 @@ fn check_header(view: &BatchView<'_>, version: i16, rules: &Rules) -> Result<(),
     Ok(())
 }
 
-fn check_records(view: &BatchView<'_>, rules: &Rules, now_ms: i64) -> Result<(), Invalid> {
-    let range = TimestampRange::of(rules, now_ms);
-    let stamped = view.attributes().timestamp_type() == TimestampType::LogAppendTime;
-    let refused_by_header = match rules.timestamp_type {
-        TimestampType::CreateTime => {
-            let max = view.max_timestamp();
-            if max == NO_TIMESTAMP { stamped } else { !range.holds(max) }
+/// Looks at the records, where they are there to be looked at or the topic asks for it; their largest timestamp then.
+fn check_records(view: &BatchView<'_>, rules: &Rules, now_ms: i64) -> Result<Option<i64>, Invalid> {
+    let mut looking = Looking::new(view, rules, now_ms);
+    let unreadable = |error: Unreadable| Invalid::Unreadable { reason: error.0.to_string() };
+    if view.attributes().compression() == Some(Compression::None) {
+        for (index, record) in (0..).zip(Walk::of(view)) {
+            let record = record.map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput => Invalid::LengthOfRecord,
+                _ => unreadable(error.into()),
+            });
+            looking.at(index, &record?);
         }
-        TimestampType::LogAppendTime => stamped,
-    };
-    let lower_bound =
-        rules.timestamp_type == TimestampType::CreateTime && rules.timestamp_before_max_ms != i64::MAX;
-    if !(refused_by_header || lower_bound || rules.compacted) {
-        return Ok(());
+        return looking.result().map(Some);
     }
-    let mut timestamps = Vec::new();
-    let mut keys = Vec::new();
-    let unreadable = |error: records::Unreadable| Invalid::Unreadable { reason: error.0.to_string() };
-    for (index, record) in (0..).zip(records::open(view, rules.unpacked_bytes()).map_err(unreadable)?) {
-        let record = record.map_err(unreadable)?;
-        if rules.compacted && !record.has_key {
+    if !looking.has_to_open(view) {
+        return Ok(None);
+    }
+    let mut records = records::open(view, rules.unpacked_bytes()).map_err(unreadable)?;
+    for (index, record) in (0..).zip(records.by_ref()) {
+        looking.at(index, &record.map_err(unreadable)?);
+    }
+    if !records.at_end().map_err(unreadable)? {
+        let reason = "there is more than the records that the batch says it has".to_owned();
+        return Err(Invalid::Unreadable { reason });
+    }
+    looking.result().map(Some)
+}
+
+/// What records are looked at for, and what was found.
+struct Looking<'a> {
+    rules: &'a Rules,
+    range: TimestampRange,
+    /// The producer says that the leader's clock has stamped the batch.
+    stamped: bool,
+    max_timestamp: i64,
+    timestamps: Vec<RecordError>,
+    keys: Vec<RecordError>,
+}
+
+impl<'a> Looking<'a> {
+    fn new(view: &BatchView<'_>, rules: &'a Rules, now_ms: i64) -> Self {
+        Self {
+            rules,
+            range: TimestampRange::of(rules, now_ms),
+            stamped: view.attributes().timestamp_type() == TimestampType::LogAppendTime,
+            max_timestamp: NO_TIMESTAMP,
+            timestamps: Vec::new(),
+            keys: Vec::new(),
+        }
+    }
+
+    /// Whether the header leaves open what the topic asks, or says that some record will be refused.
+    fn has_to_open(&self, view: &BatchView<'_>) -> bool {
+        let create_time = self.rules.timestamp_type == TimestampType::CreateTime;
+        let max = view.max_timestamp();
+        let refused_by_header =
+            if create_time && max != NO_TIMESTAMP { !self.range.holds(max) } else { self.stamped };
+        let lower_bound = create_time && self.rules.timestamp_before_max_ms != i64::MAX;
+        refused_by_header || lower_bound || self.rules.compacted
+    }
+
+    #[inline]
+    fn at(&mut self, index: i32, record: &Record) {
+        self.max_timestamp = self.max_timestamp.max(record.timestamp);
+        if self.rules.compacted && !record.has_key {
             let message = "Compacted topic cannot accept message without key".to_owned();
-            note(&mut keys, RecordError { index, message });
-        } else if rules.timestamp_type == TimestampType::CreateTime && record.timestamp != NO_TIMESTAMP {
-            if !range.holds(record.timestamp) {
-                let message = format!(
-                    "the timestamp {} is outside of [{}, {}]",
-                    record.timestamp, range.least, range.most
-                );
-                note(&mut timestamps, RecordError { index, message });
+            note(&mut self.keys, RecordError { index, message });
+        } else if self.rules.timestamp_type == TimestampType::CreateTime && record.timestamp != NO_TIMESTAMP {
+            if !self.range.holds(record.timestamp) {
+                let TimestampRange { least, most } = self.range;
+                let message = format!("the timestamp {} is outside of [{least}, {most}]", record.timestamp);
+                note(&mut self.timestamps, RecordError { index, message });
             }
-        } else if stamped {
+        } else if self.stamped {
             let message = "a producer may not set the timestamp type to LogAppendTime".to_owned();
-            note(&mut timestamps, RecordError { index, message });
+            note(&mut self.timestamps, RecordError { index, message });
         }
     }
-    if !timestamps.is_empty() {
-        timestamps.append(&mut keys);
-        timestamps.sort_by_key(|error| error.index);
-        return Err(Invalid::Timestamps { records: timestamps });
+
+    /// The largest timestamp, if nothing was found wrong.
+    fn result(mut self) -> Result<i64, Invalid> {
+        if !self.timestamps.is_empty() {
+            self.timestamps.append(&mut self.keys);
+            self.timestamps.sort_by_key(|error| error.index);
+            return Err(Invalid::Timestamps { records: self.timestamps });
+        }
+        if !self.keys.is_empty() {
+            return Err(Invalid::Keys { records: self.keys });
+        }
+        Ok(self.max_timestamp)
     }
-    if !keys.is_empty() {
-        return Err(Invalid::Keys { records: keys });
-    }
-    // The header promised a timestamp that no record has.
-    if refused_by_header { Err(Invalid::Timestamps { records: Vec::new() }) } else { Ok(()) }
 }
 
 fn note(errors: &mut Vec<RecordError>, error: RecordError) {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::batch::build::{Build, rehash};
-use crate::batch::header::{AT_BASE_SEQUENCE, AT_COUNT, AT_LAST_OFFSET_DELTA};
+use crate::batch::header::{AT_BASE_SEQUENCE, AT_COUNT, AT_LAST_OFFSET_DELTA, AT_MAX_TIMESTAMP};
 use proptest::prelude::*;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -115,6 +115,51 @@ fn records_of_the_past_are_refused_only_where_the_topic_says_so() {
     assert!(check(&mut batch.clone(), VERSION, &Rules::default(), NOW).is_ok());
     let rules = Rules { timestamp_before_max_ms: 4_999, ..Rules::default() };
     assert!(matches!(refusal(&batch, &rules), Invalid::Timestamps { records } if records.len() == 1));
+}
+
+#[test]
+fn records_are_walked_unless_they_are_compressed() {
+    let rules = Rules::default();
+    let lies = |build: &Build| {
+        let mut bytes = build.bytes();
+        bytes[AT_COUNT..AT_COUNT + 4].copy_from_slice(&7_i32.to_be_bytes());
+        bytes[AT_LAST_OFFSET_DELTA..AT_LAST_OFFSET_DELTA + 4].copy_from_slice(&6_i32.to_be_bytes());
+        rehash(&mut bytes);
+        bytes
+    };
+    let build = Build::records(3, NOW);
+    assert!(matches!(refusal(&lies(&build), &rules), Invalid::Unreadable { .. }));
+    let packed = lies(&build.compressed(Compression::Lz4));
+    assert!(check(&mut packed.clone(), VERSION, &rules, NOW).is_ok());
+    // Where the topic has it opened anyway, it is found out.
+    let compacted = Rules { compacted: true, ..rules };
+    assert!(matches!(refusal(&packed, &compacted), Invalid::Unreadable { .. }));
+    let mut fewer = Build::records(3, NOW).compressed(Compression::Gzip).bytes();
+    fewer[AT_COUNT..AT_COUNT + 4].copy_from_slice(&2_i32.to_be_bytes());
+    fewer[AT_LAST_OFFSET_DELTA..AT_LAST_OFFSET_DELTA + 4].copy_from_slice(&1_i32.to_be_bytes());
+    rehash(&mut fewer);
+    assert!(matches!(refusal(&fewer, &compacted), Invalid::Unreadable { .. }));
+}
+
+#[test]
+fn the_largest_timestamp_is_set_right_where_records_are_seen() {
+    let mut bytes = Build::new().record(NOW, "k", "v").record(NOW + 7, "k", "w").bytes();
+    for says in [NOW + 9, 5, i64::MAX] {
+        bytes[AT_MAX_TIMESTAMP..AT_MAX_TIMESTAMP + 8].copy_from_slice(&says.to_be_bytes());
+        rehash(&mut bytes);
+        let checked = check(&mut bytes, VERSION, &Rules::default(), NOW).unwrap();
+        assert_eq!(checked.view().max_timestamp(), NOW + 7);
+        assert_eq!(checked.view().crc(), checked.view().computed_crc());
+    }
+}
+
+#[test]
+fn a_codec_that_does_not_exist_is_told_before_all_else_in_old_requests() {
+    let mut bytes = good();
+    bytes[21..23].copy_from_slice(&5_i16.to_be_bytes());
+    let rules = Rules::default();
+    assert_eq!(check(&mut bytes.clone(), 6, &rules, NOW).expect_err("refused"), Invalid::UnknownCodec);
+    assert!(matches!(refusal(&bytes, &rules), Invalid::Crc { .. }));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use super::altering::{self, Change, Resource, SET};
 use super::backend::Backend;
-use crate::errors::{Failure, NONE};
+use crate::errors::NONE;
 use kafka_protocol::messages::alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{AlterConfigsRequest, AlterConfigsResponse};
 use levee_base::Clock;
@@ -32,9 +32,7 @@ pub async fn handle<B: Backend>(
             .with_resource_name(resource.name);
         match outcome {
             Ok(()) => response.with_error_code(NONE).with_error_message(None),
-            Err(Failure { code, message }) => {
-                response.with_error_code(code.code()).with_error_message(Some(message.into()))
-            }
+            Err(failure) => response.with_error_code(failure.code.code()).with_error_message(failure.words()),
         }
     });
     AlterConfigsResponse::default().with_responses(responses.collect())

@@ -176,7 +176,7 @@ async fn refusals_have_kafkas_codes_and_words() {
             request,
             "Error due to duplicate config keys",
         ),
-        (TOPIC, "t", &[("retention.ms", 9, Some("1"))], request, "Unknown operations type 9"),
+        (BROKER, "1", &[("log.retention.ms", 9, Some("1"))], request, "Unknown operations type 9"),
         (
             TOPIC,
             "nobody",
@@ -276,6 +276,31 @@ async fn what_is_no_topic_is_configured_too() {
     assert_eq!(replace(&backend, vec![legacy(GROUP, "g", heartbeat), none], false).await, [0, 0]);
     assert_eq!(backend.group_configs("g")["consumer.heartbeat.interval.ms"], "6000");
     assert_eq!((backend.group_configs("g").len(), backend.resources(CLIENT_METRICS).len()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_operation_that_does_not_exist_fails_all_that_the_controller_would_see() {
+    let backend = Memory::default().with("t", 1).await.with("u", 1).await;
+    let set = |kind, name| resource(kind, name, &[("retention.ms", SET, Some("9"))]);
+    let unknown = |kind, name| resource(kind, name, &[("retention.ms", 9, Some("9"))]);
+    let failed = || (-1, None);
+    let all = vec![
+        unknown(TOPIC, "t"),
+        set(TOPIC, "u"),
+        set(TOPIC, "nobody"),
+        resource(BROKER, "1", &[("log.retention.ms", SET, Some("3600000"))]),
+        resource(GROUP, "g", &[("consumer.session.timeout.ms", SET, Some("50000"))]),
+    ];
+    assert_eq!(send(&backend, all, false).await, vec![failed(); 5]);
+    assert_eq!(own(&backend), []);
+    for kind in [GROUP, CLIENT_METRICS, BROKER_LOGGER] {
+        let name = if kind == BROKER_LOGGER { "1" } else { "x" };
+        assert_eq!(send(&backend, vec![unknown(kind, name)], false).await, [failed()], "{kind}");
+    }
+    // What is refused before the controller sees it fails nothing.
+    let twice = vec![unknown(TOPIC, "t"), unknown(TOPIC, "t"), unknown(0, "x"), set(TOPIC, "u")];
+    let codes: Vec<_> = send(&backend, twice, false).await.into_iter().map(|(code, _)| code).collect();
+    assert_eq!(codes, [42, 42, 42, 0]);
 }
 
 #[tokio::test]

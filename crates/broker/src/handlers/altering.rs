@@ -54,15 +54,57 @@ pub(super) async fn alter<B: Backend>(
     for resource in resources {
         *times.entry((resource.kind, &resource.name)).or_insert(0_usize) += 1;
     }
+    let check = |resource: &Resource| match times[&(resource.kind, &resource.name)] {
+        1 => well_formed(resource),
+        _ => Err(refused("Each resource must appear at most once.")),
+    };
+    // Kafka's controller fails on an operation that doesn't exist, and with it all that was sent on to it.
+    let fails = resources.iter().any(|resource| fails(resource) && check(resource).is_ok());
     let mut outcomes = Vec::with_capacity(resources.len());
     for resource in resources {
-        outcomes.push(if times[&(resource.kind, &resource.name)] > 1 {
-            Err(refused("Each resource must appear at most once."))
-        } else {
-            one(backend, clock, deadline, resource, validate_only).await
+        outcomes.push(match check(resource) {
+            Ok(()) if fails && is_kept(resource.kind) => Err(nobodys()),
+            Ok(()) => match one(backend, clock, deadline, resource, validate_only || fails).await {
+                Ok(()) if fails && resource.kind == BROKER => Err(nobodys()),
+                outcome => outcome,
+            },
+            refused => refused,
         });
     }
     outcomes
+}
+
+/// The code that Kafka answers with when it fails, without words.
+fn nobodys() -> Failure {
+    Failure::new(Code::UnknownServerError, "")
+}
+
+/// Whether Kafka's controller keeps the configurations of such resources, and looks at them alone.
+fn is_kept(kind: i8) -> bool {
+    matches!(kind, TOPIC | CLIENT_METRICS | GROUP)
+}
+
+fn is_known(change: &Change) -> bool {
+    (SET..=SUBTRACT).contains(&change.operation)
+}
+
+/// Whether Kafka's controller fails on it.
+fn fails(resource: &Resource) -> bool {
+    is_kept(resource.kind) && !resource.changes.iter().all(is_known)
+}
+
+/// What is checked of a resource whatever it is.
+fn well_formed(resource: &Resource) -> Result<(), Failure> {
+    let mut seen = BTreeSet::new();
+    if !resource.changes.iter().all(|change| seen.insert(&change.name)) {
+        return Err(refused("Error due to duplicate config keys"));
+    }
+    let lacks_value = |change: &&Change| change.operation != DELETE && change.value.is_none();
+    let nulls: Vec<_> = resource.changes.iter().filter(lacks_value).map(|change| &*change.name).collect();
+    if !nulls.is_empty() {
+        return Err(refused(format!("Null value not supported for : {}", nulls.join(", "))));
+    }
+    Ok(())
 }
 
 async fn one<B: Backend>(
@@ -73,19 +115,6 @@ async fn one<B: Backend>(
     validate_only: bool,
 ) -> Result<(), Failure> {
     let name = resource.name.as_str();
-    let mut seen = BTreeSet::new();
-    if !resource.changes.iter().all(|change| seen.insert(&change.name)) {
-        return Err(refused("Error due to duplicate config keys"));
-    }
-    let lacks_value = |change: &&Change| change.operation != DELETE && change.value.is_none();
-    let nulls: Vec<_> = resource.changes.iter().filter(lacks_value).map(|change| &*change.name).collect();
-    if !nulls.is_empty() {
-        return Err(refused(format!("Null value not supported for : {}", nulls.join(", "))));
-    }
-    if let Some(change) = resource.changes.iter().find(|change| !(SET..=SUBTRACT).contains(&change.operation))
-    {
-        return Err(refused(format!("Unknown operations type {}", change.operation)));
-    }
     match resource.kind {
         TOPIC => {
             let own = backend.topic_configs(name).unwrap_or_default();
@@ -101,6 +130,9 @@ async fn one<B: Backend>(
         }
         BROKER => {
             let name = if name.is_empty() { String::new() } else { broker(backend, name)? };
+            if let Some(change) = resource.changes.iter().find(|change| !is_known(change)) {
+                return Err(refused(format!("Unknown operations type {}", change.operation)));
+            }
             keep(backend, (clock, deadline), resource, &name, validate_only, broker_configs::valid).await
         }
         BROKER_LOGGER if !resource.replaces => {
@@ -170,6 +202,9 @@ fn broker<B: Backend>(backend: &B, name: &str) -> Result<String, Failure> {
 
 /// There are no loggers: what is logged is `--log-level`'s.
 fn loggers(resource: &Resource) -> Result<(), Failure> {
+    if !resource.changes.iter().all(is_known) {
+        return Err(nobodys());
+    }
     let Some(Change { name, operation, .. }) = resource.changes.first() else { return Ok(()) };
     match *operation {
         APPEND => Err(refused("APPEND operation is not allowed for the BROKER_LOGGER resource")),

@@ -1,6 +1,7 @@
 //! The configurations of subscriptions to clients' metrics (KIP-714), all Kafka's. Nobody collects those metrics yet:
 //! subscriptions are kept and shown, and clients are told of none.
 
+use super::java_pattern;
 use super::topic_configs::{Known, Values, check_value, known_alone as known};
 use crate::errors::{Code, Failure};
 use std::collections::BTreeMap;
@@ -64,10 +65,12 @@ pub(super) fn valid(changed: BTreeMap<String, String>) -> Result<BTreeMap<String
     Ok(checked)
 }
 
-/// Whether clients can be chosen so. What the pattern means is not looked at.
+/// Whether clients can be chosen so.
 fn is_match(text: &str) -> bool {
-    text.split_once('=')
-        .is_some_and(|(key, pattern)| MATCHES.contains(&key.trim()) && !pattern.trim().is_empty())
+    text.split_once('=').is_some_and(|(key, pattern)| {
+        let pattern = pattern.trim();
+        MATCHES.contains(&key.trim()) && !pattern.is_empty() && java_pattern::compiles(pattern)
+    })
 }
 
 #[cfg(test)]
@@ -96,6 +99,7 @@ mod tests {
             ("match", "client_id", Code::InvalidConfig),
             ("match", "client_id=", Code::InvalidConfig),
             ("match", "foo=a", Code::InvalidConfig),
+            ("match", "client_id=[", Code::InvalidConfig),
             ("nix", "1", Code::InvalidRequest),
         ] {
             assert_eq!(check(name, value).unwrap_err().code, code, "{name}={value}");

@@ -21,6 +21,10 @@ pub fn handle<B: Backend>(
     request: DescribeTopicPartitionsRequest,
 ) -> DescribeTopicPartitionsResponse {
     let all = request.topics.is_empty();
+    // Kafka fails on an empty name, but where a cursor says where to begin.
+    if request.cursor.is_none() && request.topics.iter().any(|topic| topic.name.is_empty()) {
+        return refused(request, Code::UnknownServerError);
+    }
     let from = request.cursor.as_ref().map_or("", |cursor| cursor.topic_name.as_str());
     let asked: BTreeSet<String> = match all {
         true => backend.topics().iter().map(|topic| topic.name.to_string()).collect(),
@@ -28,11 +32,7 @@ pub fn handle<B: Backend>(
     };
     let misplaced = |name: &str, index| index < 0 || (!all && !asked.contains(name));
     if request.cursor.as_ref().is_some_and(|cursor| misplaced(&cursor.topic_name, cursor.partition_index)) {
-        let code = Code::InvalidRequest.code();
-        let refused = request.topics.into_iter().map(|topic| {
-            DescribeTopicPartitionsResponseTopic::default().with_error_code(code).with_name(Some(topic.name))
-        });
-        return DescribeTopicPartitionsResponse::default().with_topics(refused.collect());
+        return refused(request, Code::InvalidRequest);
     }
     let wanted = usize::try_from(request.response_partition_limit).unwrap_or(0);
     let mut left = wanted.clamp(1, DESCRIBED_PARTITIONS);
@@ -71,6 +71,16 @@ pub fn handle<B: Backend>(
         }
     }
     response
+}
+
+/// All topics that were asked for, with one error and nothing else.
+fn refused(request: DescribeTopicPartitionsRequest, code: Code) -> DescribeTopicPartitionsResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        DescribeTopicPartitionsResponseTopic::default()
+            .with_error_code(code.code())
+            .with_name(Some(topic.name))
+    });
+    DescribeTopicPartitionsResponse::default().with_topics(topics.collect())
 }
 
 fn topic(name: &str) -> TopicName {
@@ -153,7 +163,10 @@ mod tests {
         assert_eq!(ask(&backend, &[], 2_000, None), told(&[a, b], None));
         let named = &["none", "b", "a b", "b", ""];
         let expected = [("", 17, &[][..]), ("a b", 17, &[]), b, ("none", 3, &[])];
-        assert_eq!(ask(&backend, named, 2_000, None), told(&expected, None));
+        assert_eq!(ask(&backend, named, 2_000, Some(("", 0))), told(&expected, None));
+        assert_eq!(ask(&backend, &named[..4], 2_000, None), told(&expected[1..], None));
+        let failed = [("none", -1, &[][..]), ("b", -1, &[]), ("a b", -1, &[]), ("b", -1, &[]), ("", -1, &[])];
+        assert_eq!(ask(&backend, named, 2_000, None), told(&failed, None), "Kafka fails on an empty name");
         let request = DescribeTopicPartitionsRequest::default().with_response_partition_limit(1);
         let response = handle(&backend, request);
         let (topic, partition) = (&response.topics[0], &response.topics[0].partitions[0]);

@@ -9,10 +9,18 @@ use kafka_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse, TopicN
 /// What kinds of elections there are: 0 of the preferred replica, 1 unclean.
 const KINDS: std::ops::RangeInclusive<i8> = 0..=1;
 
+/// The first version whose answer has an error of its own.
+const ERROR_FROM: i16 = 1;
+
 /// Answers a request.
 #[must_use]
-pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest) -> ElectLeadersResponse {
+pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest, version: i16) -> ElectLeadersResponse {
     let kind = request.election_type;
+    // Kafka's controller has no time to look at anything else then, but for a request that names nothing.
+    let nothing = request.topic_partitions.as_ref().is_some_and(Vec::is_empty);
+    if request.timeout_ms <= 0 && !nothing {
+        return timed_out(request, version);
+    }
     let unknown = (!KINDS.contains(&kind))
         .then(|| Failure::new(Code::InvalidRequest, format!("Unknown election type {kind}")));
     let response = ElectLeadersResponse::default()
@@ -60,6 +68,22 @@ pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest) -> ElectLea
     response.with_replica_election_results(results.collect())
 }
 
+/// The answer to a request that gives no time.
+fn timed_out(request: ElectLeadersRequest, version: i16) -> ElectLeadersResponse {
+    let code = Code::RequestTimedOut.code();
+    let of_all = if version >= ERROR_FROM { code } else { NONE };
+    let results = request.topic_partitions.unwrap_or_default().into_iter().map(|topic| {
+        let partitions = topic.partitions.into_iter().map(|partition| {
+            PartitionResult::default()
+                .with_partition_id(partition)
+                .with_error_code(code)
+                .with_error_message(None)
+        });
+        result(topic.topic, partitions.collect())
+    });
+    ElectLeadersResponse::default().with_error_code(of_all).with_replica_election_results(results.collect())
+}
+
 fn unknown_partition(message: String) -> Failure {
     Failure::new(Code::UnknownTopicOrPartition, message)
 }
@@ -85,15 +109,27 @@ mod tests {
         kind: i8,
         asked: Option<Vec<TopicPartitions>>,
     ) -> (i16, Vec<(String, Vec<i16>)>) {
-        let request = ElectLeadersRequest::default().with_election_type(kind).with_topic_partitions(asked);
-        let response = handle(backend, request);
-        let mut answer = response.clone();
+        timed(backend, kind, asked, 1_000)
+    }
+
+    fn timed(
+        backend: &Memory,
+        kind: i8,
+        asked: Option<Vec<TopicPartitions>>,
+        timeout_ms: i32,
+    ) -> (i16, Vec<(String, Vec<i16>)>) {
+        let request = ElectLeadersRequest::default()
+            .with_election_type(kind)
+            .with_topic_partitions(asked)
+            .with_timeout_ms(timeout_ms);
+        let response = handle(backend, request.clone(), 2);
         for version in 1..=2 {
-            answer.encode(&mut BytesMut::new(), version).unwrap();
+            response.encode(&mut BytesMut::new(), version).unwrap();
         }
-        // Version 0 has no error of its own.
-        answer.error_code = 0;
-        answer.encode(&mut BytesMut::new(), 0).unwrap();
+        if kind == 0 {
+            // The only kind that version 0 can ask for.
+            handle(backend, request, 0).encode(&mut BytesMut::new(), 0).unwrap();
+        }
         let results = response.replica_election_results.iter().map(|topic| {
             let codes = topic.partition_result.iter().map(|partition| partition.error_code).collect();
             (topic.topic.to_string(), codes)
@@ -113,6 +149,17 @@ mod tests {
         let refused = vec![("a".to_owned(), vec![42; 5]), ("none".to_owned(), vec![42])];
         assert_eq!(ask(&backend, 2, asked()), (42, refused));
         assert_eq!(ask(&backend, -1, None), (42, vec![]));
+    }
+
+    #[tokio::test]
+    async fn without_time_nothing_is_looked_at() {
+        let backend = Memory::default().with("a", 2).await;
+        for (timeout_ms, kind) in [(0, 0), (-1, 1), (0, 9)] {
+            let told = timed(&backend, kind, Some(vec![of("a", &[1, 7]), of("none", &[])]), timeout_ms);
+            assert_eq!(told, (7, vec![("a".to_owned(), vec![7, 7]), ("none".to_owned(), vec![])]));
+            assert_eq!(timed(&backend, kind, None, timeout_ms), (7, vec![]));
+            assert_eq!(timed(&backend, 0, Some(vec![]), timeout_ms), (0, vec![]));
+        }
     }
 
     #[tokio::test]

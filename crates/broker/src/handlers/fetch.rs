@@ -19,7 +19,7 @@ mod pass;
 use self::pass::{Answerer, Pass};
 use crate::errors::Code;
 use crate::fetch_session::{Asked, Context, FetchSessions, Key, SessionError, Told, TopicKey, Wanted};
-use crate::partition::read::FetchError;
+use crate::partition::read::{FetchError, Isolation};
 use crate::partition::stream::Watching;
 use crate::partition::{Partition, PartitionLog, PartitionTable, Streams};
 use crate::wire::fetch::{FetchResponse, FetchedPartition, FetchedTopic};
@@ -27,7 +27,7 @@ use crate::wire::produce::Topic;
 use crate::wire::writer::Leader;
 use kafka_protocol::messages::FetchRequest;
 use levee_base::limits::{FETCH_ANSWERS_BYTES, FETCH_BYTES, FETCH_WAIT};
-use levee_base::{Clock, StreamId};
+use levee_base::{Clock, HashMap, StreamId};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -60,6 +60,12 @@ enum Place {
     Unknown(Code),
 }
 
+impl Found {
+    fn is_known(&self) -> bool {
+        !matches!(self.place, Place::Unknown(_))
+    }
+}
+
 impl Fetcher {
     /// With sessions of its own.
     #[must_use]
@@ -88,23 +94,38 @@ impl Fetcher {
                 place: self.find(topic, *index),
             })
             .collect();
-        let Pass { partitions, memory, .. } = self.read_or_wait(&request, version, &found).await;
+        let isolation = match Isolation::of(request.isolation_level) {
+            Some(isolation) => isolation,
+            // Kafka's leader fails on one that doesn't exist, if it comes so far as to read.
+            None if found.iter().any(Found::is_known) => return failed(&request, version),
+            None => Isolation::default(),
+        };
+        let answerer = Answerer { version, node_id: self.node_id, isolation };
+        let Pass { partitions, memory, .. } = self.read_or_wait(&request, &answerer, &found).await;
         FetchResponse { memory, ..self.finish(&context, partitions) }
     }
 
     fn begin(&self, request: &FetchRequest, version: i16) -> Result<Context, SessionError> {
         let by_id = version >= IDS_FROM_VERSION;
-        let mut partitions = Vec::new();
+        let mut partitions: Vec<(Key, Wanted)> = Vec::new();
+        let mut places: HashMap<Key, usize> = HashMap::default();
         for topic in &request.topics {
             let key = topic_key(by_id, &topic.topic, topic.topic_id);
-            partitions.extend(topic.partitions.iter().map(|partition| {
+            for partition in &topic.partitions {
                 let wanted = Wanted {
                     fetch_offset: partition.fetch_offset,
                     max_bytes: partition.partition_max_bytes,
                     leader_epoch: partition.current_leader_epoch,
+                    last_fetched_epoch: partition.last_fetched_epoch,
                 };
-                ((key.clone(), partition.partition), wanted)
-            }));
+                let key = (key.clone(), partition.partition);
+                let place = *places.entry(key.clone()).or_insert(partitions.len());
+                // As in Kafka, one that is named twice is answered once, in its first place by what was said last.
+                match partitions.get_mut(place) {
+                    Some(before) => before.1 = wanted,
+                    None => partitions.push((key, wanted)),
+                }
+            }
         }
         let mut forgotten: Vec<Key> = Vec::new();
         for topic in &request.forgotten_topics_data {
@@ -121,7 +142,7 @@ impl Fetcher {
             .map(|partition| Told {
                 high_watermark: partition.high_watermark,
                 log_start_offset: partition.log_start_offset,
-                records: !partition.records.is_empty(),
+                records: !partition.records.is_empty() || partition.diverging_epoch.is_some(),
                 error: partition.error_code != 0,
             })
             .collect();
@@ -160,18 +181,18 @@ impl Fetcher {
         }
     }
 
-    async fn read_or_wait(&self, request: &FetchRequest, version: i16, found: &[Found]) -> Pass {
+    async fn read_or_wait(&self, request: &FetchRequest, answerer: &Answerer, found: &[Found]) -> Pass {
         let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0).min(FETCH_BYTES);
         let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes);
         let wait = Duration::from_millis(u64::try_from(request.max_wait_ms).unwrap_or(0)).min(FETCH_WAIT);
         let deadline = self.clock.now() + wait;
         // What is not known here can't come while the request waits, so as in Kafka it doesn't end the waiting.
-        let nothing_to_wait_for = !found.iter().any(|found| !matches!(found.place, Place::Unknown(_)));
+        let nothing_to_wait_for = !found.iter().any(Found::is_known);
         // The least that ends the waiting is never more than there was memory for.
         let read = || async {
             let (most, memory) = self.memory_for(max_bytes);
             let mut pass = Pass::default();
-            pass.read(found, request, &Answerer { version, node_id: self.node_id }, most).await;
+            pass.read(found, request, answerer, most).await;
             pass.enough = pass.bytes >= min_bytes.min(most) || pass.more && pass.bytes > 0;
             pass.memory = memory.and_then(|mut memory| memory.split(pass.bytes.min(most)));
             pass
@@ -246,6 +267,29 @@ fn named(topic: &TopicKey) -> Topic {
     match topic {
         TopicKey::Name(name) => Topic::Name(name.clone()),
         TopicKey::Id(id) => Topic::Id(*id),
+    }
+}
+
+/// The answer to a request on which Kafka's leader fails: its partitions are told of while topics have names, and what
+/// it keeps of the session is not.
+fn failed(request: &FetchRequest, version: i16) -> FetchResponse {
+    let code = Code::UnknownServerError.code();
+    let topics = request.topics.iter().filter(|_| version < IDS_FROM_VERSION).map(|topic| FetchedTopic {
+        topic: named(&topic_key(false, &topic.topic, topic.topic_id)),
+        partitions: topic
+            .partitions
+            .iter()
+            .map(|partition| FetchedPartition {
+                aborted: Some(Vec::new()),
+                ..FetchedPartition::error(partition.partition, code)
+            })
+            .collect(),
+    });
+    FetchResponse {
+        error_code: code,
+        session_id: request.session_id,
+        topics: topics.collect(),
+        ..FetchResponse::default()
     }
 }
 

@@ -105,6 +105,78 @@ async fn what_is_durable_is_answered_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_isolation_level_that_does_not_exist_fails_as_in_kafka() {
+    let f = Fixture::new().await;
+    f.append(0, 3);
+    f.streams.flush_all();
+    for level in [2, -1] {
+        let ask = |index| request(vec![partition(index, 0)]).with_isolation_level(level);
+        let response = f.fetcher.fetch(ask(0), NAMES).now_or_never().unwrap();
+        assert_eq!((response.error_code, one(&response).error_code), (-1, -1));
+        assert_eq!((one(&response).high_watermark, &one(&response).aborted), (-1, &Some(vec![])));
+        let by_id = f.fetcher.fetch(ask(0), IDS).now_or_never().unwrap();
+        assert_eq!((by_id.error_code, by_id.topics.len()), (-1, 0));
+        // It does not come so far where there is nothing to read.
+        let unknown = f.fetcher.fetch(ask(9), NAMES).await;
+        assert_eq!((unknown.error_code, one(&unknown).error_code), (0, 3));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bound_below_zero_fails_where_there_is_something_to_read() {
+    let f = Fixture::new().await;
+    let length = f.append(0, 3);
+    f.append(1, 1);
+    f.streams.flush_all();
+    let below = |index, offset| partition(index, offset).with_partition_max_bytes(-1);
+    let got = |response: FetchResponse| -> Vec<(i16, usize)> {
+        response.topics[0].partitions.iter().map(|one| (one.error_code, bytes(one))).collect()
+    };
+    let asked = request(vec![below(1, 0), partition(0, 0)]);
+    assert_eq!(got(f.fetcher.fetch(asked, NAMES).await), [(-1, 0), (0, length)]);
+    // What is named twice counts by what is said last.
+    let asked = request(vec![below(0, 0), partition(1, 1), partition(0, 0)]);
+    assert_eq!(got(f.fetcher.fetch(asked, NAMES).await), [(0, length), (0, 0)]);
+    assert_eq!(got(f.fetcher.fetch(request(vec![below(0, 3)]), NAMES).await), [(0, 0)], "at its end");
+    assert_eq!(got(f.fetcher.fetch(request(vec![below(0, 4)]), NAMES).await), [(1, 0)], "beyond it");
+    // For all: the first one fails, and one batch is given of those that follow.
+    let asked = request(vec![partition(9, 0), partition(1, 0), partition(0, 0)]).with_max_bytes(-1);
+    assert_eq!(got(f.fetcher.fetch(asked, NAMES).await), [(3, 0), (-1, 0), (0, length)]);
+    let asked = request(vec![partition(1, 1), partition(0, 0)]).with_max_bytes(-1);
+    assert_eq!(got(f.fetcher.fetch(asked, NAMES).await), [(0, 0), (0, length)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_has_other_records_is_told_where_they_part() {
+    let f = Fixture::new().await;
+    f.append(0, 3);
+    f.streams.flush_all();
+    let ask = |offset, epoch| request(vec![partition(0, offset).with_last_fetched_epoch(epoch)]);
+    for (offset, epoch, code, diverging) in [
+        (0, -2, 0, None),
+        (2, 3, 0, None),
+        (3, 3, 0, None),
+        (4, 3, 0, Some((3, 3))),
+        (9, 3, 0, Some((3, 3))),
+        (0, 4, 1, None),
+        (-1, 3, 1, None),
+    ] {
+        let response = f.fetcher.fetch(ask(offset, epoch), NAMES).await;
+        let fetched = one(&response);
+        assert_eq!(
+            (fetched.error_code, fetched.diverging_epoch),
+            (code, diverging),
+            "{offset} after {epoch}"
+        );
+        if diverging.is_some() {
+            assert_eq!((fetched.high_watermark, fetched.log_start_offset, bytes(fetched)), (3, 0, 0));
+        }
+    }
+    let waits = f.fetcher.fetch(ask(9, 3), NAMES).now_or_never();
+    assert!(waits.is_some(), "it is answered at once");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_waits_for_enough_bytes_and_no_longer_than_it_says() {
     let f = Fixture::new().await;
     let began = f.clock.now();

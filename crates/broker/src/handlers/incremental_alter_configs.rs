@@ -2,7 +2,7 @@
 
 use super::altering::{self, Change, Resource};
 use super::backend::Backend;
-use crate::errors::{Failure, NONE};
+use crate::errors::NONE;
 use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse};
 use levee_base::Clock;
@@ -35,9 +35,7 @@ pub async fn handle<B: Backend>(
             .with_resource_name(resource.name);
         match outcome {
             Ok(()) => response.with_error_code(NONE).with_error_message(None),
-            Err(Failure { code, message }) => {
-                response.with_error_code(code.code()).with_error_message(Some(message.into()))
-            }
+            Err(failure) => response.with_error_code(failure.code.code()).with_error_message(failure.words()),
         }
     });
     IncrementalAlterConfigsResponse::default().with_responses(responses.collect())

@@ -45,7 +45,10 @@ pub async fn list_offsets(
     request: ListOffsetsRequest,
     version: i16,
 ) -> ListOffsetsResponse {
-    let isolation = Isolation::of(request.isolation_level);
+    // Kafka's leader fails on one that doesn't exist.
+    let Some(isolation) = Isolation::of(request.isolation_level) else {
+        return failed(request, version, Code::UnknownServerError);
+    };
     let mut seen = BTreeSet::new();
     let mut twice = BTreeSet::new();
     for topic in &request.topics {
@@ -86,6 +89,16 @@ pub async fn list_offsets(
         );
     }
     ListOffsetsResponse::default().with_topics(topics)
+}
+
+/// The answer to a request of which nothing can be answered.
+fn failed(request: ListOffsetsRequest, version: i16, code: Code) -> ListOffsetsResponse {
+    let topics = request.topics.into_iter().map(|topic| {
+        let partitions =
+            topic.partitions.iter().map(|asked| response(version, asked.partition_index, Err(code)));
+        ListOffsetsTopicResponse::default().with_partitions(partitions.collect()).with_name(topic.name)
+    });
+    ListOffsetsResponse::default().with_topics(topics.collect())
 }
 
 /// Compares a client's leader epoch with the log's.

@@ -81,6 +81,24 @@ async fn each_question_has_its_answer() {
 
 /// DeleteRecords can say any offset.
 #[tokio::test(start_paused = true)]
+async fn an_isolation_level_that_does_not_exist_fails_as_in_kafka() {
+    let (_, table) = table().await;
+    for level in [2, -1] {
+        let topic = ListOffsetsTopic::default()
+            .with_name(TopicName(StrBytes::from_static_str("t")))
+            .with_partitions(vec![asked(0, -1), asked(9, -1), asked(0, -1)]);
+        let request = ListOffsetsRequest::default().with_topics(vec![topic]).with_isolation_level(level);
+        let response = list_offsets(&table, request, VERSION).await;
+        let told: Vec<_> = response.topics[0]
+            .partitions
+            .iter()
+            .map(|one| (one.partition_index, one.error_code, one.offset))
+            .collect();
+        assert_eq!(told, [(0, -1, -1), (9, -1, -1), (0, -1, -1)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_may_begin_within_a_batch() {
     let (simulated, table) = table().await;
     simulated.set_start(StreamId(1), Offset(101));

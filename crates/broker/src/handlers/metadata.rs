@@ -25,11 +25,14 @@ const CLUSTER_OPERATIONS_IN: std::ops::RangeInclusive<i16> = 8..=10;
 
 /// Answers a request.
 pub async fn handle<B: Backend>(backend: &B, request: MetadataRequest, version: i16) -> MetadataResponse {
+    if let Some(code) = refusal(request.topics.as_deref().unwrap_or_default(), version) {
+        return refused(request.topics.unwrap_or_default(), code);
+    }
     let operations = request.include_topic_authorized_operations;
     let topics = match request.topics {
         None => everything(backend),
         Some(asked) if asked.is_empty() && version < NULL_IS_ALL_FROM => everything(backend),
-        Some(asked) => named(backend, asked, version, request.allow_auto_topic_creation).await,
+        Some(asked) => named(backend, asked, request.allow_auto_topic_creation).await,
     };
     let topics = topics
         .into_iter()
@@ -58,41 +61,42 @@ fn everything<B: Backend>(backend: &B) -> Vec<MetadataResponseTopic> {
     backend.topics().iter().map(found).collect()
 }
 
+/// Why a request can't be answered at all: it asks by id too early, or has topics with neither a name nor an id.
+fn refusal(asked: &[MetadataRequestTopic], version: i16) -> Option<Code> {
+    let misused = |topic: &MetadataRequestTopic| topic.name.is_none() || !topic.topic_id.is_nil();
+    if version < BY_ID_FROM {
+        return asked.iter().any(misused).then_some(Code::InvalidRequest);
+    }
+    // Kafka fails on the name that is null. Where there are ids it doesn't look at names.
+    let neither = asked.iter().all(|topic| topic.topic_id.is_nil()) && asked.iter().any(|t| t.name.is_none());
+    neither.then_some(Code::UnknownServerError)
+}
+
+/// What Kafka answers where it can't: the topics with the error, and no word about the cluster.
+fn refused(asked: Vec<MetadataRequestTopic>, code: Code) -> MetadataResponse {
+    let topics = asked.into_iter().map(|topic| {
+        failed(Some(topic.name.unwrap_or_default()), topic.topic_id, code).with_is_internal(false)
+    });
+    MetadataResponse::default().with_cluster_id(None).with_topics(topics.collect())
+}
+
 async fn named<B: Backend>(
     backend: &B,
     asked: Vec<MetadataRequestTopic>,
-    version: i16,
     may_create: bool,
 ) -> Vec<MetadataResponseTopic> {
-    let misused = |topic: &MetadataRequestTopic| {
-        version < BY_ID_FROM && (topic.name.is_none() || !topic.topic_id.is_nil())
-    };
-    if asked.iter().any(misused) {
-        return asked
-            .into_iter()
-            // Answers of these versions have no null names.
-            .map(|topic| failed(Some(topic.name.unwrap_or_default()), topic.topic_id, Code::InvalidRequest))
-            .collect();
-    }
     let may_create = may_create && backend.defaults().auto_create;
+    // As in Kafka, names count only where there are no ids.
+    let by_id = asked.iter().any(|topic| !topic.topic_id.is_nil());
     let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
     let mut answers = Vec::new();
     for MetadataRequestTopic { name, topic_id, .. } in asked {
-        match name {
-            // An id counts before a name, as in Kafka.
-            _ if !topic_id.is_nil() => {
-                if ids.insert(topic_id) {
-                    let topic = backend.topic_by_id(topic_id);
-                    answers.push(
-                        topic.map_or_else(|| failed(None, topic_id, Code::UnknownTopicId), |t| found(&t)),
-                    );
-                }
-            }
-            Some(name) if names.insert(name.clone()) => {
-                answers.push(by_name(backend, name, may_create).await)
-            }
-            Some(_) => {}
-            None => answers.push(failed(None, topic_id, Code::UnknownTopicId)),
+        if !topic_id.is_nil() && ids.insert(topic_id) {
+            let topic = backend.topic_by_id(topic_id);
+            answers.push(topic.map_or_else(|| failed(None, topic_id, Code::UnknownTopicId), |t| found(&t)));
+        }
+        if let Some(name) = name.filter(|name| !by_id && names.insert(name.clone())) {
+            answers.push(by_name(backend, name, may_create).await);
         }
     }
     answers
@@ -213,6 +217,32 @@ mod tests {
             handle(&backend, MetadataRequest::default().with_topics(Some(vec![id(101)])), 10).await;
         assert_eq!(by_id_too_early.topics[0].error_code, Code::InvalidRequest.code());
         assert_eq!(by_id_too_early.topics[0].name.as_deref().map(|name| &**name), Some(""));
+    }
+
+    #[tokio::test]
+    async fn names_count_only_where_there_are_no_ids() {
+        let backend = Memory::default().with("a", 2).await.with("b", 1).await;
+        let null = || MetadataRequestTopic::default().with_name(None);
+        let b = vec![("b".to_owned(), NONE)];
+        for other in [name("a"), name("nobody"), null()] {
+            assert_eq!(ask(&backend, Some(vec![other, id(102)]), 12).await, b);
+        }
+        assert!(backend.created("nobody").is_none());
+        // With neither, and with no other id, Kafka fails.
+        for (other, named) in [(name("a"), "a"), (null(), "")] {
+            let request = MetadataRequest::default().with_topics(Some(vec![other, null()]));
+            let response = handle(&backend, request, 12).await;
+            let told: Vec<_> = response
+                .topics
+                .iter()
+                .map(|t| (t.name.as_ref().unwrap().to_string(), t.error_code))
+                .collect();
+            assert_eq!(told, [(named.to_owned(), -1), (String::new(), -1)]);
+            assert_eq!(
+                (response.brokers.len(), response.controller_id, response.cluster_id),
+                (0, BrokerId(-1), None)
+            );
+        }
     }
 
     #[tokio::test]

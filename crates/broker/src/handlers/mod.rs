@@ -28,6 +28,7 @@ pub mod find_coordinator;
 mod group_configs;
 pub mod incremental_alter_configs;
 pub mod init_producer_id;
+mod java_pattern;
 pub mod led;
 pub mod list_config_resources;
 pub mod list_offsets;
@@ -251,7 +252,7 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
                 Response::message(head, version, &describe_topic_partitions::handle(backend, request))
             }
             RequestKind::ElectLeaders(request) => {
-                Response::message(head, version, &elect_leaders::handle(backend, request))
+                Response::message(head, version, &elect_leaders::handle(backend, request, version))
             }
             RequestKind::ListConfigResources(request) => {
                 Response::message(head, version, &list_config_resources::handle(backend, &request, version))

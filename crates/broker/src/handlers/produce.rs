@@ -7,7 +7,7 @@
 //! in, and no others: clients read it as 'not written', and what is pending may yet be. acks=1 is acks=all; acks=0 is answered at once, for its connection to see the errors.
 //!
 //! Where this differs from Kafka: refusals of batches carry a message that says why (Kafka sends one with record
-//! errors only), and a number that no codec has is UNSUPPORTED_COMPRESSION_TYPE (Kafka: UNKNOWN_SERVER_ERROR).
+//! errors only).
 
 mod enrolling;
 mod preparing;
@@ -239,7 +239,9 @@ fn invalid_code(invalid: &Invalid) -> (Code, bool) {
         Invalid::NoBatch | Invalid::SeveralBatches | Invalid::OldFormat { .. } => {
             (Code::InvalidRecord, false)
         }
-        Invalid::ZstdTooEarly { .. } | Invalid::UnknownCodec => (Code::UnsupportedCompressionType, false),
+        Invalid::ZstdTooEarly { .. } => (Code::UnsupportedCompressionType, false),
+        // Kafka's leader fails on these with an exception that is nobody's.
+        Invalid::UnknownCodec | Invalid::LengthOfRecord => (Code::UnknownServerError, true),
         Invalid::Length { .. } | Invalid::Short { .. } | Invalid::MagicByte { .. } | Invalid::Crc { .. } => {
             (Code::CorruptMessage, false)
         }

@@ -214,6 +214,9 @@ async fn refused_batches_have_kafkas_codes() {
     flipped[70] ^= 1;
     let large = Build::new().record(NOW, "k", &"v".repeat(rules.max_message_bytes)).bytes();
     let twice = [good.bytes(), good.bytes()].concat();
+    let mut overlong = good.bytes();
+    overlong[61..67].copy_from_slice(&[0x80; 6]);
+    rehash(&mut overlong);
     let cases = [
         ("no batch", Vec::new(), 87),
         ("half a batch", good.bytes()[..50].to_vec(), 87),
@@ -225,9 +228,10 @@ async fn refused_batches_have_kafkas_codes() {
         ("large", large, 10),
         ("base offset", changed(0, &1_i64.to_be_bytes()), 87),
         ("count", changed(57, &5_i32.to_be_bytes()), 87),
+        ("a length of six bytes", overlong, -1),
         ("control", good.clone().attribute(5).bytes(), 87),
         ("transactional", good.clone().producer(1, 0, 0).attribute(4).bytes(), 53),
-        ("codec", changed(21, &6_i16.to_be_bytes()), 76),
+        ("codec", changed(21, &6_i16.to_be_bytes()), -1),
         ("no sequence", good.clone().producer(1, 0, -1).bytes(), 87),
         ("future", Build::records(2, NOW + 1_001).compressed(Compression::Snappy).bytes(), 32),
     ];

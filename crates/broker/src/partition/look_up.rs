@@ -70,6 +70,26 @@ impl PartitionLog {
         Ok(self.state().known.epochs.end_of(epoch, ends.start, ends.durable))
     }
 
+    /// The epoch and its end from which on the log has other records than a reader at `from` whose last record is of
+    /// `last_epoch`, if it has; below 0 the reader doesn't say (KIP-595).
+    ///
+    /// # Errors
+    /// [`FetchError::OutOfRange`] where that epoch isn't known, or `from` is before the start.
+    pub fn diverging(&self, from: i64, last_epoch: i32) -> Result<Option<(i32, Offset)>, FetchError> {
+        if last_epoch < 0 {
+            return Ok(None);
+        }
+        let ends = self.ends().ok_or(FetchError::NotLeader)?;
+        let out_of_range = FetchError::OutOfRange { start: ends.start, end: ends.appended };
+        let Ok(from) = u64::try_from(from).map(Offset) else { return Err(out_of_range) };
+        match self.end_of_epoch(last_epoch)? {
+            Some((epoch, end)) if from >= ends.start => {
+                Ok((epoch < last_epoch || end < from).then_some((epoch, end)))
+            }
+            _ => Err(out_of_range),
+        }
+    }
+
     /// The first record whose timestamp is `timestamp` or more, and that is durable; `None` if there is none.
     ///
     /// # Errors

@@ -20,10 +20,14 @@ pub enum Isolation {
 }
 
 impl Isolation {
-    /// By its number in a request: 1 for committed, and any other for all.
+    /// By its number in a request, 0 for all and 1 for committed; there are no others.
     #[must_use]
-    pub fn of(number: i8) -> Self {
-        if number == 1 { Self::Committed } else { Self::Uncommitted }
+    pub fn of(number: i8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Uncommitted),
+            1 => Some(Self::Committed),
+            _ => None,
+        }
     }
 }
 

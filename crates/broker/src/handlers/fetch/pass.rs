@@ -29,6 +29,7 @@ pub(super) struct Pass {
     pub(super) more: bool,
     /// Whether these are as many bytes as the request waits for.
     pub(super) enough: bool,
+    /// Whether some partition has an answer that is not to wait.
     pub(super) failed: bool,
     /// What the bytes count for.
     pub(super) memory: Option<OwnedSemaphorePermit>,
@@ -41,6 +42,8 @@ pub(super) struct Answerer {
     pub(super) version: i16,
     /// This broker, as it is named as a leader.
     pub(super) node_id: i32,
+    /// Which records the reader wants.
+    pub(super) isolation: Isolation,
 }
 
 /// Why a partition can't be read here.
@@ -70,6 +73,8 @@ struct Reading<'a> {
     isolation: Isolation,
     /// Its share of the answer.
     limit: usize,
+    /// A bound below zero was asked for, at which Kafka fails to read what there is.
+    below_zero: bool,
     /// Whether it might have more but for the others.
     is_short: bool,
     /// Its place in the answer.
@@ -78,6 +83,7 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     async fn read(&self, at_least_one: bool) -> Result<Fetched, FetchError> {
+        let at_least_one = at_least_one && !self.below_zero;
         self.log.fetch(self.from, self.isolation, self.limit, at_least_one).await
     }
 }
@@ -96,22 +102,31 @@ impl Pass {
         answerer: &Answerer,
         max_bytes: usize,
     ) {
-        let isolation = Isolation::of(request.isolation_level);
+        let isolation = answerer.isolation;
         let (mut asked, mut most) = (asked.iter().peekable(), max_bytes);
+        // In Kafka a bound below zero for all is the first one's, and nothing is left for those that follow.
+        let mut all_below_zero = request.max_bytes < 0;
         while asked.peek().is_some() {
             let all = most.saturating_sub(self.bytes);
             let (mut left, mut group) = (all, Vec::new());
             while group.len() < FETCH_READS
                 && let Some(found) = asked.next_if(|_| left > 0 || left == all)
             {
+                let is_known = found.is_known();
+                let below_zero = is_known && std::mem::take(&mut all_below_zero);
                 match answerer.readable(found) {
+                    Ok(log) if let Some(parted) = parted(log, found) => {
+                        self.failed = true;
+                        self.partitions.push(parted);
+                    }
                     Ok(log) => {
+                        let below_zero = below_zero || found.wanted.max_bytes < 0;
                         let wanted = usize::try_from(found.wanted.max_bytes).unwrap_or(0);
                         let limit = wanted.min(left);
                         let (from, at) = (found.wanted.fetch_offset, self.partitions.len());
                         left -= limit;
                         let is_short = limit < wanted;
-                        group.push(Reading { log, from, isolation, limit, is_short, at });
+                        group.push(Reading { log, from, isolation, limit, below_zero, is_short, at });
                         self.partitions.push(FetchedPartition::error(found.index, 0));
                     }
                     Err(refused) => {
@@ -135,11 +150,17 @@ impl Pass {
         let reads: Vec<_> = reads.collect();
         for (reading, fetched) in group.iter().zip(join_all(reads).await) {
             let fetched = match fetched {
-                Ok(fetched) if self.bytes == 0 && is_cut_short(&fetched) => reading.read(true).await,
+                Ok(fetched) if self.bytes == 0 && !reading.below_zero && is_cut_short(&fetched) => {
+                    reading.read(true).await
+                }
                 fetched => fetched,
             };
             let partition = &mut self.partitions[reading.at];
             match fetched {
+                Ok(fetched) if reading.below_zero && fetched.more => {
+                    self.failed = true;
+                    partition.error_code = Code::UnknownServerError.code();
+                }
                 Ok(mut fetched) => {
                     let bytes =
                         |fetched: &Fetched| fetched.runs.iter().map(|run| run.bytes.len()).sum::<usize>();
@@ -170,6 +191,28 @@ impl Pass {
         }
         too_little
     }
+}
+
+/// What is answered instead of records where the reader's part from the log's, by the epoch of the last one that it has:
+/// what it asks for would go on from something else (KIP-595). It is answered at once.
+fn parted(log: &PartitionLog, found: &Found) -> Option<FetchedPartition> {
+    let (from, epoch) = (found.wanted.fetch_offset, found.wanted.last_fetched_epoch);
+    let failed = |code: Code| FetchedPartition::error(found.index, code.code());
+    let diverging = match log.diverging(from, epoch) {
+        Ok(None) => return None,
+        Ok(Some((epoch, end))) => (epoch, end.0.cast_signed()),
+        Err(error) => return Some(failed(read_code(log.stream(), &error))),
+    };
+    let Some((ends, last_stable)) = log.ends().zip(log.last_stable_offset()) else {
+        return Some(failed(Code::NotLeaderOrFollower));
+    };
+    Some(FetchedPartition {
+        high_watermark: ends.durable.0.cast_signed(),
+        last_stable_offset: last_stable.0.cast_signed(),
+        log_start_offset: ends.start.0.cast_signed(),
+        diverging_epoch: Some(diverging),
+        ..FetchedPartition::error(found.index, 0)
+    })
 }
 
 impl Answerer {

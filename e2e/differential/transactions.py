@@ -1,8 +1,8 @@
 """Scripts of transactions for the differential test: producers that begin, end, fence each other and err."""
-from differential_requests import (NO_MEMBER, add_offsets, add_partitions, commit, commit_in, create_topic, end, fetch,
+from steps import (NO_MEMBER, add_offsets, add_partitions, commit, commit_in, create_topic, end, fetch,
                                    fetch_offsets, founded, init, leave, list_offsets, produce, producer_of, records,
                                    settled)
-from differential_values import Each
+from values import Each
 
 UNKNOWN = 1 << 40
 

@@ -1,7 +1,7 @@
 """Scripts of what partitions do with producers, transactions and epochs, for the differential test."""
-from differential_requests import (INVALID_TOPIC_NAMES, NIL, STRANGE, add_partitions, create_topic, end, fetch, init, list_offsets,
+from steps import (INVALID_TOPIC_NAMES, NIL, STRANGE, add_partitions, create_topic, end, fetch, init, list_offsets,
                                    produce, producer_of, records, settled)
-from differential_values import Each
+from values import Each
 
 MAX_EPOCH, MAX_SEQUENCE = 32_767, 2**31 - 1
 
@@ -36,7 +36,7 @@ def reads(s):
             for epoch in (-2, 1, 99):
                 s.ask(f"leader epoch {epoch}", "Fetch", version, fetch(of, current_leader_epoch=epoch))
         s.ask("a bound", "Fetch", version, fetch(of, 0, 0, 1, partition_max_bytes=1))
-        s.ask("an empty bound", "Fetch", version, fetch(of, 0, 0, 1) | {"max_bytes": 1})
+        s.ask("a bound of one byte for all", "Fetch", version, fetch(of, 0, 0, 1) | {"max_bytes": 1})
     for version in s.versions("ListOffsets"):
         for isolation in (0, 1):
             for timestamp in (-1, -2, -3, 0, 1_700_000_000_000, 1_700_000_000_001, 1_710_000_000_000, 1_900_000_000_000):

@@ -1,11 +1,11 @@
 """Seeded random scripts for the differential test: members, producers and errors in orders that nobody thought of.
 
 What a script may do next depends on what Apache Kafka has answered, so that a request that is held is known as such."""
-from differential_consumer import IDS, Member, beat as consumer_beat, describe, joining, settle
-from differential_requests import (NO_MEMBER, add_offsets, add_partitions, beat, commit, commit_in, create_topic, end, fetch,
+from consumer import IDS, Member, beat as consumer_beat, describe, joining, settle
+from steps import (NO_MEMBER, add_offsets, add_partitions, beat, commit, commit_in, create_topic, end, fetch,
                                    fetch_offsets, init, join, leave, list_offsets, members_of, produce, producer_of,
                                    records, settled, sync)
-from differential_values import Each
+from values import Each
 
 ROUNDS, NOISE, TRANSACTION_STEPS, CONSUMER_ROUNDS = 6, 5, 150, 6
 

@@ -3,7 +3,7 @@ import struct
 import uuid
 
 import wire
-from differential_values import Each, each
+from values import Each, each
 
 NIL = uuid.UUID(int=0)
 NO_MEMBER = "nobody-00000000-0000-4000-8000-000000000000"

@@ -5,7 +5,7 @@ the same last value in the same version, but for what is each broker's own."""
 import struct
 
 import messages
-from differential_values import batches, flat
+from values import batches, flat
 
 OFFSETS, TRANSACTIONS = "__consumer_offsets", "__transaction_state"
 # What a definition's record is of is the name of its key without `Key`, as with its value's.

@@ -1,8 +1,8 @@
 """Scripts of committed offsets and of finding coordinators for the differential test."""
-from differential_requests import (INVALID_TOPIC_NAMES, NIL, NO_MEMBER, STRANGE, add_offsets, beat, commit, commit_in, create_topic,
+from steps import (INVALID_TOPIC_NAMES, NIL, NO_MEMBER, STRANGE, add_offsets, beat, commit, commit_in, create_topic,
                                    end, enter, fetch_offsets, founded, init, join, leave, members_of, producer_of, settled, sync)
-from differential_run import LOADING
-from differential_values import Each
+from script import LOADING
+from values import Each
 
 NOBODY = ("nobody", Each(STRANGE, STRANGE))
 NAMELESS = ("", Each(NIL, NIL))

@@ -4,10 +4,10 @@ Kafka computes assignments in the background, batched by an interval, so how man
 theirs is not compared: `settle` beats as consumers would until nothing changes, and what it came to is."""
 import time
 
-from differential_requests import (NIL, STRANGE, commit, create_topic, fetch_offsets, founded, join, leave, subscription,
+from steps import (NIL, STRANGE, commit, create_topic, fetch_offsets, founded, join, leave, subscription,
                                    sync, beat as classic_beat)
-from differential_run import PATIENCE_S, POLL_S, Stuck
-from differential_values import Each
+from script import PATIENCE_S, POLL_S, Stuck
+from values import Each
 
 # What clients of version 1 draw for themselves: Kafka's own way to write a UUID.
 IDS = ("AAAAAAAAAAAAAAAAAAAAAQ", "AAAAAAAAAAAAAAAAAAAAAg", "AAAAAAAAAAAAAAAAAAAAAw")

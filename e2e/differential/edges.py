@@ -1,5 +1,5 @@
 """Scripts of requests that are wrong as messages, for the differential test: versions and bytes that no client sends."""
-from differential_requests import create_topic
+from steps import create_topic
 
 APIS = ("FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetFetch", "OffsetDelete",
         "DescribeGroups", "ListGroups", "DeleteGroups", "ConsumerGroupHeartbeat", "ConsumerGroupDescribe", "InitProducerId",

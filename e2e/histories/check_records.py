@@ -50,7 +50,8 @@ def told(evidence):
 
 
 def acknowledged(history):
-    """In the end, an acknowledged record is where it was said to be, unless the log begins behind it."""
+    """In the end, an acknowledged record is where it was said to be, unless the log begins behind it or keyed compaction
+    has left a later one of its key."""
     for event in history.by["acked"]:
         part, offset, ident = f"{event['topic']}/{event['partition']}", event["offset"], event["id"]
         if offset < history.low(part):
@@ -58,15 +59,20 @@ def acknowledged(history):
         fate = history.fate(ident)
         views = [READ_UNCOMMITTED] + [READ_COMMITTED] * (fate in (None, COMMITTED))
         for isolation in views:
-            if history.final[isolation][part].get(offset) != ident:
-                holds = history.final[isolation][part].get(offset, "nothing")
+            holds = history.final[isolation][part].get(offset, "nothing")
+            if holds == "nothing" and history.cleaned(part, offset, ident):
+                continue
+            if holds != ident:
                 yield "lost", f"{told(event)} for {part}@{offset}: {isolation} finds {holds}"
 
 
 def vanished(history):
-    """What any reader was shown is there in the end."""
+    """What any reader was shown is there in the end, but for what keyed compaction may remove."""
     for read in history.reads:
         isolation = history.starts[read.who]["isolation"]
+        gone = history.replaced if isolation == READ_COMMITTED else history.cleaned
+        if gone(read.part, read.offset, read.ident):
+            continue
         if read.offset >= history.low(read.part) and read.offset not in history.final[isolation][read.part]:
             yield "vanished", f"{read} ({isolation})"
 

@@ -1,4 +1,4 @@
-"""Clients of a history that write: idempotent, plain, transactional, and those that leave a transaction open.
+"""Clients of a history that write: idempotent, plain, transactional, keyed, and those that leave a transaction open.
 
 producers.py FOLDER BOOTSTRAP WHO SEED ROLE TOPIC PARTITIONS
 """
@@ -22,14 +22,17 @@ TRANSACTION_TIMEOUT_MS = 25_000
 LEFT_TIMEOUT_MS = 5_000
 # Timestamps of the topic for look-ups are off by so much, to stand in no order.
 JITTER_MS = 1_500
+# Keys of the topic with keyed compaction, for all its writers and in each partition; and how often one is deleted.
+KEYS = 40
+DELETED = 0.05
 
 
 class Writer(Client):
     """A client with a producer, which has no group of records in flight that is not written down."""
 
-    def __init__(self, base, described, topic, partitions, config):
+    def __init__(self, base, described, topic, partitions, config, keyed=False):
         super().__init__(*base, **described)
-        self.topic, self.partitions = topic, partitions
+        self.topic, self.partitions, self.keyed = topic, partitions, keyed
         self.transactions, self.ended = 0, None  # how many there were, and how the last one ended
         self.settings = self.config(**{
             "acks": "all", "linger.ms": 1, "batch.num.messages": 12, "retry.backoff.ms": 50,
@@ -46,9 +49,12 @@ class Writer(Client):
             ident = self.ident()
             at = self.random.randrange(self.partitions) if partition is None else partition
             ts = int(time.time() * 1000) + self.random.randint(-jitter, jitter)
-            self.note("sent", id=ident, topic=self.topic, partition=at, ts=ts, txn=txn, source=source)
-            value = value_of(ident, size or self.random.randrange(400))
-            self.producer.produce(self.topic, value, ident, partition=at, timestamp=ts,
+            key = f"key-{self.random.randrange(KEYS)}" if self.keyed else None
+            self.note("sent", id=ident, topic=self.topic, partition=at, ts=ts, txn=txn, source=source, key=key)
+            value, headers = value_of(ident, size or self.random.randrange(400)), []
+            if self.keyed and self.random.random() < DELETED:
+                value, headers = None, [("record", value)]
+            self.producer.produce(self.topic, value, key or ident, partition=at, timestamp=ts, headers=headers,
                                   on_delivery=self.delivered(ident))
 
     def delivered(self, ident):
@@ -219,14 +225,17 @@ def main(folder, bootstrap, who, seed, role, topic, partitions):
     roles = {
         "idempotent": (produce, idempotent),
         "stamps": (lambda writer: produce(writer, JITTER_MS), idempotent),
+        "keyed": (produce, idempotent),
         "plain": (lambda writer: produce(writer, too_large=True), plain),
         "mark": (mark, plain),
         "transactional": (transact, transactional(who)),
+        "keyed-transactional": (transact, transactional(who)),
         "leaver": (leave, {"transactional.id": who, "transaction.timeout.ms": LEFT_TIMEOUT_MS,
                            "socket.timeout.ms": LEFT_TIMEOUT_MS}),
     }
     run, config = roles[role]
-    writer = Writer((folder, bootstrap, who, seed), {"role": role}, topic, int(partitions), config)
+    keyed = role.startswith("keyed")
+    writer = Writer((folder, bootstrap, who, seed), {"role": role}, topic, int(partitions), config, keyed)
     while not survived(writer, run):
         writer.restart()
 

@@ -104,7 +104,7 @@ def once_in_order(history):
 
 
 def undelivered(history):
-    """Outages here are far shorter than what producers put up with."""
+    """Producers put up with any outage, and have time to deliver in the end what they have."""
     for event in history.by["failed"]:
         ident = event["id"]
         if history.sent[ident].get("txn") is None and not event["definite"]:

@@ -16,12 +16,11 @@ import time
 
 from client import Client, ident_of, part
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
-from producers import SETTLE_S, Writer, anew, begin, finish, settled, survived, transactional
+from producers import PATIENCE, SETTLE_S, Writer, anew, begin, finish, settled, survived, transactional
 
 STOP = "stop-members"
 STOP_TRANSFORMS = "stop-transforms"
 ENDS = "ends.json"
-PATIENCE = float(os.environ.get("PATIENCE", "1"))
 TAIL_S = 30 * PATIENCE
 SESSION_MS = 6_000
 # A member whose farewell is lost is missed by its group for as long as a consumer group's session takes, 45 s. So no
@@ -132,10 +131,10 @@ def grouped(client, group, protocol, **config):
     return Reader(client, group, **{"group.protocol": protocol, **config})
 
 
-def member(base, role, group, protocol, isolation, topic, stays=float("inf"), **config):
+def member(base, role, group, protocol, isolation, topic, stays=float("inf")):
     """Reads, and commits what it has read, until it has to stop or its time is over."""
     client = Client(*base, role=role, group=group, protocol=protocol, isolation=isolation)
-    reader = grouped(client, group, protocol, **{"isolation.level": isolation, **config})
+    reader = grouped(client, group, protocol, **{"isolation.level": isolation})
     reader.subscribe(topic)
     until = time.monotonic() + stays
     while client.going(STOP) and (time.monotonic() < until or not may_leave(reader, topic)):
@@ -181,15 +180,13 @@ def visitor(base, *rest):
 
 
 def migrant(base, group, first_stay_s, isolation, topic):
-    """A visitor that comes with the classic protocol, then with the new one, and so on. As with the new one, what it
-    gives up of the classic one is one partition after the other."""
+    """A visitor that comes with the classic protocol, then with the new one, and so on. With the classic one it takes an
+    eager assignor: librdkafka's cooperative one puts data of its own into assignments, and a group that has such can't
+    be upgraded (GROUP_ID_NOT_FOUND, as in Kafka)."""
 
     def live(each, number):
-        protocol, config = "consumer", {}
-        if number % 2:
-            protocol, config = "classic", {"partition.assignment.strategy": "cooperative-sticky"}
         stays = float(first_stay_s) if number == 1 else MIGRANT_STAYS_S
-        return member(each, "migrant", group, protocol, isolation, topic, stays=stays, **config)
+        return member(each, "migrant", group, ("consumer", "classic")[number % 2], isolation, topic, stays)
 
     incarnations(*base, live)
 

@@ -1,20 +1,20 @@
 """What goes wrong in a history: the broker is killed, and its store stalls, refuses and loses answers."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
 
-# As in check_progress.py.
-PATIENCE = float(os.environ.get("PATIENCE", "1"))
+from producers import PATIENCE
+
 UP_S = 60
 # What storm_proxy.py is told for each fault of the store.
 WEATHER = {"stall": "stall", "503": "503?share=0.5", "lost": "lost?share=0.3"}
-# How long one lasts, at least and at most.
-STORM_S = (2.5, 5)
+# How long a storm lasts, at least and at most: the whole of a short run's only one, and of others. Less than producers
+# give their transactions, more than clients wait for one answer.
+SHORT_S, LONG_S = (8, 12), (9, 20)
 
 
 class Broker:
@@ -57,9 +57,12 @@ class Store:
         if unknown:
             raise RuntimeError(f"unknown faults {', '.join(sorted(unknown))}; there are {', '.join(WEATHER)}")
 
-    def storm(self, random):
+    def storm(self, random, short):
         """Faults and how long each lasts, in an order that is drawn."""
-        return [(fault, random.uniform(*STORM_S)) for fault in random.sample(self.faults, len(self.faults))]
+        faults = random.sample(self.faults, len(self.faults))
+        shares = [random.uniform(1, 2) for _ in faults]
+        seconds = random.uniform(*(SHORT_S if short else LONG_S)) / sum(shares)
+        return [(fault, seconds * share) for fault, share in zip(faults, shares)]
 
     def set(self, fault):
         """From now on requests fare so; None is for calm. Returns what became of requests so far."""

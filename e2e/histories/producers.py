@@ -12,13 +12,18 @@ from client import Client, value_of
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 STOP = "stop-producers"
+# As in check_progress.py.
+PATIENCE = float(os.environ.get("PATIENCE", "1"))
 # What says that a record was not written. All other failures leave that open: also of what is purged from its queue, for
 # it may have been sent before and be there to be sent again.
 DEFINITE = {KafkaError.MSG_SIZE_TOO_LARGE}
 TOO_LARGE_BYTES = 40_000
 SETTLE_S = 60
+# Longer than a run: librdkafka takes another epoch when it has given records up, and sends those again of which it does
+# not know what became, so that they may be there twice.
+GIVES_UP_MS = 600_000
 # Longer than any fault, so that no producer that lives loses its transaction; but a leaver's is over soon.
-TRANSACTION_TIMEOUT_MS = 25_000
+TRANSACTION_TIMEOUT_MS = int(25_000 * PATIENCE)
 LEFT_TIMEOUT_MS = 5_000
 # Timestamps of the topic for look-ups are off by so much, to stand in no order.
 JITTER_MS = 1_500
@@ -220,7 +225,7 @@ def survived(writer, run, *arguments):
 
 
 def main(folder, bootstrap, who, seed, role, topic, partitions):
-    plain = {"message.timeout.ms": 60_000}
+    plain = {"message.timeout.ms": GIVES_UP_MS}
     idempotent = {"enable.idempotence": True, "max.in.flight": 5, **plain}
     roles = {
         "idempotent": (produce, idempotent),

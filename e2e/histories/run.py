@@ -236,7 +236,7 @@ class Run(Client):
     def storm(self):
         """One fault of the store after the other; in one of them the broker is killed, and its successor comes up in
         what is left of the storm. A stall ends before it is waited for."""
-        storm = self.store.storm(self.random)
+        storm = self.store.storm(self.random, self.rounds == 1)
         struck = self.random.randrange(len(storm))
         with self.held():
             counts = self.store.set(None)

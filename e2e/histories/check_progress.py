@@ -12,7 +12,8 @@ PROGRESS_S = 10 * PATIENCE
 SESSION_S = 6
 # A transaction that its producer left is aborted, and readers pass it: its time-out, and Kafka's interval of 10 s.
 STABLE_S = 20 * PATIENCE
-# A partition of a group whose members come and go with different protocols is read by one of them again after so long.
+# A partition of a group whose members come and go with different protocols is read by one of them again after so long,
+# and a session later after a fault in which they may have been taken for dead, or the broker by them.
 HANDED_OVER_S = 8 * PATIENCE
 # Who reads whole topics has what was acknowledged without a transaction so soon, whatever kind of reader it is: neither
 # the high watermark stands still nor, with the transactions that come and go here, the last stable offset.
@@ -99,12 +100,14 @@ def handed_over(history):
         if group in groups:
             read[group][each.part].append(each.t)
     for began, ended in calm(history):
+        first_s = HANDED_OVER_S + (SESSION_S if lasted(history, began) > SESSION_S - 1 else 0)
         for group, parts in read.items():
             for part, times in parts.items():
                 inside = [began, *(t for t in times if began < t < ended), ended]
-                longest, since = max((after - before, before) for before, after in zip(inside, inside[1:]))
-                if longest > HANDED_OVER_S:
-                    yield "not handed over", f"{group} read nothing of {part} for {longest:.1f} s from {since:.3f} on"
+                for since, after in zip(inside, inside[1:]):
+                    if after - since > (first_s if since == began else HANDED_OVER_S):
+                        yield "not handed over", (f"{group} read nothing of {part} for {after - since:.1f} s from "
+                                                  f"{since:.3f} on")
 
 
 def calm(history):
@@ -114,6 +117,13 @@ def calm(history):
         ended = min([fault for fault in faults if fault > healed["t"]] + [ending(history)])
         if ended > healed["t"]:
             yield healed["t"], ended
+
+
+def lasted(history, healed):
+    """How long the fault was there that has healed then."""
+    before = max((event["t"] for event in history.by["healed"] if event["t"] < healed), default=0)
+    faults = history.by["kill"] + history.by["storm"]
+    return healed - min((event["t"] for event in faults if before < event["t"] < healed), default=healed)
 
 
 def migrations(history):

@@ -538,8 +538,9 @@ class Times(CheckTest):
 
 
 class Progress(CheckTest):
-    def heal(self):
+    def heal(self, after_s=0):
         self.h.add("harness", "kill", n=1)
+        self.later(after_s)
         self.h.add("harness", "healed", n=1)
 
     def later(self, seconds):
@@ -596,14 +597,15 @@ class Progress(CheckTest):
         self.shown(9)
         self.found("shown late")
 
-    def handed_over(self, after_s):
+    def handed_over(self, after_s, healed_s=0, first_s=0):
         for who in ("i", "p", "t"):
             self.h.add(who, "end", left=0)
         self.h.start("m.1", "migrant", group="g", isolation="read_committed")
         self.h.add("m.1", "assigned", parts=["kept/0"])
         self.h.send("i-1", 0)
         self.h.send("i-2", 1)
-        self.heal()
+        self.heal(healed_s)
+        self.later(first_s)
         self.h.read("m.1", (0, "i-1"))
         self.h.start("m.2", "migrant", group="g", isolation="read_committed")
         self.later(after_s)
@@ -618,6 +620,14 @@ class Progress(CheckTest):
 
     def test_a_partition_is_not_handed_over(self):
         self.handed_over(9)
+        self.found("not handed over")
+
+    def test_a_session_has_to_pass_after_a_long_fault(self):
+        self.handed_over(3, healed_s=7, first_s=9)
+        self.found()
+
+    def test_none_has_to_pass_after_a_short_one(self):
+        self.handed_over(3, healed_s=2, first_s=9)
         self.found("not handed over")
 
     def test_a_storm_of_the_store_stops_everybody(self):

@@ -27,7 +27,7 @@ SESSION_MS = 6_000
 # visitor leaves in a fault, around which the harness puts the first file there, and no fault comes while one leaves,
 # which puts a file there that begins with the second.
 HOLD, LEAVING = "hold", "leaving"
-MIGRANT_STAYS_S = 8
+MIGRANT_STAYS_S = 6
 # librdkafka's send_offsets_to_transaction never returns when its connection is lost at the wrong moment
 # (confluentinc/librdkafka#5456), whatever its time-out says. Then the client ends by itself, and with this code.
 HANGS_S = 4 * PATIENCE
@@ -43,7 +43,7 @@ class Reader:
 
     def __init__(self, client, group=None, **config):
         self.client, self.group, self.commits = client, group, 0
-        self.joined = False
+        self.holds = set()  # the parts that are its own now
         self.eof = {}  # by part, where its end was met last
         self.uncommitted = {}  # by topic and partition, the end of what was read
         self.consumer = Consumer(client.config(**{
@@ -61,12 +61,13 @@ class Reader:
         )
 
     def got(self, these):
-        self.joined = True
         self.client.note("assigned", parts=parts(these))
+        self.holds.update(parts(these))
 
     def gone(self, how, these):
         """Parts that are another member's from now on, so that nothing may be committed for them any more."""
         self.client.note(how, parts=parts(these))
+        self.holds.difference_update(parts(these))
         for at in these:
             self.uncommitted.pop((at.topic, at.partition), None)
 
@@ -132,13 +133,18 @@ def grouped(client, group, protocol, **config):
 
 
 def member(base, role, group, protocol, isolation, topic, stays=float("inf")):
-    """Reads, and commits what it has read, until it has to stop or its time is over."""
+    """Reads, and commits what it has read, until it has to stop or its time is over, which begins when it has something
+    to read: before that librdkafka closes without a farewell."""
     client = Client(*base, role=role, group=group, protocol=protocol, isolation=isolation)
     reader = grouped(client, group, protocol, **{"isolation.level": isolation})
     reader.subscribe(topic)
-    until = time.monotonic() + stays
+    until = float("inf")
     while client.going(STOP) and (time.monotonic() < until or not may_leave(reader, topic)):
         records = reader.read(200, 0.3)
+        if not reader.holds:
+            until = float("inf")
+        elif until == float("inf"):
+            until = time.monotonic() + stays
         # What is read is committed in the end, but often not at once.
         if reader.uncommitted and (not records or client.random.random() < 0.7):
             reader.commit()
@@ -152,10 +158,7 @@ def leaving(client):
 
 
 def may_leave(reader, topic):
-    """Whether a farewell would get through: the coordinator has just answered, and no fault is coming. While it waits
-    for its group to form, librdkafka closes without one."""
-    if not reader.joined:
-        return False
+    """Whether a farewell would get through: the coordinator has just answered, and no fault is coming."""
     leaving(reader.client).touch()
     if reader.client.going(HOLD):
         try:

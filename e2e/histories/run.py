@@ -11,22 +11,19 @@ not go as it should: a client that ended by an exception, or a broker that does 
 import contextlib
 import json
 import os
-import pathlib
-import random
 import signal
-import subprocess
 import sys
 import time
 
-from client import Client, part
+from client import part
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from consumers import HANGS_CODE, HOLD, LEAVING, MIGRANT_STAYS_S
+from consumers import HOLD, LEAVING, MIGRANT_STAYS_S
 from faults import PATIENCE, Broker, Store
+from load import Load
 from observers import asker, fetch
 from proxy import Proxy
 
-here = pathlib.Path(__file__).parent
 KEPT, OUT, LEFT, SHORT, KEYED = "kept", "out", "left", "short", "keyed"
 TOPICS = {KEPT: 6, OUT: 3, LEFT: 1, SHORT: 2, KEYED: 2}
 RETENTION_MS = 6_000
@@ -36,12 +33,9 @@ ANSWER_LATE_S = 0.03
 # From one fault's end to the next: longer than clients are given to make progress.
 CALM_S = 10.5 * PATIENCE
 SWALLOWED_S = 0.3
-# How a client ends by the fault of librdkafka, which hangs or crashes: its next incarnation goes on.
-GAVE_UP = (HANGS_CODE, -signal.SIGABRT, -signal.SIGSEGV)
 # How long the run waits for what check.py judges; more than its deadlines, so that it is there to be judged.
 BEGIN_S = 45 * PATIENCE
 SETTLE_S = 45 * PATIENCE
-ENDED_S = 90 * PATIENCE
 
 PROGRESS = {"producers.py": ("acked", "committed"), "consumers.py": ("read",), "observers.py": ("fetched", "times")}
 
@@ -74,61 +68,14 @@ def clients():
     yield "observers.py", "looker.1", "looker", SHORT, str(TOPICS[SHORT])
 
 
-class Run(Client):
+class Run(Load):
     def __init__(self, folder, port, broker_port, control_port, faults, rounds, seed, command):
-        super().__init__(folder, f"127.0.0.1:{port}", "harness", seed, role="harness")
-        self.rounds, self.seed = int(rounds), seed
+        super().__init__(folder, f"127.0.0.1:{port}", seed)
+        self.rounds = int(rounds)
         self.broker = Broker(command, int(broker_port), open(self.folder / "broker.log", "ab"))
         self.proxy = Proxy(int(port), int(broker_port), ANSWER_LATE_S)
         self.store = Store(control_port, faults)
-        self.load = {}  # by name: the process, its script and arguments
         self.faults = 0
-
-    def launch(self, script, who, *arguments):
-        log = open(self.folder / f"{who}.log", "ab")
-        command = [sys.executable, here / script, self.folder, self.bootstrap, who, self.seed, *arguments]
-        process = subprocess.Popen([str(each) for each in command], stdout=log, stderr=log)
-        self.load[who] = process, script, arguments
-        return who
-
-    def wait(self, names, seconds=ENDED_S):
-        """Until clients have ended. One that failed fails the run."""
-        end = time.monotonic() + seconds
-        for who in names:
-            process = self.load[who][0]
-            try:
-                code = process.wait(max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                raise RuntimeError(f"{who} does not end; see {self.folder}/{who}.jsonl") from None
-            if code and code not in GAVE_UP:
-                raise RuntimeError(f"{who} ended with {code}; see {self.folder}/{who}.log")
-            del self.load[who]
-
-    def alive(self):
-        """Sees to those who have ended by themselves. Without whoever started this it ends, too."""
-        self.going("never")
-        for who, (process, *_) in list(self.load.items()):
-            if process.poll() in GAVE_UP:
-                print(f"{who} ended with {process.returncode} and is started again", file=sys.stderr)
-                self.again(who)
-            elif process.poll() and not who.startswith("left-"):
-                raise RuntimeError(f"{who} ended with {process.returncode}; see {self.folder}/{who}.log")
-
-    def sleep(self, seconds):
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self.alive()
-            time.sleep(min(0.2, left))
-
-    def until(self, what, holds, seconds):
-        """Waits until something holds. If it never does, that is for check.py to say."""
-        end = time.monotonic() + seconds
-        while not holds():
-            self.alive()
-            if time.monotonic() > end:
-                print(f"{what}: not so after {seconds} s", file=sys.stderr)
-                return
-            time.sleep(0.2)
 
     def create(self):
         admin = AdminClient(self.config())
@@ -164,20 +111,6 @@ class Run(Client):
 
         self.until("every client has begun", all_have, BEGIN_S)
         self.note("healed", n=0)
-
-    def kill_client(self, name):
-        """Kills a client with -9 and starts its next incarnation."""
-        who = next(each for each in self.load if each.startswith(f"{name}."))
-        self.load[who][0].kill()
-        self.again(who)
-
-    def again(self, who):
-        """Starts a client's next incarnation."""
-        process, script, arguments = self.load.pop(who)
-        process.wait()
-        self.note("client-killed", client=who)
-        name, number = who.rsplit(".", 1)
-        self.launch(script, f"{name}.{int(number) + 1}", *arguments)
 
     def round(self, number):
         calm = CALM_S + self.random.uniform(0, 0.5)
@@ -260,18 +193,6 @@ class Run(Client):
         said = ", ".join(f"{fault} {seconds:.1f} s" for fault, seconds in storm)
         print(f"storm number {self.faults}: {said}; kill -9 in the {storm[struck][0]}, back {time.monotonic() - ended:.1f} s "
               f"after it; requests: {became}", flush=True)
-
-    def reap_leaver(self, who):
-        process, *_ = self.load.pop(who)
-        if process.wait(ENDED_S) != -signal.SIGKILL:
-            raise RuntimeError(f"{who} did not die by its own hand; see {self.folder}/{who}.log")
-        self.note("client-killed", client=who)
-
-    def named(self, *prefixes):
-        return [who for who in self.load if who.startswith(prefixes)]
-
-    def touch(self, name):
-        (self.folder / name).touch()
 
     def ends(self, *topics):
         """Where the parts of topics end; retried, as any client would."""
@@ -364,10 +285,7 @@ class Run(Client):
         self.note("end")
 
     def stop(self):
-        for process, *_ in self.load.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        self.kill_all()
         if self.broker.process and self.broker.process.poll() is None:
             self.broker.process.kill()
             self.broker.process.wait()

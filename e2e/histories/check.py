@@ -28,6 +28,8 @@ KNOWN = {
         "start went back": "it writes down where logs begin once a minute, and a kill loses what came after",
         "not the first": "the first segment that may have the record is looked through from the beginning of the log on, "
                          "and no other one",
+        "sequence refused": "of each producer it knows the last batch alone after a kill, so that one before that whose "
+                            "answer was lost is refused when it is sent again, which is fatal to librdkafka",
     },
     "levee": {},
 }

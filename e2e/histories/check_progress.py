@@ -174,6 +174,8 @@ def fatal(history):
     expiring = history.expiring()
     for event in history.by["error"]:
         if event["fatal"]:
-            yield "fatal", f"{event['who']} at {event['t']:.3f}: {event['error']}: {event['text']}"
+            # What was sent again is not recognized.
+            kind = "sequence refused" if event["error"] == "OUT_OF_ORDER_SEQUENCE_NUMBER" else "fatal"
+            yield kind, f"{event['who']} at {event['t']:.3f}: {event['error']}: {event['text']}"
         elif event["error"] == "_AUTO_OFFSET_RESET" and event["part"].split("/")[0] not in expiring:
             yield "position lost", f"{event['who']}, {event['part']}, at {event['t']:.3f}: {event['text']}"

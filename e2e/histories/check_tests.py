@@ -660,6 +660,10 @@ class Progress(CheckTest):
         self.h.add("i", "error", error="_FATAL", text="", fatal=True)
         self.found("fatal")
 
+    def test_a_sequence_is_refused(self):
+        self.h.add("i", "error", error="OUT_OF_ORDER_SEQUENCE_NUMBER", text="", fatal=True)
+        self.found("sequence refused")
+
     def test_a_reader_loses_its_position(self):
         self.h.add("tail", "error", error="_AUTO_OFFSET_RESET", text="", fatal=False, part="kept/0")
         self.found("position lost")

@@ -13,6 +13,7 @@ def check(history):
     yield from known(history)
     yield from one_value(history)
     yield from acknowledged(history)
+    yield from acknowledged_somewhere(history)
     yield from vanished(history)
     yield from once_in_order(history)
     yield from undelivered(history)
@@ -64,6 +65,18 @@ def acknowledged(history):
                 continue
             if holds != ident:
                 yield "lost", f"{told(event)} for {part}@{offset}: {isolation} finds {holds}"
+
+
+def acknowledged_somewhere(history):
+    """The same, of what was acknowledged without its offset."""
+    passing = history.expiring() | history.compacted
+    for event in history.unplaced:
+        part, ident = f"{event['topic']}/{event['partition']}", event["id"]
+        if event["topic"] in passing:
+            continue
+        for isolation in [READ_UNCOMMITTED] + [READ_COMMITTED] * (history.fate(ident) in (None, COMMITTED)):
+            if ident not in history.final[isolation][part].values():
+                yield "lost", f"{told(event)} for {part}: {isolation} doesn't find it"
 
 
 def vanished(history):

@@ -86,6 +86,18 @@ class Records(CheckTest):
         self.h.final([(0, "i-1"), (1, "i-2")], [(0, "i-1")])
         self.found("lost", "hidden")
 
+    def test_a_record_is_acknowledged_without_its_place(self):
+        self.h.send("i-1", None)
+        self.h.send("i-2", 1)
+        self.h.final([(0, "i-1"), (1, "i-2")])
+        self.found()
+
+    def test_a_record_is_acknowledged_without_its_place_and_is_not_there(self):
+        self.h.send("i-1", None)
+        self.h.send("i-2", 1)
+        self.h.final([(1, "i-2")])
+        self.found("lost")
+
     def test_what_lies_before_the_beginning_may_be_gone(self):
         self.h.send("i-1", 0)
         self.h.send("i-2", 1)

@@ -8,7 +8,8 @@ A history is a folder of files `WHO.jsonl`, one for each process. A line is an e
 
 Of every client: `start` (role, and for consumers group, protocol, isolation), `end`, `error` (error, text, fatal, and the part that it is about).
 Of producers: `sent` (id, topic, partition, ts, txn, source: the part and offset that it was made of, key: of a record
-    that replaces others), `acked` (id, topic, partition, offset), `failed` (id, error, definite).
+    that replaces others), `acked` (id, topic, partition, offset: null where librdkafka takes a record for written because
+    a later one is), `failed` (id, error, definite).
 Of transactions: `begin`, `committing`, `committed`, `aborting`, `aborted`, `fenced` (txn each), and `offsets` (txn,
     group, offsets): what is committed for a group with it; `refused` (txn, error): the commit of a fenced producer;
     `hangs` (call): the client ended because librdkafka did not return.

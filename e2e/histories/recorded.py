@@ -36,6 +36,9 @@ class History:
         for event in self.events:
             self.by[event["do"]].append(event)
             self.of[event["who"]].append(event)
+        # What is acknowledged without a place is looked for by itself.
+        self.unplaced = [event for event in self.by["acked"] if event["offset"] is None]
+        self.by["acked"] = [event for event in self.by["acked"] if event["offset"] is not None]
         self.starts = {event["who"]: event for event in self.by["start"]}
         self.sent = {event["id"]: event for event in self.by["sent"]}
         self.killed = {event["client"] for event in self.by["client-killed"]}

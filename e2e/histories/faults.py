@@ -14,7 +14,7 @@ UP_S = 60
 WEATHER = {"stall": "stall", "503": "503?share=0.5", "lost": "lost?share=0.3"}
 # How long a storm lasts, at least and at most: the whole of a short run's only one, and of others. Less than producers
 # give their transactions, more than clients wait for one answer.
-SHORT_S, LONG_S = (8, 12), (9, 20)
+SHORT_S, LONG_S = (6, 9), (9, 20)
 
 
 class Broker:

@@ -59,7 +59,8 @@ def summary(history):
     roles = collections.Counter(start["role"] for start in history.starts.values())
     counts = {
         "clients": sum(roles.values()) - roles["harness"],
-        "kills": len(history.by["kill"]), "clients killed": len(history.killed), "faults of the store": len(history.by["storm"]),
+        "kills": len(history.by["kill"]), "clients killed": len(history.killed),
+        "faults of the store": len(history.by["storm"]),
         "acknowledged": len(history.by["acked"]), "read": len(history.reads),
         "transactions committed": fates[COMMITTED], "aborted": fates[ABORTED], "in doubt": fates[DOUBT],
         "commits": len(history.by["commit-ok"]), "committed offsets fetched": len(history.by["fetched"]),

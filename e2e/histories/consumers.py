@@ -183,9 +183,9 @@ def visitor(base, *rest):
 
 
 def migrant(base, group, first_stay_s, isolation, topic):
-    """A visitor that comes with the classic protocol, then with the new one, and so on. With the classic one it takes an
-    eager assignor: librdkafka's cooperative one puts data of its own into assignments, and a group that has such can't
-    be upgraded (GROUP_ID_NOT_FOUND, as in Kafka)."""
+    """A visitor that comes with the classic protocol, then with the new one, and so on. With the classic one it takes
+    an eager assignor: librdkafka's cooperative one puts data of its own into assignments, and a group that has such
+    can't be upgraded (GROUP_ID_NOT_FOUND, as in Kafka)."""
 
     def live(each, number):
         stays = float(first_stay_s) if number == 1 else MIGRANT_STAYS_S
@@ -209,6 +209,7 @@ def scan(base, number, topic, partitions):
     while len(reader.eof) < partitions and client.going(STOP):
         reader.read(1_000, 0.2)
     reader.close()
+    # The load that it is beside others.
     time.sleep(client.random.uniform(0.2, 1))
     return client.going(STOP)
 

@@ -191,8 +191,8 @@ class Run(Load):
             self.note("healed", n=self.faults)
         became = ", ".join(f"{n - counts.get(what, 0)} {what}" for what, n in sorted(became.items()))
         said = ", ".join(f"{fault} {seconds:.1f} s" for fault, seconds in storm)
-        print(f"storm number {self.faults}: {said}; kill -9 in the {storm[struck][0]}, back {time.monotonic() - ended:.1f} s "
-              f"after it; requests: {became}", flush=True)
+        print(f"storm number {self.faults}: {said}; kill -9 in the {storm[struck][0]}, "
+              f"back {time.monotonic() - ended:.1f} s after it; requests: {became}", flush=True)
 
     def ends(self, *topics):
         """Where the parts of topics end; retried, as any client would."""

@@ -10,13 +10,14 @@ import sys
 import unittest
 
 import check_groups
+import check_keys
 import check_progress
 import check_records
 import check_times
 import check_transactions
 from recorded import ABORTED, COMMITTED, DOUBT, History, load
 
-CHECKS = (check_records, check_transactions, check_groups, check_times, check_progress)
+CHECKS = (check_records, check_transactions, check_keys, check_groups, check_times, check_progress)
 SHOWN = 5
 # What a run has to have done to say anything.
 NEEDED = ("acked", "read", "committed", "aborted", "commit-ok", "fetched", "times", "kill", "healed")
@@ -27,6 +28,8 @@ KNOWN = {
         "start went back": "it writes down where logs begin once a minute, and a kill loses what came after",
         "not the first": "the first segment that may have the record is looked through from the beginning of the log on, "
                          "and no other one",
+        "sequence refused": "of each producer it knows the last batch alone after a kill, so that one before that whose "
+                            "answer was lost is refused when it is sent again, which is fatal to librdkafka",
     },
     "levee": {},
 }
@@ -42,6 +45,10 @@ def idle(history):
     for kind in NEEDED:
         if not history.by[kind]:
             yield "idle", f"nothing of the kind {kind}"
+    if not check_keys.cleaned(history):
+        yield "idle", "keyed compaction has removed nothing"
+    if not check_progress.migrations(history):
+        yield "idle", "no group went from one protocol to the other"
     for isolation, parts in history.final.items():
         if not any(parts.values()):
             yield "idle", f"nothing was read in the end, {isolation}"
@@ -53,10 +60,12 @@ def summary(history):
     counts = {
         "clients": sum(roles.values()) - roles["harness"],
         "kills": len(history.by["kill"]), "clients killed": len(history.killed),
+        "faults of the store": len(history.by["storm"]),
         "acknowledged": len(history.by["acked"]), "read": len(history.reads),
         "transactions committed": fates[COMMITTED], "aborted": fates[ABORTED], "in doubt": fates[DOUBT],
         "commits": len(history.by["commit-ok"]), "committed offsets fetched": len(history.by["fetched"]),
         "look-ups": len(history.by["times"]), "deletions": len(history.by["deleted"]),
+        "compacted away": check_keys.cleaned(history), "protocols changed": check_progress.migrations(history),
         "progress judged": sum(1 for _ in check_progress.judged(history)),
     }
     return ", ".join(f"{name} {count}" for name, count in counts.items())

@@ -68,7 +68,7 @@ def fetched(history, commits):
 
 def forward(history, commits):
     for who, start in history.starts.items():
-        if start["role"] not in ("member", "visitor", "transform", "tail", "final"):
+        if start["role"] not in ("member", "visitor", "migrant", "transform", "tail", "scan", "final"):
             continue
         # By part: the least offset that may come next, and why; since when it is not known from reading.
         due = {}

@@ -13,6 +13,7 @@ def check(history):
     yield from known(history)
     yield from one_value(history)
     yield from acknowledged(history)
+    yield from acknowledged_somewhere(history)
     yield from vanished(history)
     yield from once_in_order(history)
     yield from undelivered(history)
@@ -50,7 +51,8 @@ def told(evidence):
 
 
 def acknowledged(history):
-    """In the end, an acknowledged record is where it was said to be, unless the log begins behind it."""
+    """In the end, an acknowledged record is where it was said to be, unless the log begins behind it or keyed compaction
+    has left a later one of its key."""
     for event in history.by["acked"]:
         part, offset, ident = f"{event['topic']}/{event['partition']}", event["offset"], event["id"]
         if offset < history.low(part):
@@ -58,15 +60,32 @@ def acknowledged(history):
         fate = history.fate(ident)
         views = [READ_UNCOMMITTED] + [READ_COMMITTED] * (fate in (None, COMMITTED))
         for isolation in views:
-            if history.final[isolation][part].get(offset) != ident:
-                holds = history.final[isolation][part].get(offset, "nothing")
+            holds = history.final[isolation][part].get(offset, "nothing")
+            if holds == "nothing" and history.cleaned(part, offset, ident):
+                continue
+            if holds != ident:
                 yield "lost", f"{told(event)} for {part}@{offset}: {isolation} finds {holds}"
 
 
+def acknowledged_somewhere(history):
+    """The same, of what was acknowledged without its offset."""
+    passing = history.expiring() | history.compacted
+    for event in history.unplaced:
+        part, ident = f"{event['topic']}/{event['partition']}", event["id"]
+        if event["topic"] in passing:
+            continue
+        for isolation in [READ_UNCOMMITTED] + [READ_COMMITTED] * (history.fate(ident) in (None, COMMITTED)):
+            if ident not in history.final[isolation][part].values():
+                yield "lost", f"{told(event)} for {part}: {isolation} doesn't find it"
+
+
 def vanished(history):
-    """What any reader was shown is there in the end."""
+    """What any reader was shown is there in the end, but for what keyed compaction may remove."""
     for read in history.reads:
         isolation = history.starts[read.who]["isolation"]
+        gone = history.replaced if isolation == READ_COMMITTED else history.cleaned
+        if gone(read.part, read.offset, read.ident):
+            continue
         if read.offset >= history.low(read.part) and read.offset not in history.final[isolation][read.part]:
             yield "vanished", f"{read} ({isolation})"
 
@@ -98,7 +117,7 @@ def once_in_order(history):
 
 
 def undelivered(history):
-    """Outages here are far shorter than what producers put up with."""
+    """Producers put up with any outage, and have time to deliver in the end what they have."""
     for event in history.by["failed"]:
         ident = event["id"]
         if history.sent[ident].get("txn") is None and not event["definite"]:

@@ -20,20 +20,20 @@ class Told:
     def start(self, who, role, **fields):
         self.add(who, "start", role=role, **fields)
 
-    def send(self, ident, at=None, partition=0, txn=None, acked=True, topic="kept", ts=1_000, source=None):
+    def send(self, ident, at=None, partition=0, txn=None, acked=True, topic="kept", ts=1_000, source=None, key=None):
         who = ident.rsplit("-", 1)[0]
-        self.add(who, "sent", id=ident, topic=topic, partition=partition, ts=ts, txn=txn, source=source)
+        self.add(who, "sent", id=ident, topic=topic, partition=partition, ts=ts, txn=txn, source=source, key=key)
         if acked:
             self.add(who, "acked", id=ident, topic=topic, partition=partition, offset=at)
 
     def read(self, who, *records, topic="kept", partition=0, ts=1_000):
         self.add(who, "read", records=[[topic, partition, offset, ident, ts] for offset, ident in records])
 
-    def transaction(self, txn, ids, *steps):
+    def transaction(self, txn, ids, *steps, **of_each):
         who = txn.split(":")[0]
         self.add(who, "begin", txn=txn)
         for offset, ident in ids:
-            self.send(ident, offset, txn=txn)
+            self.send(ident, offset, txn=txn, **of_each)
         for step in steps:
             self.add(who, step, txn=txn)
 
@@ -85,6 +85,18 @@ class Records(CheckTest):
         self.h.send("i-2", 1)
         self.h.final([(0, "i-1"), (1, "i-2")], [(0, "i-1")])
         self.found("lost", "hidden")
+
+    def test_a_record_is_acknowledged_without_its_place(self):
+        self.h.send("i-1", None)
+        self.h.send("i-2", 1)
+        self.h.final([(0, "i-1"), (1, "i-2")])
+        self.found()
+
+    def test_a_record_is_acknowledged_without_its_place_and_is_not_there(self):
+        self.h.send("i-1", None)
+        self.h.send("i-2", 1)
+        self.h.final([(1, "i-2")])
+        self.found("lost")
 
     def test_what_lies_before_the_beginning_may_be_gone(self):
         self.h.send("i-1", 0)
@@ -238,6 +250,108 @@ class Transactions(CheckTest):
         self.h.read("x", (0, "i-1"), (1, "i-2"))
         self.h.fetch(2)
         self.found("not transformed")
+
+
+class Keys(CheckTest):
+    """Records of one key, in a topic with keyed compaction."""
+
+    KEYED = {"topic": "keyed", "key": "k"}
+
+    def setUp(self):
+        super().setUp()
+        self.h.add("harness", "topic", topic="keyed", partitions=1, retention_ms=None, compacted=True)
+
+    def send(self, *offsets):
+        for offset in offsets:
+            self.h.send(f"i-{offset}", offset, **self.KEYED)
+
+    def scan(self, who, *offsets, end, isolation="read_committed"):
+        self.h.start(who, "scan", isolation=isolation)
+        self.h.read(who, *((offset, f"i-{offset}") for offset in offsets), topic="keyed")
+        self.h.add(who, "eof", part="keyed/0", offset=end)
+
+    def end(self, uncommitted, committed=None):
+        self.h.final(uncommitted, committed, topic="keyed")
+        for isolation in ("read_committed", "read_uncommitted"):
+            self.h.add(f"final-{isolation}", "eof", part="keyed/0", offset=99)
+
+    def test_the_last_record_of_a_key_is_there(self):
+        self.send(0, 1, 2)
+        self.scan("s", 1, 2, end=3)
+        self.send(3)
+        self.end([(3, "i-3")])
+        self.found()
+
+    def test_the_last_record_of_a_key_is_not_there(self):
+        self.send(0, 1, 2)
+        self.end([(1, "i-1")])
+        self.found("lost", "stale")
+
+    def test_a_later_record_comes_while_a_reader_is_under_way(self):
+        self.send(0)
+        self.h.start("s", "scan", isolation="read_committed")
+        self.send(1)
+        self.h.read("s", (1, "i-1"), topic="keyed")
+        self.h.add("s", "eof", part="keyed/0", offset=2)
+        self.end([(1, "i-1")])
+        self.found()
+
+    def test_a_reader_finds_an_old_record_last(self):
+        self.send(0, 1)
+        self.scan("s", 0, end=2)
+        self.end([(1, "i-1")])
+        self.found("stale")
+
+    def test_a_reader_finds_a_key_not_at_all(self):
+        self.send(0)
+        self.scan("s", end=2)
+        self.send(1)
+        self.end([(1, "i-1")])
+        self.found("stale")
+
+    def test_a_reader_of_committed_records_stops_at_an_open_transaction(self):
+        self.send(0, 3)
+        self.scan("s", 0, end=2)
+        self.end([(3, "i-3")])
+        self.found()
+
+    def test_an_aborted_record_replaces_none(self):
+        self.send(0)
+        self.h.transaction("t:1", [(1, "t-1")], "aborting", "aborted", **self.KEYED)
+        self.end([(0, "i-0")])
+        self.found()
+
+    def test_an_aborted_record_replaces_one(self):
+        self.send(0)
+        self.h.transaction("t:1", [(1, "t-1")], "aborting", "aborted", **self.KEYED)
+        self.end([(1, "t-1")], [])
+        self.found("lost", "stale")
+
+    def test_an_aborted_record_is_shown_after_compaction(self):
+        self.send(0)
+        self.h.transaction("t:1", [(1, "t-1")], "aborting", "aborted", **self.KEYED)
+        self.send(2)
+        self.end([(1, "t-1"), (2, "i-2")])
+        self.found("aborted shown")
+
+    def test_a_committed_transaction_is_replaced_in_part(self):
+        self.h.transaction("t:1", [(0, "t-1")], topic="keyed", key="other")
+        self.h.transaction("t:1", [(1, "t-2")], "committing", "committed", **self.KEYED)
+        self.send(2)
+        self.end([(0, "t-1"), (2, "i-2")])
+        self.found()
+
+    def test_a_committed_transaction_is_half_there(self):
+        self.h.transaction("t:1", [(0, "t-1")], topic="keyed", key="other")
+        self.h.transaction("t:1", [(1, "t-2")], "committing", "committed", **self.KEYED)
+        self.send(2)
+        self.end([(2, "i-2")])
+        self.found("lost", "stale", "torn")
+
+    def test_one_reader_comes_before_compaction_and_the_other_after_it(self):
+        self.send(0, 1)
+        self.end([(0, "i-0"), (1, "i-1")], [(1, "i-1")])
+        self.found()
 
 
 class Groups(CheckTest):
@@ -436,8 +550,9 @@ class Times(CheckTest):
 
 
 class Progress(CheckTest):
-    def heal(self):
+    def heal(self, after_s=0):
         self.h.add("harness", "kill", n=1)
+        self.later(after_s)
         self.h.add("harness", "healed", n=1)
 
     def later(self, seconds):
@@ -473,6 +588,69 @@ class Progress(CheckTest):
         self.h.add("m", "end")
         self.found()
 
+    def shown(self, after_s):
+        for who in ("p", "t"):
+            self.h.add(who, "end", left=0)
+        self.h.start("tail", "tail", isolation="read_committed")
+        self.heal()
+        self.h.send("i-1", 0)
+        self.h.add("i", "end", left=0)
+        self.later(after_s)
+        self.h.read("tail", (0, "i-1"))
+        self.later(9)
+        self.h.add("tail", "end")
+        self.h.final([(0, "i-1")])
+
+    def test_a_reader_is_shown_what_is_acknowledged(self):
+        self.shown(7)
+        self.found()
+
+    def test_a_reader_is_shown_it_late(self):
+        self.shown(9)
+        self.found("shown late")
+
+    def handed_over(self, after_s, healed_s=0, first_s=0):
+        for who in ("i", "p", "t"):
+            self.h.add(who, "end", left=0)
+        self.h.start("m.1", "migrant", group="g", isolation="read_committed")
+        self.h.add("m.1", "assigned", parts=["kept/0"])
+        self.h.send("i-1", 0)
+        self.h.send("i-2", 1)
+        self.heal(healed_s)
+        self.later(first_s)
+        self.h.read("m.1", (0, "i-1"))
+        self.h.start("m.2", "migrant", group="g", isolation="read_committed")
+        self.later(after_s)
+        self.h.add("m.2", "assigned", parts=["kept/0"])
+        self.h.read("m.2", (1, "i-2"))
+        self.h.add("m.2", "end")
+        self.h.final([(0, "i-1"), (1, "i-2")])
+
+    def test_a_partition_is_handed_over(self):
+        self.handed_over(3)
+        self.found()
+
+    def test_a_partition_is_not_handed_over(self):
+        self.handed_over(9)
+        self.found("not handed over")
+
+    def test_a_session_has_to_pass_after_a_long_fault(self):
+        self.handed_over(3, healed_s=7, first_s=9)
+        self.found()
+
+    def test_none_has_to_pass_after_a_short_one(self):
+        self.handed_over(3, healed_s=2, first_s=9)
+        self.found("not handed over")
+
+    def test_a_storm_of_the_store_stops_everybody(self):
+        self.heal()
+        self.h.add("harness", "storm", n=2, fault="stall")
+        self.later(20)
+        self.h.add("harness", "healed", n=2)
+        for who in ("i", "p", "t"):
+            self.h.add(who, "end", left=0)
+        self.found()
+
     def test_the_last_stable_offset_stands_still(self):
         self.h.add("harness", "stable", part="kept/0", last_stable=3, high=5)
         self.later(30)
@@ -493,6 +671,10 @@ class Progress(CheckTest):
     def test_an_error_is_fatal(self):
         self.h.add("i", "error", error="_FATAL", text="", fatal=True)
         self.found("fatal")
+
+    def test_a_sequence_is_refused(self):
+        self.h.add("i", "error", error="OUT_OF_ORDER_SEQUENCE_NUMBER", text="", fatal=True)
+        self.found("sequence refused")
 
     def test_a_reader_loses_its_position(self):
         self.h.add("tail", "error", error="_AUTO_OFFSET_RESET", text="", fatal=False, part="kept/0")

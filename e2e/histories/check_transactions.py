@@ -35,8 +35,9 @@ def steps(transaction):
 def torn(history):
     """All or nothing, of what the logs have not removed."""
     shown = {ident for these in history.final[READ_COMMITTED].values() for ident in these.values()}
+    places = seen(history)
     for name, transaction in history.transactions.items():
-        ids = [ident for ident in transaction.ids if not removed(history, ident)]
+        ids = [ident for ident in transaction.ids if not removed(history, ident, places.get(ident))]
         missing = [ident for ident in ids if ident not in shown]
         if not missing:
             continue
@@ -46,20 +47,34 @@ def torn(history):
             yield "torn", f"{name} {steps(transaction)}: {len(missing)} of {len(ids)} not shown, first {missing[0]}"
 
 
-def removed(history, ident):
+def seen(history):
+    """Where records of compacted topics were, the last that is known of each."""
+    places = {read.ident: read.offset for read in history.reads if read.topic in history.compacted}
+    return places | {event["id"]: event["offset"] for event in history.by["acked"]
+                     if event["topic"] in history.compacted}
+
+
+def removed(history, ident, offset):
+    """Whether a record may be gone. One of which nobody knows where it was may have been replaced."""
     sent = history.sent[ident]
+    if sent["topic"] in history.compacted:
+        return offset is None or history.replaced(f"{sent['topic']}/{sent['partition']}", offset, ident)
     return sent["topic"] in history.expiring()
 
 
 def hidden(history):
-    """A record without transaction is shown to both kinds of readers."""
+    """A record without transaction is shown to both kinds of readers, unless keyed compaction comes between them."""
     for part, holds in history.final[READ_UNCOMMITTED].items():
         committed = history.final[READ_COMMITTED][part]
         for offset, ident in holds.items():
+            if history.replaced(part, offset, ident):
+                continue
             if offset >= history.low(part) and offset not in committed and history.fate(ident) is None:
                 yield "hidden", f"{ident} at {part}@{offset} is not shown to read_committed"
     for part, holds in history.final[READ_COMMITTED].items():
         for offset, ident in holds.items():
+            if history.replaced(part, offset, ident):
+                continue
             if offset >= history.low(part) and offset not in history.final[READ_UNCOMMITTED][part]:
                 yield "hidden", f"{ident} at {part}@{offset} is not shown to read_uncommitted"
 

@@ -7,8 +7,9 @@ A history is a folder of files `WHO.jsonl`, one for each process. A line is an e
     do      what happened; the fields that come with it are listed here
 
 Of every client: `start` (role, and for consumers group, protocol, isolation), `end`, `error` (error, text, fatal, and the part that it is about).
-Of producers: `sent` (id, topic, partition, ts, txn, source: the part and offset that it was made of), `acked` (id, topic, partition, offset), `failed` (id, error,
-    definite).
+Of producers: `sent` (id, topic, partition, ts, txn, source: the part and offset that it was made of, key: of a record
+    that replaces others), `acked` (id, topic, partition, offset: null where librdkafka takes a record for written because
+    a later one is), `failed` (id, error, definite).
 Of transactions: `begin`, `committing`, `committed`, `aborting`, `aborted`, `fenced` (txn each), and `offsets` (txn,
     group, offsets): what is committed for a group with it; `refused` (txn, error): the commit of a fenced producer;
     `hangs` (call): the client ended because librdkafka did not return.
@@ -17,8 +18,8 @@ Of consumers: `assigned`, `revoked`, `lost` (parts), `seek` (part, offset), `rea
     `commit-ok` or `commit-failed` (n, error), `fetched` (group, began, offsets: what is committed, -1 for nothing).
 Of look-ups: `times` (part, asked, offset, low_before, low_after, began), `low` (part, low, wall in ms, began), `delete`
     (part, before) and `deleted` (part, low).
-Of the harness: `topic` (topic, partitions, retention_ms), `kill` and `healed` (n; 0 is when all clients had begun),
-    `cut`, `client-killed` (client), `producers-ended` (ends, groups: which have to come to these ends), `stable` (part,
+Of the harness: `topic` (topic, partitions, retention_ms, compacted), `kill` and `healed` (n; 0 is when all clients had
+    begun), `storm` (n, fault of the store), `cut`, `client-killed` (client), `producers-ended` (ends, groups: which have to come to these ends), `stable` (part,
     last_stable, high), `final-low` (part, low: where logs began after the last reading), `end`.
 
 A part is written `TOPIC/PARTITION`. An event stands in its file when its client goes on, so that a client that is
@@ -89,8 +90,10 @@ def value_of(ident, size):
     return b"%08x|%s" % (zlib.crc32(body), body)
 
 
-def ident_of(value):
-    """What a record is, or None of one that is damaged."""
+def ident_of(value, headers=None):
+    """What a record is, or None of one that is damaged. One without value says it in its only header."""
+    if value is None and headers:
+        value = headers[0][1]
     crc, _, body = (value or b"").partition(b"|")
     try:
         whole = int(crc, 16) == zlib.crc32(body)

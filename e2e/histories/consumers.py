@@ -2,6 +2,8 @@
 
 consumers.py FOLDER BOOTSTRAP WHO SEED member GROUP classic|consumer ISOLATION TOPIC
 consumers.py FOLDER BOOTSTRAP WHO SEED visitor GROUP classic|consumer ISOLATION TOPIC      joins and leaves
+consumers.py FOLDER BOOTSTRAP WHO SEED migrant GROUP FIRST-STAY ISOLATION TOPIC            the same, by both protocols
+consumers.py FOLDER BOOTSTRAP WHO SEED scanner TOPIC PARTITIONS                            reads all, again and again
 consumers.py FOLDER BOOTSTRAP WHO SEED transform GROUP classic|consumer TOPIC TO PARTITIONS
 consumers.py FOLDER BOOTSTRAP WHO SEED tail|final ISOLATION          all topics of `ends.json` or of `topics.json`
 """
@@ -14,18 +16,18 @@ import time
 
 from client import Client, ident_of, part
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
-from producers import SETTLE_S, Writer, anew, begin, finish, settled, survived, transactional
+from producers import PATIENCE, SETTLE_S, Writer, anew, begin, finish, settled, survived, transactional
 
 STOP = "stop-members"
 STOP_TRANSFORMS = "stop-transforms"
 ENDS = "ends.json"
-PATIENCE = float(os.environ.get("PATIENCE", "1"))
 TAIL_S = 30 * PATIENCE
 SESSION_MS = 6_000
 # A member whose farewell is lost is missed by its group for as long as a consumer group's session takes, 45 s. So no
 # visitor leaves in a fault, around which the harness puts the first file there, and no fault comes while one leaves,
-# which puts the second there.
+# which puts a file there that begins with the second.
 HOLD, LEAVING = "hold", "leaving"
+MIGRANT_STAYS_S = 6
 # librdkafka's send_offsets_to_transaction never returns when its connection is lost at the wrong moment
 # (confluentinc/librdkafka#5456), whatever its time-out says. Then the client ends by itself, and with this code.
 HANGS_S = 4 * PATIENCE
@@ -41,6 +43,7 @@ class Reader:
 
     def __init__(self, client, group=None, **config):
         self.client, self.group, self.commits = client, group, 0
+        self.holds = set()  # the parts that are its own now
         self.eof = {}  # by part, where its end was met last
         self.uncommitted = {}  # by topic and partition, the end of what was read
         self.consumer = Consumer(client.config(**{
@@ -52,14 +55,19 @@ class Reader:
     def subscribe(self, topic):
         self.consumer.subscribe(
             [topic],
-            on_assign=lambda _, these: self.client.note("assigned", parts=parts(these)),
+            on_assign=lambda _, these: self.got(these),
             on_revoke=lambda _, these: self.gone("revoked", these),
             on_lost=lambda _, these: self.gone("lost", these),
         )
 
+    def got(self, these):
+        self.client.note("assigned", parts=parts(these))
+        self.holds.update(parts(these))
+
     def gone(self, how, these):
         """Parts that are another member's from now on, so that nothing may be committed for them any more."""
         self.client.note(how, parts=parts(these))
+        self.holds.difference_update(parts(these))
         for at in these:
             self.uncommitted.pop((at.topic, at.partition), None)
 
@@ -85,7 +93,8 @@ class Reader:
     def write(self, records):
         if records:
             self.client.note("read", records=[
-                [record.topic(), record.partition(), record.offset(), ident_of(record.value()), record.timestamp()[1]]
+                [record.topic(), record.partition(), record.offset(), ident_of(record.value(), record.headers()),
+                 record.timestamp()[1]]
                 for record in records
             ])
         return records
@@ -123,45 +132,86 @@ def grouped(client, group, protocol, **config):
     return Reader(client, group, **{"group.protocol": protocol, **config})
 
 
-def member(base, group, protocol, isolation, topic, stays=None):
-    """Reads, and commits what it has read, until it has to stop or its time is over."""
-    client = Client(*base, role="member" if stays is None else "visitor", group=group, protocol=protocol,
-                    isolation=isolation)
+def member(base, role, group, protocol, isolation, topic, stays=float("inf")):
+    """Reads, and commits what it has read, until it has to stop or its time is over, which begins when it has something
+    to read: before that librdkafka closes without a farewell."""
+    client = Client(*base, role=role, group=group, protocol=protocol, isolation=isolation)
     reader = grouped(client, group, protocol, **{"isolation.level": isolation})
     reader.subscribe(topic)
-    until = time.monotonic() + (stays or float("inf"))
+    until = float("inf")
     while client.going(STOP) and (time.monotonic() < until or not may_leave(reader, topic)):
         records = reader.read(200, 0.3)
+        if not reader.holds:
+            until = float("inf")
+        elif until == float("inf"):
+            until = time.monotonic() + stays
         # What is read is committed in the end, but often not at once.
         if reader.uncommitted and (not records or client.random.random() < 0.7):
             reader.commit()
     reader.close()
-    (client.folder / LEAVING).unlink(missing_ok=True)
+    leaving(client).unlink(missing_ok=True)
     return client.going(STOP)
+
+
+def leaving(client):
+    return client.folder / f"{LEAVING}-{client.who}"
 
 
 def may_leave(reader, topic):
     """Whether a farewell would get through: the coordinator has just answered, and no fault is coming."""
-    leaving = reader.client.folder / LEAVING
-    leaving.touch()
+    leaving(reader.client).touch()
     if reader.client.going(HOLD):
         try:
             reader.consumer.committed([TopicPartition(topic, 0)], 1)
             return True
         except KafkaException:
             pass
-    leaving.unlink()
+    leaving(reader.client).unlink()
     return False
 
 
-def visitor(folder, bootstrap, who, seed, *rest):
-    """Joins and leaves, again and again, each time as another incarnation."""
+def incarnations(folder, bootstrap, who, seed, live):
+    """Has clients live one after the other, until one says that it was to stop."""
     number = 1
-    while True:
-        base = folder, bootstrap, f"{who}.{number}", seed
-        if not member(base, *rest, stays=3 + number * 7 % 5):
-            break
+    while live((folder, bootstrap, f"{who}.{number}", seed), number):
         number += 1
+
+
+def visitor(base, *rest):
+    """Joins and leaves, again and again, each time as another incarnation."""
+    incarnations(*base, lambda each, number: member(each, "visitor", *rest, stays=3 + number * 7 % 5))
+
+
+def migrant(base, group, first_stay_s, isolation, topic):
+    """A visitor that comes with the classic protocol, then with the new one, and so on. With the classic one it takes
+    an eager assignor: librdkafka's cooperative one puts data of its own into assignments, and a group that has such
+    can't be upgraded (GROUP_ID_NOT_FOUND, as in Kafka)."""
+
+    def live(each, number):
+        stays = float(first_stay_s) if number == 1 else MIGRANT_STAYS_S
+        return member(each, "migrant", group, ("consumer", "classic")[number % 2], isolation, topic, stays)
+
+    incarnations(*base, live)
+
+
+def scanner(base, topic, partitions):
+    """Reads a topic from its beginning to its end, again and again, for readers of either kind in turn."""
+    incarnations(*base, lambda each, number: scan(each, number, topic, int(partitions)))
+
+
+def scan(base, number, topic, partitions):
+    isolation = ("read_committed", "read_uncommitted")[number % 2]
+    client = Client(*base, role="scan", isolation=isolation)
+    reader = Reader(client, **{"isolation.level": isolation, "auto.offset.reset": "error"})
+    all_of = [TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in range(partitions)]
+    reader.consumer.assign(all_of)
+    client.note("assigned", parts=parts(all_of))
+    while len(reader.eof) < partitions and client.going(STOP):
+        reader.read(1_000, 0.2)
+    reader.close()
+    # The load that it is beside others.
+    time.sleep(client.random.uniform(0.2, 1))
+    return client.going(STOP)
 
 
 def transform(base, group, protocol, topic, to, partitions):
@@ -203,20 +253,22 @@ def transform_once(writer, reader, records):
     writer.producer.poll(0)
     ends = ends_of(records)
     writer.note("offsets", txn=txn, group=reader.group, offsets={part(*at): end for at, end in ends.items()})
-    watchdog = threading.Timer(HANGS_S, hangs, (writer,))
-    watchdog.daemon = True
-    watchdog.start()
+    returned = threading.Event()
+    threading.Thread(target=watch, args=(writer, returned), daemon=True).start()
     error = settled(writer, writer.producer.send_offsets_to_transaction, to_list(ends),
                     reader.consumer.consumer_group_metadata(), 2)
-    watchdog.cancel()
+    returned.set()
     if error is not None and error.fatal():
         return False
     return finish(writer, txn, commit=error is None and writer.random.random() < 0.85)
 
 
-def hangs(writer):
-    writer.note("hangs", call="send_offsets_to_transaction")
-    os._exit(HANGS_CODE)
+def watch(writer, returned):
+    """Ends the client when librdkafka does not return. In a fault nobody is expected to."""
+    while not returned.wait(HANGS_S):
+        if writer.going(HOLD):
+            writer.note("hangs", call="send_offsets_to_transaction")
+            os._exit(HANGS_CODE)
 
 
 def back(writer, reader, records):
@@ -266,12 +318,11 @@ def tail(base, role, isolation):
 
 def main(*arguments):
     base, (role, *rest) = arguments[:4], arguments[4:]
+    roles = {"visitor": visitor, "migrant": migrant, "scanner": scanner, "transform": transform}
     if role == "member":
-        member(base, *rest)
-    elif role == "visitor":
-        visitor(*base, *rest)
-    elif role == "transform":
-        transform(base, *rest)
+        member(base, role, *rest)
+    elif role in roles:
+        roles[role](base, *rest)
     else:
         tail(base, role, *rest)
 

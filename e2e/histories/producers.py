@@ -1,4 +1,4 @@
-"""Clients of a history that write: idempotent, plain, transactional, and those that leave a transaction open.
+"""Clients of a history that write: idempotent, plain, transactional, keyed, and those that leave a transaction open.
 
 producers.py FOLDER BOOTSTRAP WHO SEED ROLE TOPIC PARTITIONS
 """
@@ -12,24 +12,32 @@ from client import Client, value_of
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 STOP = "stop-producers"
+# As in check_progress.py.
+PATIENCE = float(os.environ.get("PATIENCE", "1"))
 # What says that a record was not written. All other failures leave that open: also of what is purged from its queue, for
 # it may have been sent before and be there to be sent again.
 DEFINITE = {KafkaError.MSG_SIZE_TOO_LARGE}
 TOO_LARGE_BYTES = 40_000
 SETTLE_S = 60
+# Longer than a run: librdkafka takes another epoch when it has given records up, and sends those again of which it does
+# not know what became, so that they may be there twice.
+GIVES_UP_MS = 600_000
 # Longer than any fault, so that no producer that lives loses its transaction; but a leaver's is over soon.
-TRANSACTION_TIMEOUT_MS = 25_000
+TRANSACTION_TIMEOUT_MS = int(25_000 * PATIENCE)
 LEFT_TIMEOUT_MS = 5_000
 # Timestamps of the topic for look-ups are off by so much, to stand in no order.
 JITTER_MS = 1_500
+# Keys of the topic with keyed compaction, for all its writers and in each partition; and how often one is deleted.
+KEYS = 40
+DELETED = 0.05
 
 
 class Writer(Client):
     """A client with a producer, which has no group of records in flight that is not written down."""
 
-    def __init__(self, base, described, topic, partitions, config):
+    def __init__(self, base, described, topic, partitions, config, keyed=False):
         super().__init__(*base, **described)
-        self.topic, self.partitions = topic, partitions
+        self.topic, self.partitions, self.keyed = topic, partitions, keyed
         self.transactions, self.ended = 0, None  # how many there were, and how the last one ended
         self.settings = self.config(**{
             "acks": "all", "linger.ms": 1, "batch.num.messages": 12, "retry.backoff.ms": 50,
@@ -46,9 +54,12 @@ class Writer(Client):
             ident = self.ident()
             at = self.random.randrange(self.partitions) if partition is None else partition
             ts = int(time.time() * 1000) + self.random.randint(-jitter, jitter)
-            self.note("sent", id=ident, topic=self.topic, partition=at, ts=ts, txn=txn, source=source)
-            value = value_of(ident, size or self.random.randrange(400))
-            self.producer.produce(self.topic, value, ident, partition=at, timestamp=ts,
+            key = f"key-{self.random.randrange(KEYS)}" if self.keyed else None
+            self.note("sent", id=ident, topic=self.topic, partition=at, ts=ts, txn=txn, source=source, key=key)
+            value, headers = value_of(ident, size or self.random.randrange(400)), []
+            if self.keyed and self.random.random() < DELETED:
+                value, headers = None, [("record", value)]
+            self.producer.produce(self.topic, value, key or ident, partition=at, timestamp=ts, headers=headers,
                                   on_delivery=self.delivered(ident))
 
     def delivered(self, ident):
@@ -214,19 +225,22 @@ def survived(writer, run, *arguments):
 
 
 def main(folder, bootstrap, who, seed, role, topic, partitions):
-    plain = {"message.timeout.ms": 60_000}
+    plain = {"message.timeout.ms": GIVES_UP_MS}
     idempotent = {"enable.idempotence": True, "max.in.flight": 5, **plain}
     roles = {
         "idempotent": (produce, idempotent),
         "stamps": (lambda writer: produce(writer, JITTER_MS), idempotent),
+        "keyed": (produce, idempotent),
         "plain": (lambda writer: produce(writer, too_large=True), plain),
         "mark": (mark, plain),
         "transactional": (transact, transactional(who)),
+        "keyed-transactional": (transact, transactional(who)),
         "leaver": (leave, {"transactional.id": who, "transaction.timeout.ms": LEFT_TIMEOUT_MS,
                            "socket.timeout.ms": LEFT_TIMEOUT_MS}),
     }
     run, config = roles[role]
-    writer = Writer((folder, bootstrap, who, seed), {"role": role}, topic, int(partitions), config)
+    keyed = role.startswith("keyed")
+    writer = Writer((folder, bootstrap, who, seed), {"role": role}, topic, int(partitions), config, keyed)
     while not survived(writer, run):
         writer.restart()
 

@@ -36,6 +36,9 @@ class History:
         for event in self.events:
             self.by[event["do"]].append(event)
             self.of[event["who"]].append(event)
+        # What is acknowledged without a place is looked for by itself.
+        self.unplaced = [event for event in self.by["acked"] if event["offset"] is None]
+        self.by["acked"] = [event for event in self.by["acked"] if event["offset"] is not None]
         self.starts = {event["who"]: event for event in self.by["start"]}
         self.sent = {event["id"]: event for event in self.by["sent"]}
         self.killed = {event["client"] for event in self.by["client-killed"]}
@@ -47,6 +50,8 @@ class History:
             if self.role(read.who) == "final":
                 self.final[self.starts[read.who]["isolation"]][read.part][read.offset] = read.ident
         self.removed = self.gather_removed()
+        self.compacted = {event["topic"] for event in self.by["topic"] if event.get("compacted")}
+        self.newest = self.gather_newest()
 
     def gather_transactions(self):
         transactions = collections.defaultdict(Transaction)
@@ -70,6 +75,27 @@ class History:
             times.append(event["t"])
             furthest.append(max(event["before"], furthest[-1] if furthest else 0))
         return removed
+
+    def gather_newest(self):
+        """By part and key, where the last committed record is in the end."""
+        newest = {}
+        for part, holds in self.final[READ_COMMITTED].items():
+            for offset, ident in holds.items():
+                key = self.sent.get(ident, {}).get("key")
+                if key is not None:
+                    newest[part, key] = max(offset, newest.get((part, key), -1))
+        return newest
+
+    def replaced(self, part, offset, ident):
+        """Whether keyed compaction may have removed a record because there is a later one of its key."""
+        key = self.sent.get(ident, {}).get("key")
+        return (key is not None and part.split("/")[0] in self.compacted
+                and self.newest.get((part, key), -1) > offset)
+
+    def cleaned(self, part, offset, ident):
+        """Whether it may have removed a record for that or because its transaction was aborted."""
+        return self.replaced(part, offset, ident) or (
+            part.split("/")[0] in self.compacted and self.fate(ident) in (ABORTED, DOUBT))
 
     def removed_by(self, part, t):
         times, furthest = self.removed[part]

@@ -1,49 +1,41 @@
 """Runs the clients of a history against a broker that is killed and started again, and ends them one after the other.
 
-run.py FOLDER PORT BROKER-PORT ROUNDS SEED COMMAND...
+run.py FOLDER PORT BROKER-PORT CONTROL-PORT FAULTS ROUNDS SEED COMMAND...
 
-COMMAND starts the broker, which must listen on BROKER-PORT and tell clients to come to PORT, where the proxy is. The
-history is written into FOLDER (client.py says how it looks); check.py judges it. This fails only if the run itself did
+COMMAND starts the broker, which must listen on BROKER-PORT and tell clients to come to PORT, where the proxy is. FAULTS
+of its store (faults.py names them; separated by commas, or '' for none) come by a proxy that listens to CONTROL-PORT.
+The history is written into FOLDER (client.py says how it looks); check.py judges it. This fails only if the run itself did
 not go as it should: a client that ended by an exception, or a broker that does not start.
 """
 
 import contextlib
 import json
 import os
-import pathlib
-import random
 import signal
-import socket
-import subprocess
 import sys
 import time
 
-from client import Client, part
+from client import part
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
-from consumers import HANGS_CODE, HOLD, LEAVING
+from consumers import HOLD, LEAVING, MIGRANT_STAYS_S
+from faults import PATIENCE, Broker, Store
+from load import Load
 from observers import asker, fetch
 from proxy import Proxy
 
-here = pathlib.Path(__file__).parent
-KEPT, OUT, LEFT, SHORT = "kept", "out", "left", "short"
-TOPICS = {KEPT: 6, OUT: 3, LEFT: 1, SHORT: 2}
+KEPT, OUT, LEFT, SHORT, KEYED = "kept", "out", "left", "short", "keyed"
+TOPICS = {KEPT: 6, OUT: 3, LEFT: 1, SHORT: 2, KEYED: 2}
 RETENTION_MS = 6_000
-GROUPS = ("classic", "modern", "transform")
+GROUPS = ("classic", "modern", "migrating", "transform")
 
 ANSWER_LATE_S = 0.03
-# As in check_progress.py.
-PATIENCE = float(os.environ.get("PATIENCE", "1"))
 # From one fault's end to the next: longer than clients are given to make progress.
 CALM_S = 10.5 * PATIENCE
-UP_S = 60
 SWALLOWED_S = 0.3
-# How a client ends by the fault of librdkafka, which hangs or crashes: its next incarnation goes on.
-GAVE_UP = (HANGS_CODE, -signal.SIGABRT, -signal.SIGSEGV)
 # How long the run waits for what check.py judges; more than its deadlines, so that it is there to be judged.
 BEGIN_S = 45 * PATIENCE
 SETTLE_S = 45 * PATIENCE
-ENDED_S = 90 * PATIENCE
 
 PROGRESS = {"producers.py": ("acked", "committed"), "consumers.py": ("read",), "observers.py": ("fetched", "times")}
 
@@ -60,7 +52,15 @@ def clients():
     for number in (1, 2):
         yield "consumers.py", f"modern-{number}.1", "member", "modern", "consumer", "read_committed", KEPT
     yield "consumers.py", "modern-3", "visitor", "modern", "consumer", "read_committed", KEPT
+    # Two members that leave in turn and come back with the other protocol: while it works the group is upgraded, one
+    # member after the other, and downgraded.
+    for number in (1, 2):
+        first_stay_s = number * MIGRANT_STAYS_S // 2
+        yield "consumers.py", f"migrant-{number}", "migrant", "migrating", first_stay_s, "read_committed", KEPT
     yield "producers.py", "plain-1.1", "plain", *kept
+    yield "producers.py", "keyed-1.1", "keyed", KEYED, str(TOPICS[KEYED])
+    yield "producers.py", "keyed-transactional-1.1", "keyed-transactional", KEYED, str(TOPICS[KEYED])
+    yield "consumers.py", "scanner", "scanner", KEYED, str(TOPICS[KEYED])
     yield "producers.py", "stamps-1.1", "stamps", SHORT, str(TOPICS[SHORT])
     yield "consumers.py", "tail-committed.1", "tail", "read_committed"
     yield "consumers.py", "tail-uncommitted.1", "tail", "read_uncommitted"
@@ -68,82 +68,14 @@ def clients():
     yield "observers.py", "looker.1", "looker", SHORT, str(TOPICS[SHORT])
 
 
-class Broker:
-    def __init__(self, command, port, log):
-        self.command, self.port, self.log, self.process = command, port, log, None
-
-    def start(self):
-        self.process = subprocess.Popen(self.command, stdout=self.log, stderr=self.log, stdin=subprocess.DEVNULL)
-        end = time.monotonic() + UP_S
-        while time.monotonic() < end and self.process.poll() is None:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise RuntimeError(f"the broker does not listen; see {self.log.name}")
-
-    def kill(self, how=signal.SIGKILL):
-        if self.process.poll() is not None:
-            raise RuntimeError(f"the broker ended by itself, {self.process.returncode}; see {self.log.name}")
-        self.process.send_signal(how)
-        self.process.wait(UP_S)
-
-
-class Run(Client):
-    def __init__(self, folder, port, broker_port, rounds, seed, command):
-        super().__init__(folder, f"127.0.0.1:{port}", "harness", seed, role="harness")
-        self.rounds, self.seed = int(rounds), seed
+class Run(Load):
+    def __init__(self, folder, port, broker_port, control_port, faults, rounds, seed, command):
+        super().__init__(folder, f"127.0.0.1:{port}", seed)
+        self.rounds = int(rounds)
         self.broker = Broker(command, int(broker_port), open(self.folder / "broker.log", "ab"))
         self.proxy = Proxy(int(port), int(broker_port), ANSWER_LATE_S)
-        self.load = {}  # by name: the process, its script and arguments
+        self.store = Store(control_port, faults)
         self.faults = 0
-
-    def launch(self, script, who, *arguments):
-        log = open(self.folder / f"{who}.log", "ab")
-        command = [sys.executable, here / script, self.folder, self.bootstrap, who, self.seed, *arguments]
-        process = subprocess.Popen([str(each) for each in command], stdout=log, stderr=log)
-        self.load[who] = process, script, arguments
-        return who
-
-    def wait(self, names, seconds=ENDED_S):
-        """Until clients have ended. One that failed fails the run."""
-        end = time.monotonic() + seconds
-        for who in names:
-            process = self.load[who][0]
-            try:
-                code = process.wait(max(0.1, end - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                raise RuntimeError(f"{who} does not end; see {self.folder}/{who}.jsonl") from None
-            if code and code not in GAVE_UP:
-                raise RuntimeError(f"{who} ended with {code}; see {self.folder}/{who}.log")
-            del self.load[who]
-
-    def alive(self):
-        """Sees to those who have ended by themselves. Without whoever started this it ends, too."""
-        self.going("never")
-        for who, (process, *_) in list(self.load.items()):
-            if process.poll() in GAVE_UP:
-                print(f"{who} ended with {process.returncode} and is started again", file=sys.stderr)
-                self.again(who)
-            elif process.poll() and not who.startswith("left-"):
-                raise RuntimeError(f"{who} ended with {process.returncode}; see {self.folder}/{who}.log")
-
-    def sleep(self, seconds):
-        end = time.monotonic() + seconds
-        while (left := end - time.monotonic()) > 0:
-            self.alive()
-            time.sleep(min(0.2, left))
-
-    def until(self, what, holds, seconds):
-        """Waits until something holds. If it never does, that is for check.py to say."""
-        end = time.monotonic() + seconds
-        while not holds():
-            self.alive()
-            if time.monotonic() > end:
-                print(f"{what}: not so after {seconds} s", file=sys.stderr)
-                return
-            time.sleep(0.2)
 
     def create(self):
         admin = AdminClient(self.config())
@@ -151,13 +83,14 @@ class Run(Client):
             # Less than producers.py sends where it is to be refused.
             KEPT: {"max.message.bytes": "20000"},
             SHORT: {"retention.ms": str(RETENTION_MS), "segment.ms": "1000"},
+            KEYED: {"cleanup.policy": "compact", "segment.ms": "1000", "min.cleanable.dirty.ratio": "0.01"},
         }
         topics = [NewTopic(topic, count, config=configs.get(topic, {})) for topic, count in TOPICS.items()]
         for created in admin.create_topics(topics, operation_timeout=20).values():
             created.result(30)
         for topic, count in TOPICS.items():
             retention = RETENTION_MS if topic == SHORT else None
-            self.note("topic", topic=topic, partitions=count, retention_ms=retention)
+            self.note("topic", topic=topic, partitions=count, retention_ms=retention, compacted=topic == KEYED)
         (self.folder / "topics.json").write_text(json.dumps(TOPICS))
 
     def has_begun(self, who, script):
@@ -179,20 +112,6 @@ class Run(Client):
         self.until("every client has begun", all_have, BEGIN_S)
         self.note("healed", n=0)
 
-    def kill_client(self, name):
-        """Kills a client with -9 and starts its next incarnation."""
-        who = next(each for each in self.load if each.startswith(f"{name}."))
-        self.load[who][0].kill()
-        self.again(who)
-
-    def again(self, who):
-        """Starts a client's next incarnation."""
-        process, script, arguments = self.load.pop(who)
-        process.wait()
-        self.note("client-killed", client=who)
-        name, number = who.rsplit(".", 1)
-        self.launch(script, f"{name}.{int(number) + 1}", *arguments)
-
     def round(self, number):
         calm = CALM_S + self.random.uniform(0, 0.5)
         steps = [
@@ -206,6 +125,10 @@ class Run(Client):
             self.sleep(began + at - time.monotonic())
             step()
         self.sleep(began + calm - time.monotonic())
+        if self.store.faults:
+            self.storm()
+            self.reap_leaver(f"left-{number}.1")
+            return
         with self.held():
             # One kill of two meets requests that have been carried out and not answered, the others answers that have
             # just been given.
@@ -228,7 +151,7 @@ class Run(Client):
     def held(self):
         """Nobody leaves a group meanwhile; who is about to does so first."""
         (self.folder / HOLD).touch()
-        self.until("nobody leaves a group", lambda: not (self.folder / LEAVING).exists(), SETTLE_S)
+        self.until("nobody leaves a group", lambda: not any(self.folder.glob(f"{LEAVING}-*")), SETTLE_S)
         yield
         (self.folder / HOLD).unlink()
 
@@ -243,17 +166,33 @@ class Run(Client):
         self.note("healed", n=self.faults)
         print(f"kill -9 number {self.faults}: back after {time.monotonic() - began:.1f} s", flush=True)
 
-    def reap_leaver(self, who):
-        process, *_ = self.load.pop(who)
-        if process.wait(ENDED_S) != -signal.SIGKILL:
-            raise RuntimeError(f"{who} did not die by its own hand; see {self.folder}/{who}.log")
-        self.note("client-killed", client=who)
-
-    def named(self, *prefixes):
-        return [who for who in self.load if who.startswith(prefixes)]
-
-    def touch(self, name):
-        (self.folder / name).touch()
+    def storm(self):
+        """One fault of the store after the other; in one of them the broker is killed, and its successor comes up in
+        what is left of the storm. A stall ends before it is waited for."""
+        storm = self.store.storm(self.random, self.rounds == 1)
+        struck = self.random.randrange(len(storm))
+        with self.held():
+            counts = self.store.set(None)
+            self.faults += 1
+            for at, (fault, seconds) in enumerate(storm):
+                self.note("storm", n=self.faults, fault=fault)
+                self.store.set(fault)
+                early = self.random.uniform(0, seconds) if at == struck else seconds
+                self.sleep(early)
+                if at == struck:
+                    self.note("kill", n=self.faults)
+                    self.broker.kill()
+                    self.proxy.cut()
+                    self.broker.launch()
+                    self.sleep(seconds - early)
+            became = self.store.set(None)
+            ended = time.monotonic()
+            self.broker.listening()
+            self.note("healed", n=self.faults)
+        became = ", ".join(f"{n - counts.get(what, 0)} {what}" for what, n in sorted(became.items()))
+        said = ", ".join(f"{fault} {seconds:.1f} s" for fault, seconds in storm)
+        print(f"storm number {self.faults}: {said}; kill -9 in the {storm[struck][0]}, "
+              f"back {time.monotonic() - ended:.1f} s after it; requests: {became}", flush=True)
 
     def ends(self, *topics):
         """Where the parts of topics end; retried, as any client would."""
@@ -319,15 +258,15 @@ class Run(Client):
         """Ends those who write, lets those who read come to the end, and reads everything from another broker."""
         self.sleep(CALM_S)
         self.touch("stop-producers")
-        self.wait(self.named("idempotent", "plain", "transactional", "stamps"))
-        self.mark(KEPT, LEFT, SHORT)
+        self.wait(self.named("idempotent", "plain", "transactional", "stamps", "keyed"))
+        self.mark(KEPT, LEFT, SHORT, KEYED)
         self.drained()
-        self.stable(KEPT, LEFT)
+        self.stable(KEPT, LEFT, KEYED)
         self.touch("stop-transforms")
         self.wait(self.named("transform"))
         self.mark(OUT)
         self.stable(OUT)
-        ends = {at: high for at, (_, high) in self.ends(KEPT, OUT, LEFT).items()}
+        ends = {at: high for at, (_, high) in self.ends(KEPT, OUT, LEFT, KEYED).items()}
         (self.folder / "ends.new").write_text(json.dumps(ends))
         os.rename(self.folder / "ends.new", self.folder / "ends.json")
         self.wait(self.named("tail"))
@@ -346,17 +285,14 @@ class Run(Client):
         self.note("end")
 
     def stop(self):
-        for process, *_ in self.load.values():
-            if process.poll() is None:
-                process.kill()
-                process.wait()
+        self.kill_all()
         if self.broker.process and self.broker.process.poll() is None:
             self.broker.process.kill()
             self.broker.process.wait()
 
 
-def main(folder, port, broker_port, rounds, seed, *command):
-    run = Run(folder, port, broker_port, rounds, seed, command)
+def main(folder, port, broker_port, control_port, faults, rounds, seed, *command):
+    run = Run(folder, port, broker_port, control_port, faults, rounds, seed, command)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("history: told to end"))
     try:
         run.begin()

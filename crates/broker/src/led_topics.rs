@@ -28,11 +28,13 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{Notify, OwnedMutexGuard};
 use uuid::Uuid;
 
-/// How often partitions that could not be opened are tried again.
-const OPEN_AGAIN: Duration = Duration::from_secs(5);
+/// How soon partitions that the store didn't let be opened are tried again; twice as long each further time in a row,
+const OPEN_AGAIN: Duration = Duration::from_millis(100);
+/// up to this. So often any others that are not open are tried, too.
+const OPEN_AGAIN_MAX: Duration = Duration::from_secs(5);
 /// The least time between two looks at which topics there are.
 const FOLLOW_PACE: Duration = Duration::from_millis(250);
 /// How often long silent producers are forgotten (Kafka's `producer.id.expiration.check.interval.ms`).
@@ -59,6 +61,8 @@ pub struct LedTopics {
     broker: Resource,
     random: Random,
     producer_ids: Arc<ProducerIds>,
+    /// Told when the store didn't let a partition be opened.
+    refused: Notify,
     /// Who changes what is open of a topic.
     turns: Mutex<BTreeMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -132,6 +136,7 @@ impl LedTopics {
             broker,
             random,
             producer_ids,
+            refused: Notify::new(),
             turns: Mutex::default(),
         }
     }
@@ -306,8 +311,7 @@ impl LedTopics {
                 found.get(&stream).map(|bytes| (*offset, bytes.clone()))
             }
             (Some(_), Err(error)) => {
-                tracing::error!(%stream, %error, "can't open a partition; trying again");
-                return Partition::Unavailable;
+                return self.refused(stream, error);
             }
         };
         let left_open = self.store.end(stream);
@@ -328,10 +332,15 @@ impl LedTopics {
             Ok(log) => Partition::Here(Arc::new(log)),
             Err(error) => {
                 self.store.close_stream(stream);
-                tracing::error!(%stream, %error, "can't open a partition; trying again");
-                Partition::Unavailable
+                self.refused(stream, &error)
             }
         }
+    }
+
+    fn refused(&self, stream: StreamId, error: &dyn std::fmt::Display) -> Partition {
+        tracing::error!(%stream, %error, "can't open a partition; trying again");
+        self.refused.notify_one();
+        Partition::Unavailable
     }
 
     /// Looks after the table until dropped: keeps it in step with the metadata, opens what could not be opened,
@@ -382,8 +391,14 @@ impl LedTopics {
 
     async fn tend(&self) {
         let mut expire_at = self.clock.now() + EXPIRE_EVERY;
+        let mut again_in = OPEN_AGAIN;
         loop {
-            self.clock.sleep(OPEN_AGAIN).await;
+            if self.clock.timeout(OPEN_AGAIN_MAX, self.refused.notified()).await.is_some() {
+                self.clock.sleep(again_in).await;
+                again_in = (again_in * 2).min(OPEN_AGAIN_MAX);
+            } else {
+                again_in = OPEN_AGAIN;
+            }
             let expire = self.clock.now() >= expire_at;
             if expire {
                 expire_at = self.clock.now() + EXPIRE_EVERY;

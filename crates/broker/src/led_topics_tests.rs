@@ -8,7 +8,7 @@ use levee_base::Offset;
 use levee_meta::ControllerOptions;
 use levee_object::Store;
 use levee_object::stores::memory::MemoryStore;
-use levee_store::WalOptions;
+use levee_store::{ObjectRef, WalOptions};
 
 pub(crate) async fn led() -> Arc<LedTopics> {
     led_with(WalOptions::folder()).await
@@ -194,6 +194,30 @@ async fn a_partition_whose_opening_was_given_up_is_opened_anew() {
     }
     led.open(id).await;
     assert_eq!(streams(&led, "a").len(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_the_store_refused_is_opened_soon() {
+    let led = led().await;
+    let id = create(&led, "a").await;
+    let (name, configs, found) = led.found(id, &mut Met::default()).unwrap();
+    let refused =
+        Err(levee_object::Error::new(levee_object::ErrorKind::Throttled, "get", "data/1/1", "slow down"));
+    let key = levee_object::Key::new("data/1/1").unwrap();
+    let object = Arc::new(ObjectRef { key, total_bytes: 9, index: 0..9 });
+    let mut partitions = Vec::new();
+    for mut found in found {
+        let checkpoint = Checkpoint { offset: Offset(1), object: object.clone() };
+        found.registered.as_mut().unwrap().checkpoint = Some(checkpoint);
+        partitions.push(led.open_partition(found, LogConfig::default(), &refused).await);
+    }
+    assert!(partitions.iter().all(|partition| matches!(partition, Partition::Unavailable)), "{partitions:?}");
+    led.enter(Topic { name: name.into(), id: id.0, configs, partitions });
+    let maintained = led.clone();
+    let maintaining = tokio::spawn(async move { maintained.maintain().await });
+    settle(&led).await;
+    assert_eq!(streams(&led, "a").len(), 2);
+    maintaining.abort();
 }
 
 #[tokio::test(start_paused = true)]

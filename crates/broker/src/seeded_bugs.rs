@@ -16,6 +16,10 @@ pub(crate) enum Bug {
     PassOpen,
     /// `look-up-late`: a look-up by timestamp starts a batch too late.
     LookUpLate,
+    /// `count-aborted`: keyed compaction removes records for the sake of later ones that were aborted.
+    CountAborted,
+    /// `forget-commits`: one record of four of what groups have committed is not read back by a coordinator that loads.
+    ForgetCommits,
 }
 
 /// Whether the bug is put in here and now.
@@ -30,8 +34,6 @@ pub(crate) fn seeded(bug: Bug) -> bool {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-    /// Of how many chances a bug that comes now and then takes one.
-    const CHANCES: u64 = 20;
     static ASKED: AtomicU64 = AtomicU64::new(0);
     static NAMED: LazyLock<Option<Bug>> = LazyLock::new(|| {
         let name = std::env::var("LEVEE_SEEDED_BUG").ok()?;
@@ -42,9 +44,16 @@ pub(crate) fn seeded(bug: Bug) -> bool {
             "hide-aborted" => Some(Bug::HideAborted),
             "pass-open" => Some(Bug::PassOpen),
             "look-up-late" => Some(Bug::LookUpLate),
+            "count-aborted" => Some(Bug::CountAborted),
+            "forget-commits" => Some(Bug::ForgetCommits),
             _ => None,
         }
     });
-    let now_and_then = bug == Bug::SkipMarker;
-    *NAMED == Some(bug) && (!now_and_then || ASKED.fetch_add(1, Relaxed) % CHANCES == CHANCES - 1)
+    // Of how many chances it takes one.
+    let chances = match bug {
+        Bug::SkipMarker => 20,
+        Bug::ForgetCommits => 4,
+        _ => 1,
+    };
+    *NAMED == Some(bug) && ASKED.fetch_add(1, Relaxed) % chances == chances - 1
 }

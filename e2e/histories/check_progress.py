@@ -27,6 +27,8 @@ DOES = {
     "transform": ("committed", "aborted"), "member": ("read",), "visitor": ("read",), "migrant": ("read",),
     "tail": ("read",), "scan": ("read", "eof"), "watcher": ("fetched",), "looker": ("times",),
 }
+# Those who come to a group and go.
+COMING = ("visitor", "migrant")
 
 
 def check(history):
@@ -48,9 +50,13 @@ def progress(history):
 def judged(history):
     """Clients, and from when until when each has to make progress: after each fault that has healed for so long, unless
     the client ends first. A group whose member has died waits for the end of its session, which begins anew with the
-    broker; that is a fault of its own."""
+    broker; that is a fault of its own. Who comes into a consumer group is given what others have by two heartbeats,
+    theirs and its own, which are 5 s apart each: one that has not been given anything yet is not judged."""
     faults = [event["t"] for event in history.by["kill"] + history.by["storm"]] + [ending(history)]
-    ends, deaths = {}, collections.defaultdict(list)
+    ends, deaths, given = {}, collections.defaultdict(list), {}
+    for event in history.by["assigned"]:
+        if event["parts"]:
+            given.setdefault(event["who"], event["t"])
     for event in history.by["client-killed"]:
         ends[event["client"]] = event["t"]
         deaths[history.starts.get(event["client"], {}).get("group")].append(event["t"])
@@ -62,6 +68,8 @@ def judged(history):
             continue
         for who, start in history.starts.items():
             if start["role"] not in DOES or start["t"] > began or ends.get(who, deadline) < deadline:
+                continue
+            if start["role"] in COMING and given.get(who, deadline) > began:
                 continue
             died = deaths[start["group"]] if start.get("group") else []
             if not (any(began < fault < deadline for fault in faults)

@@ -651,6 +651,23 @@ class Progress(CheckTest):
             self.h.add(who, "end", left=0)
         self.found()
 
+    def visited(self, *before):
+        for who in ("i", "p", "t"):
+            self.h.add(who, "end", left=0)
+        self.h.start("v", "visitor", group="g", isolation="read_committed")
+        self.h.add("v", "assigned", parts=list(before))
+        self.heal()
+        self.later(20)
+        self.h.add("v", "end")
+
+    def test_a_visitor_stops_after_a_fault(self):
+        self.visited("kept/0")
+        self.found("no progress")
+
+    def test_a_visitor_comes_in_a_fault(self):
+        self.visited()
+        self.found()
+
     def test_the_last_stable_offset_stands_still(self):
         self.h.add("harness", "stable", part="kept/0", last_stable=3, high=5)
         self.later(30)

@@ -104,8 +104,8 @@ impl Session {
     fn step(&mut self) {
         let few = self.requests.len() < REQUESTS;
         match self.random.below(100) {
-            0..58 => self.produce(),
-            58..72 if few => self.transact(),
+            0..48 => self.produce(),
+            48..72 if few => self.transact(),
             72..76 if few => self.commit_offsets(),
             76..80 if few => self.fetch_offsets(),
             80..83 if few => self.delete_records(),

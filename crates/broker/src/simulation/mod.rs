@@ -277,7 +277,7 @@ fn a_faulty_cluster_keeps_what_it_must_and_nothing_else() {
         && all.offsets > 500
         && all.in_flight > 10
         && all.replaced > 8
-        && all.outdated > 200
+        && all.outdated > 150
         && starts > 100
         && compactions > 100
         && checkpoints > 25

@@ -20,7 +20,7 @@ import time
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
-TOPIC = "keyed"
+TOPIC = "keyed-transactions" if "--transactions" in sys.argv else "keyed"
 SEGMENT_MS = 10_000
 DELETE_RETENTION_MS = 3_000
 CONFIG = {"cleanup.policy": "compact", "segment.ms": str(SEGMENT_MS), "min.cleanable.dirty.ratio": "0.01",
@@ -103,6 +103,11 @@ class Side:
             if "transactional.id" in config:
                 self.producers[producer].init_transactions(60)
         self.open = {}
+        self.reader = Consumer({"bootstrap.servers": address, "group.id": "none", "enable.auto.commit": False,
+                                "isolation.level": "read_uncommitted"})
+
+    def end(self):
+        return self.reader.get_watermark_offsets(TopicPartition(TOPIC, 0), timeout=60, cached=False)[1]
 
     def take(self, step):
         kind, name = step[:2]
@@ -115,7 +120,12 @@ class Side:
         else:
             for place in self.open.pop(name):
                 self.written[place] += (kind == "abort",)
+            # Kafka answers before it has written the marker, which takes an offset: the next record waits for it.
+            marked, until = self.end() + 1, time.monotonic() + 60
             (producer.commit_transaction if kind == "commit" else producer.abort_transaction)(60)
+            while self.end() < marked:
+                if time.monotonic() > until:
+                    sys.exit(f"{self.name}: no transaction marker was written in 60 s")
 
     def send(self, producer, records, transaction=None):
         """Writes `records`, and the places where they were noted to `transaction`, which says later how they ended."""

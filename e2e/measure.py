@@ -31,6 +31,12 @@ def cpu_seconds(pid):
     return (int(fields[11]) + int(fields[12])) / TICKS
 
 
+def cpu_clock(pid):
+    """The same by the process's own clock, which counts nanoseconds: for what takes less than a hundred ticks."""
+    # How Linux forms the number of another process's CPU clock (clock_getcpuclockid(3)).
+    return time.clock_gettime(~pid << 3 | 2)
+
+
 def memory_mib(pid, field):
     return int(re.search(rf"{field}:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())[1]) / 1024
 

@@ -132,12 +132,13 @@ class In:
         return {self.varint(): self.take(self.varint()) for _ in range(self.varint())}
 
 
-NAMES = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "FindCoordinator": 10, "ApiVersions": 18,
+NAMES = {"Produce": 0, "Fetch": 1, "ListOffsets": 2, "Metadata": 3, "OffsetCommit": 8, "OffsetFetch": 9,
+         "FindCoordinator": 10, "ApiVersions": 18,
          "CreateTopics": 19, "DeleteTopics": 20, "DeleteRecords": 21, "InitProducerId": 22, "DescribeConfigs": 32,
          "AlterConfigs": 33, "DescribeLogDirs": 35, "CreatePartitions": 37, "ElectLeaders": 43,
          "IncrementalAlterConfigs": 44, "UpdateFeatures": 57, "DescribeCluster": 60, "ListConfigResources": 74,
          "DescribeTopicPartitions": 75}
-FLEXIBLE = {0: 9, 1: 12, 2: 6, 3: 9, 10: 3, 18: 3, 19: 5, 20: 4, 21: 2, 22: 2, 32: 4, 33: 2, 35: 2, 37: 2, 43: 2, 44: 1,
+FLEXIBLE = {0: 9, 1: 12, 2: 6, 3: 9, 8: 8, 9: 6, 10: 3, 18: 3, 19: 5, 20: 4, 21: 2, 22: 2, 32: 4, 33: 2, 35: 2, 37: 2, 43: 2, 44: 1,
             57: 0, 60: 0, 74: 0, 75: 0}
 CURSOR = ("maybe", [("topic_name", "str", 0, LAST), ("partition_index", "i32", 0, LAST)])
 REQUEST = {
@@ -159,6 +160,15 @@ REQUEST = {
     3: [f("topics", [f("topic_id", "uuid", 10), f("name", "str")]), f("allow_auto_topic_creation", "bool", 4),
         f("include_cluster_authorized_operations", "bool", 8, 10),
         f("include_topic_authorized_operations", "bool", 8)],
+    8: [f("group_id", "str"), f("generation_id", "i32", 1), f("member_id", "str", 1), f("group_instance_id", "str", 7),
+        f("retention_time_ms", "i64", 2, 4),
+        f("topics", [f("name", "str"), f("partitions", [f("partition_index", "i32"), f("committed_offset", "i64"),
+                                                        f("committed_leader_epoch", "i32", 6),
+                                                        f("committed_metadata", "str")])])],
+    9: [f("group_id", "str", 0, 7), f("topics", [f("name", "str"), f("partitions", ("array", "i32"))], 0, 7),
+        f("groups", [f("group_id", "str"), f("member_id", "str", 9), f("member_epoch", "i32", 9),
+                     f("topics", [f("name", "str"), f("partitions", ("array", "i32"))])], 8),
+        f("require_stable", "bool", 7)],
     10: [f("key", "str", 0, 3), f("key_type", "i8", 1), f("coordinator_keys", ("array", "str"), 4)],
     18: [f("client_software_name", "str", 3), f("client_software_version", "str", 3)],
     19: [f("topics", [f("name", "str"), f("num_partitions", "i32"), f("replication_factor", "i16"),
@@ -194,6 +204,9 @@ REQUEST = {
 }
 ALTERED = [f("throttle_time_ms", "i32"), f("responses", [
     f("error_code", "i16"), f("error_message", "str"), f("resource_type", "i8"), f("resource_name", "str")])]
+COMMITTED = [f("name", "str"), f("partitions", [
+    f("partition_index", "i32"), f("committed_offset", "i64"), f("committed_leader_epoch", "i32", 5),
+    f("metadata", "str"), f("error_code", "i16")])]
 RESPONSE = {
     0: [f("responses", [f("name", "str", 0, 12), f("topic_id", "uuid", 13), f("partitions", [
         f("index", "i32"), f("error_code", "i16"), f("base_offset", "i64"), f("log_append_time_ms", "i64", 2),
@@ -218,6 +231,10 @@ RESPONSE = {
                                       f("isr_nodes", ("array", "i32")), f("offline_replicas", ("array", "i32"), 5)]),
                      f("topic_authorized_operations", "i32", 8)]),
         f("cluster_authorized_operations", "i32", 8, 10), f("error_code", "i16", 13)],
+    8: [f("throttle_time_ms", "i32", 3), f("topics", [f("name", "str"), f("partitions", [
+        f("partition_index", "i32"), f("error_code", "i16")])])],
+    9: [f("throttle_time_ms", "i32", 3), f("topics", COMMITTED, 0, 7), f("error_code", "i16", 2, 7),
+        f("groups", [f("group_id", "str"), f("topics", COMMITTED), f("error_code", "i16")], 8)],
     10: [f("throttle_time_ms", "i32", 1), f("error_code", "i16", 0, 3), f("error_message", "str", 1, 3),
          f("node_id", "i32", 0, 3), f("host", "str", 0, 3), f("port", "i32", 0, 3),
          f("coordinators", [f("key", "str"), f("node_id", "i32"), f("host", "str"), f("port", "i32"),

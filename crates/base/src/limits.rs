@@ -389,10 +389,6 @@ pub const GROUP_MEMBER_BYTES: usize = 4 * MIB;
 pub const GROUP_PENDING_MEMBERS: usize = 10_000;
 /// The same of all groups of one partition of `__consumer_offsets`.
 pub const GROUPS_PENDING_MEMBERS: usize = 100_000;
-/// What one compiled pattern of a consumer group's subscription may take in memory. Kafka has no bound.
-pub const GROUP_REGEX_BYTES: usize = MIB;
-/// How deep such a pattern may be nested, so that no client's pattern overflows the stack.
-pub const GROUP_REGEX_DEPTH: u32 = 250;
 /// How often a consumer group looks whether the topics that it subscribes to have changed: this is how long it may take
 /// to notice.
 pub const GROUP_TOPICS_LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -419,8 +415,16 @@ pub const COORDINATOR_APPEND_BYTES: usize = 256 * KIB;
 pub const COORDINATOR_LOAD_BYTES: usize = 4 * MIB;
 /// and that one batch of an internal topic unpacks to: no client's frame is longer.
 pub const COORDINATOR_BATCH_BYTES: usize = FRAME_BYTES;
-/// How long a shard waits before it is loaded again.
+/// How long a shard waits before it is loaded again: twice as long each time, from this
 pub const COORDINATOR_LOAD_AGAIN: Duration = Duration::from_secs(1);
+/// to this.
+pub const COORDINATOR_LOAD_AGAIN_MAX: Duration = Duration::from_secs(60);
+/// How long a shard waits for room on a full disk, before it tries again.
+pub const COORDINATOR_NO_SPACE_AGAIN: Duration = Duration::from_secs(1);
+/// How long it waits for a producer id: meanwhile it serves nobody.
+pub const COORDINATOR_PRODUCER_ID: Duration = Duration::from_secs(5);
+/// The longest request that may wait for other members of a group: what they make up together fits into a record batch.
+pub const WAITING_FRAME_BYTES: usize = 8 * MIB;
 /// The least time between two looks at a shard's timers.
 pub const COORDINATOR_TIMER_PACE: Duration = Duration::from_millis(1);
 /// How long a marker waits before it is tried again.
@@ -443,8 +447,10 @@ pub const TRANSACTION_PARTITIONS: usize = 1_000_000;
 
 /// A regular expression that a client sends, in bytes,
 pub const PATTERN_BYTES: usize = 64 * KIB;
-/// and compiled. Each partition of `__transaction_state` that is asked compiles it.
+/// and compiled (each partition of `__transaction_state` that is asked compiles it),
 pub const PATTERN_COMPILED_BYTES: usize = 2 * MIB;
+/// and how deep it may be nested, so that it overflows no stack. Kafka has no bounds.
+pub const PATTERN_DEPTH: u32 = 250;
 
 /// Names of a listing that `levee fsck` keeps before it asks the metadata about them.
 pub const FSCK_NAMES: usize = 100_000;

@@ -253,12 +253,8 @@ impl Filter for Pass {
 /// What each producer wrote last to a partition, all of it durable. `None` when the store stops before.
 async fn last_records(log: &PartitionLog) -> Option<BTreeMap<i64, LastRecord>> {
     let (written, appended) = log.last_written()?;
-    let mut status = log.status();
-    // Each change of the status may be the one.
-    while log.ends()?.durable < appended {
-        if status.borrow_and_update().stopped.is_some() || status.changed().await.is_err() {
-            return None;
-        }
+    if !log.is_durable_to(appended).await {
+        return None;
     }
     let records = written.into_iter().map(|LastWritten { producer_id, epoch, last }| {
         let last_data_offset = last.map(|last| last.0.cast_signed());

@@ -4,7 +4,7 @@
 //! A partition that can't be opened (its objects can't be read now) is in the table as unavailable, so that
 //! clients try again, and is tried again from time to time.
 
-use crate::coordinators::Coordinators;
+use crate::coordinators::{CoordinatorConfig, Coordinators};
 use crate::handlers::backend::BackendError;
 use crate::handlers::dynamic::Dynamic;
 use crate::handlers::led::LedPartitions;
@@ -111,7 +111,7 @@ impl LedTopics {
         let coordinators = Coordinators::new(
             table.clone(),
             metadata.clone(),
-            store.clone(),
+            &store,
             producer_ids.clone(),
             clock,
             random.clone(),
@@ -142,6 +142,13 @@ impl LedTopics {
         Self { intervals, ..self }
     }
 
+    /// Whose coordinators are set so.
+    #[must_use]
+    pub fn coordinating(self, config: CoordinatorConfig) -> Self {
+        let coordinators = self.coordinators.with(config);
+        Self { coordinators, ..self }
+    }
+
     /// Opens every topic there is, many partitions at a time whatever topic they are of.
     pub async fn open_all(&self) {
         let ids: Vec<TopicId> = self.metadata.view(|state| state.topics().map(|(id, _)| id).collect());
@@ -165,9 +172,12 @@ impl LedTopics {
                 topics[topic].partitions.push(partition);
             }
         }
+        // All are in the table before the first coordinator looks there.
+        let ids: Vec<Uuid> = topics.iter().map(|topic| topic.id).collect();
         for topic in topics {
             self.enter(topic);
         }
+        self.coordinators.topics_opened(ids.into_iter().filter_map(|id| self.table.by_id(id)));
     }
 
     /// Waits for the right to change what is open of a topic. One change of a topic at a time: a stream that is
@@ -210,27 +220,23 @@ impl LedTopics {
             .collect()
             .await;
         self.enter(Topic { name: name.into(), id: id.0, configs, partitions: opened });
+        self.coordinators.topics_opened(self.table.by_id(id.0).into_iter());
     }
 
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
     fn enter(&self, topic: Topic) {
         // Within the view, so that a deletion is either seen here or seen later, as a change.
-        let (id, deleted) = (
-            topic.id,
-            self.metadata.view(|state| {
-                if state.topic(TopicId(topic.id)).is_some() {
-                    // One that had its name was deleted, or the metadata would not have both.
-                    self.table.insert(topic)
-                } else {
-                    Some(Arc::new(topic))
-                }
-            }),
-        );
+        let deleted = self.metadata.view(|state| {
+            if state.topic(TopicId(topic.id)).is_some() {
+                // One that had its name was deleted, or the metadata would not have both.
+                self.table.insert(topic)
+            } else {
+                Some(Arc::new(topic))
+            }
+        });
         if let Some(topic) = deleted {
+            self.coordinators.topic_closed(&topic);
             self.close_streams(&topic);
-        }
-        if let Some(topic) = self.table.by_id(id) {
-            self.coordinators.topic_opened(&topic);
         }
     }
 

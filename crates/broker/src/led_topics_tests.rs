@@ -16,7 +16,16 @@ pub(crate) async fn led() -> Arc<LedTopics> {
 
 pub(crate) async fn led_with(options: WalOptions) -> Arc<LedTopics> {
     let (clock, random) = (Clock::simulated(1_700_000_000_000), Random::seeded(1));
-    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    led_on(Arc::new(MemoryStore::new()), clock, random, options).await
+}
+
+/// Of a process that has the store to itself. Nothing is open yet.
+pub(crate) async fn led_on(
+    store: Arc<dyn Store>,
+    clock: Clock,
+    random: Random,
+    options: WalOptions,
+) -> Arc<LedTopics> {
     let registrant = registrant_on(store, clock, random.clone(), ControllerOptions::default()).await;
     let (metadata, node) = (registrant.metadata.clone(), registrant.node);
     let (epoch, _) = registrant.register(Newcomer::Started, &mut None).await.unwrap();

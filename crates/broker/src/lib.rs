@@ -35,6 +35,7 @@ mod producer_ids;
 pub mod registrar;
 pub mod registration;
 pub mod retention;
+mod seeded_bugs;
 #[cfg(test)]
 mod simulation;
 pub mod sweeper;

@@ -192,6 +192,7 @@ impl Node {
                 registrant,
                 streams,
                 intervals: options.intervals,
+                coordinators: options.coordinators,
                 shown: shown.clone(),
                 clock,
                 random: random.clone(),

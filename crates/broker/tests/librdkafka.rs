@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use levee_base::{Clock, NodeId, Random};
+use levee_broker::coordinators::CoordinatorConfig;
 use levee_broker::led_topics::Intervals;
 use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, WalConfig};
 use levee_object::Store;
@@ -52,6 +53,10 @@ impl Broker {
             node: NodeId(1),
             auto_create_topics: false,
             num_partitions: 1,
+            coordinators: CoordinatorConfig {
+                group_initial_rebalance_delay: Duration::from_millis(200),
+                ..CoordinatorConfig::default()
+            },
             intervals: Intervals::default(),
             wal: WalConfig { pace: Some(Duration::from_millis(1)), ..WalConfig::default() },
             reads: ReadConfig::default(),
@@ -170,6 +175,29 @@ fn sorted(values: impl IntoIterator<Item = String>) -> Vec<String> {
     values
 }
 
+/// Subscribes both to a topic, and has them commit what they take until each has half of its four partitions and `count`
+/// different values have come.
+fn share(one: &BaseConsumer, two: &BaseConsumer, topic: &str, count: usize) -> BTreeSet<String> {
+    one.subscribe(&[topic]).unwrap();
+    two.subscribe(&[topic]).unwrap();
+    let half = |consumer: &BaseConsumer| consumer.assignment().unwrap().count() == 2;
+    let (mut got, mut polls) = (BTreeSet::new(), 0);
+    while !(half(one) && half(two)) || got.len() < count {
+        polls += 1;
+        let (of_one, of_two) = (one.assignment(), two.assignment());
+        assert!(polls * POLL < PATIENCE, "{} values; {of_one:?} {of_two:?}", got.len());
+        for consumer in [one, two] {
+            if let Some(message) = consumer.poll(POLL) {
+                let message = message.unwrap();
+                got.insert(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
+                consumer.commit_message(&message, CommitMode::Sync).unwrap();
+                polls = 0;
+            }
+        }
+    }
+    got
+}
+
 #[test]
 fn a_group_shares_its_partitions_goes_on_where_it_stopped_and_outlives_the_broker() {
     let broker = Broker::start();
@@ -179,33 +207,10 @@ fn a_group_shares_its_partitions_goes_on_where_it_stopped_and_outlives_the_broke
         send(&producer, "shared", partition, values(&format!("{partition}-"), 50));
     }
     let (one, two) = (broker.consumer("group", &[]), broker.consumer("group", &[]));
-    one.subscribe(&["shared"]).unwrap();
-    two.subscribe(&["shared"]).unwrap();
-    // Both get their half.
-    let mut polls = 0;
-    let half = |consumer: &BaseConsumer| consumer.assignment().unwrap().count() == 2;
-    let mut got = Vec::new();
-    while !(half(&one) && half(&two)) || got.len() < 200 {
-        polls += 1;
-        assert!(
-            polls * POLL < PATIENCE,
-            "{} values; {:?} {:?}",
-            got.len(),
-            one.assignment(),
-            two.assignment()
-        );
-        for consumer in [&one, &two] {
-            if let Some(message) = consumer.poll(POLL) {
-                let message = message.unwrap();
-                got.push(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
-                consumer.commit_message(&message, CommitMode::Sync).unwrap();
-                polls = 0;
-            }
-        }
-    }
+    let got = share(&one, &two, "shared", 200);
     // At least once, as the group changed on the way.
     let expected = sorted((0..4).flat_map(|partition| values(&format!("{partition}-"), 50)));
-    assert_eq!(got.iter().cloned().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(), expected);
+    assert_eq!(got.into_iter().collect::<Vec<_>>(), expected);
     // Who leaves gives its part to the other.
     drop(two);
     let mut polls = 0;
@@ -247,27 +252,7 @@ fn a_group_by_the_consumer_protocol_shares_its_partitions() {
         config.create::<BaseConsumer>().unwrap()
     };
     let (one, two) = (member(), member());
-    one.subscribe(&["next"]).unwrap();
-    two.subscribe(&["next"]).unwrap();
-    let half = |consumer: &BaseConsumer| consumer.assignment().unwrap().count() == 2;
-    let (mut got, mut polls) = (BTreeSet::new(), 0);
-    while !(half(&one) && half(&two)) || got.len() < 80 {
-        polls += 1;
-        assert!(
-            polls * POLL < PATIENCE,
-            "{} values; {:?} {:?}",
-            got.len(),
-            one.assignment(),
-            two.assignment()
-        );
-        for consumer in [&one, &two] {
-            if let Some(message) = consumer.poll(POLL) {
-                let message = message.unwrap();
-                got.insert(String::from_utf8(message.payload().unwrap().to_vec()).unwrap());
-                consumer.commit_message(&message, CommitMode::Sync).unwrap();
-            }
-        }
-    }
+    let got = share(&one, &two, "next", 80);
     assert_eq!(got.len(), 80);
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use levee_base::{Clock, NodeId, Random};
+use levee_broker::coordinators::CoordinatorConfig;
 use levee_broker::led_topics::Intervals;
 use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, WalConfig};
 use levee_object::stores::memory::MemoryStore;
@@ -49,6 +50,7 @@ async fn health_says_that_the_metadata_has_failed_and_the_node_stays() {
         node: NodeId(1),
         auto_create_topics: true,
         num_partitions: 1,
+        coordinators: CoordinatorConfig::default(),
         intervals: Intervals::default(),
         wal: WalConfig::default(),
         reads: ReadConfig::default(),

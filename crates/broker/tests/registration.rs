@@ -6,6 +6,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use levee_base::{Clock, NodeId, Random};
+use levee_broker::coordinators::CoordinatorConfig;
 use levee_broker::led_topics::Intervals;
 use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, StartError, WalConfig};
 use levee_broker::registration::RegistrationError;
@@ -34,6 +35,7 @@ fn options(session_timeout: Duration) -> NodeOptions {
         node: NodeId(1),
         auto_create_topics: true,
         num_partitions: 1,
+        coordinators: CoordinatorConfig::default(),
         intervals: Intervals::default(),
         wal: WalConfig { pace: Some(Duration::from_millis(1)), ..WalConfig::default() },
         reads: ReadConfig::default(),

@@ -104,6 +104,16 @@ options! {
     retention_check_interval_ms: u64 = "LEVEE_RETENTION_CHECK_INTERVAL_MS", "N", 300_000, clap::value_parser!(u64).range(100..=86_400_000);
     /// How often keyed compaction looks for something to do, in milliseconds (Kafka's log.cleaner.backoff.ms).
     cleaner_backoff_ms: u64 = "LEVEE_CLEANER_BACKOFF_MS", "N", 15_000, clap::value_parser!(u64).range(100..=86_400_000);
+    /// How long the first rebalance of an empty consumer group waits for further members, in milliseconds (Kafka's
+    /// group.initial.rebalance.delay.ms). Shorter has a lone consumer begin sooner, and large groups rebalance more often
+    /// when they start.
+    group_initial_rebalance_delay_ms: u64 = "LEVEE_GROUP_INITIAL_REBALANCE_DELAY_MS", "N", 3_000, clap::value_parser!(u64).range(0..=300_000);
+    /// How long committed offsets are kept once their group is empty or no longer subscribes to their topic, in minutes
+    /// (Kafka's offsets.retention.minutes).
+    offsets_retention_minutes: u64 = "LEVEE_OFFSETS_RETENTION_MINUTES", "N", 10_080, clap::value_parser!(u64).range(1..=5_256_000);
+    /// The longest time-out that a producer may give its transactions, in milliseconds (Kafka's
+    /// transaction.max.timeout.ms). For so long a producer that is gone may hold back those who read only what is committed.
+    transaction_max_timeout_ms: u64 = "LEVEE_TRANSACTION_MAX_TIMEOUT_MS", "N", 900_000, clap::value_parser!(u64).range(1_000..=2_147_483_647);
     /// The least time between two flushes, in microseconds; 0 means 2,500 on a folder and 100,000 elsewhere.
     /// Each flush is one PUT: 100 ms is at most 10 a second, about $130 a month at $5 a million for a broker
     /// that never idles. Half of it doubles the bill and takes half of it off the latency.
@@ -198,6 +208,9 @@ fn read_file(path: &Path) -> Result<Given, Box<dyn Error>> {
     range_ms("session-timeout-ms", given.session_timeout_ms, 1_000..=600_000)?;
     range_ms("retention-check-interval-ms", given.retention_check_interval_ms, 100..=86_400_000)?;
     range_ms("cleaner-backoff-ms", given.cleaner_backoff_ms, 100..=86_400_000)?;
+    range_ms("group-initial-rebalance-delay-ms", given.group_initial_rebalance_delay_ms, 0..=300_000)?;
+    range_ms("offsets-retention-minutes", given.offsets_retention_minutes, 1..=5_256_000)?;
+    range_ms("transaction-max-timeout-ms", given.transaction_max_timeout_ms, 1_000..=2_147_483_647)?;
     range_ms("wal-upload-after-ms", given.wal_upload_after_ms, 1_000..=86_400_000)?;
     range("compaction-mib-per-second", given.compaction_mib_per_second, 1..=65_536)?;
     range("num-partitions", given.num_partitions, 1..=10_000)?;

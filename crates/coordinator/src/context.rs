@@ -27,6 +27,14 @@ pub struct TopicView {
     pub partitions: u32,
 }
 
+impl TopicView {
+    /// Whether it has the partition of a number in a request.
+    #[must_use]
+    pub fn has(&self, partition: i32) -> bool {
+        u32::try_from(partition).is_ok_and(|partition| partition < self.partitions)
+    }
+}
+
 /// The cluster's metadata.
 pub trait Cluster {
     /// The topic of a name.

@@ -13,6 +13,7 @@
 pub mod context;
 pub mod effects;
 pub mod group;
+mod re2;
 pub mod refusal;
 pub mod schema;
 pub mod transaction;
@@ -39,6 +40,10 @@ mod tests {
         // By Java's String.hashCode.
         for (id, hash) in [("", 0_i32), ("a", 97), ("group", 98_629_247), ("Aa", 2112), ("BB", 2112)] {
             assert_eq!(partition_of(id, 50), hash.cast_unsigned() % 50, "{id}");
+        }
+        // Their hashes are below zero: -1204742690, -1061187895 and -1484114313.
+        for (id, partition) in [("orders-consumer", 40), ("my-txn", 45), ("group.one", 13)] {
+            assert_eq!(partition_of(id, 50), partition, "{id}");
         }
         // As a stock Kafka has it; its hash is -1938445953.
         assert_eq!(partition_of("brandom-transactions-5-g", 50), 3);

@@ -41,12 +41,13 @@ const JOIN_NULL_PROTOCOL_FROM: i16 = 7;
 #[must_use]
 pub fn refusal(request: &RequestKind, version: i16, code: i16) -> Option<ResponseKind> {
     Some(match request {
-        RequestKind::JoinGroup(_) => {
+        RequestKind::JoinGroup(request) => {
             let protocol = (version < JOIN_NULL_PROTOCOL_FROM).then(StrBytes::default);
             ResponseKind::JoinGroup(
                 JoinGroupResponse::default()
                     .with_error_code(code)
                     .with_generation_id(-1)
+                    .with_member_id(request.member_id.clone())
                     .with_protocol_name(protocol),
             )
         }

@@ -21,7 +21,7 @@ use crate::store::{Shared, StreamStore};
 use crate::types::{ReadError, Run};
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
-use levee_base::limits::READ_OBJECTS;
+use levee_base::limits::{READ_AHEAD_OBJECTS, READ_OBJECTS};
 use levee_base::{Offset, StreamId};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -155,7 +155,7 @@ impl Read<'_> {
     async fn pass(&self, reader: ReaderId, cold: &Cold, runs: &mut Runs) -> Result<(), ReadError> {
         let Self { shared, stream, from, .. } = *self;
         let (mut plan, mut wanted, mut failed) = (Vec::new(), 0, None);
-        let extents = shared.steps(stream, cold.extents.clone(), runs.next(), cold.lane);
+        let extents = shared.steps(stream, cold.extents.clone(), runs.next(), cold.lane, READ_OBJECTS);
         let one_by_one = |steps: Result<VecDeque<Step>, ReadError>| match steps {
             Ok(steps) => stream::iter(steps.into_iter().map(Ok).collect::<VecDeque<_>>()),
             Err(error) => stream::iter(VecDeque::from([Err(error)])),
@@ -234,13 +234,14 @@ impl Shared {
         self.read_ahead.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The steps from `from` on through each of `extents`, whose indexes are read several at once.
+    /// The steps from `from` on through each of `extents`, whose indexes are read `at_once`.
     pub(crate) fn steps(
         self: &Arc<Self>,
         stream: StreamId,
         extents: Vec<Extent>,
         from: Offset,
         lane: Lane,
+        at_once: usize,
     ) -> impl Stream<Item = Result<VecDeque<Step>, ReadError>> + use<> {
         let shared = self.clone();
         stream::iter(extents)
@@ -256,7 +257,7 @@ impl Shared {
                     Ok(steps)
                 }
             })
-            .buffered(READ_OBJECTS)
+            .buffered(at_once)
     }
 
     /// Loads ahead what the window of `reader` lacks.
@@ -271,7 +272,7 @@ impl Shared {
             if again || extents.is_empty() {
                 return self.read_ahead().stop(reader);
             }
-            let mut extents = pin!(self.steps(stream, extents, wanted.from, lane));
+            let mut extents = pin!(self.steps(stream, extents, wanted.from, lane, READ_AHEAD_OBJECTS));
             let mut from = wanted.from;
             'window: while let Some(steps) = extents.next().await {
                 // A reader who needs it will hear why not.

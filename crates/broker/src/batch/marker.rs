@@ -54,6 +54,15 @@ impl Marker {
         if self.commit { COMMIT } else { ABORT }
     }
 
+    /// What a control record says by its key and value; `None` if it ends no transaction. Later versions begin as this
+    /// one does.
+    #[must_use]
+    pub fn of_record(key: &[u8], value: &[u8]) -> Option<Self> {
+        let [_, _, high, low] = *key.first_chunk()?;
+        let [_, _, epoch @ ..] = *value.first_chunk::<6>()?;
+        Self::of_kind(i16::from_be_bytes([high, low]), i32::from_be_bytes(epoch))
+    }
+
     /// By the number of its type; `None` for a type that ends no transaction.
     #[must_use]
     pub fn of_kind(kind: i16, coordinator_epoch: i32) -> Option<Self> {
@@ -78,11 +87,8 @@ fn read(input: &mut &[u8]) -> io::Result<Option<Marker>> {
     if varint(input, 5)? < 6 {
         return Ok(None);
     }
-    // Later versions begin as this one does.
     input.read_exact(&mut value)?;
-    let [_, _, high, low] = key;
-    let [_, _, epoch @ ..] = value;
-    Ok(Marker::of_kind(i16::from_be_bytes([high, low]), i32::from_be_bytes(epoch)))
+    Ok(Marker::of_record(&key, &value))
 }
 
 #[cfg(test)]

@@ -4,11 +4,10 @@
 //! waited for, so that a shard never forgets what it has answered.
 
 use super::machine::{Machine, Replayed};
-use crate::batch::BatchView;
 use crate::batch::key_values::{KeyValue, key_values};
+use crate::batch::{BatchView, Marker};
 use crate::partition::PartitionLog;
 use crate::partition::read::FetchError;
-use bytes::Buf;
 use levee_base::limits::{COORDINATOR_BATCH_BYTES, COORDINATOR_LOAD_BYTES};
 use levee_coordinator::Producer;
 use levee_store::StreamEnds;
@@ -37,7 +36,9 @@ pub(super) struct Loaded {
 pub(super) async fn load(log: &PartitionLog, machine: &mut impl Machine) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded::default();
     let StreamEnds { start, appended: end, .. } = log.ends().ok_or(LoadError::NotLeader)?;
-    durable(log, end.0).await?;
+    if !log.is_durable_to(end).await {
+        return Err(LoadError::NotLeader);
+    }
     let mut from = start.0.cast_signed();
     while from < end.0.cast_signed() {
         let fetched = match log.read(from, COORDINATOR_LOAD_BYTES, true).await {
@@ -66,17 +67,6 @@ pub(super) async fn load(log: &PartitionLog, machine: &mut impl Machine) -> Resu
     Ok(loaded)
 }
 
-/// Waits until all below `end` is durable.
-async fn durable(log: &PartitionLog, end: u64) -> Result<(), LoadError> {
-    let mut status = log.status();
-    while log.ends().ok_or(LoadError::NotLeader)?.durable.0 < end {
-        if status.borrow_and_update().stopped.is_some() || status.changed().await.is_err() {
-            return Err(LoadError::NotLeader);
-        }
-    }
-    Ok(())
-}
-
 /// One that can't be understood is passed over: the others are no worse for it, and it says so.
 fn replay(log: &PartitionLog, batch: &BatchView<'_>, machine: &mut impl Machine, loaded: &mut Loaded) {
     let attributes = batch.attributes();
@@ -91,8 +81,10 @@ fn replay(log: &PartitionLog, batch: &BatchView<'_>, machine: &mut impl Machine,
         }
     };
     if attributes.control() {
-        if let Some(commit) = records.first().and_then(commits) {
-            machine.replay_marker(producer, commit);
+        let of_record =
+            |record: &KeyValue| Marker::of_record(record.key.as_deref()?, record.value.as_deref()?);
+        if let Some(marker) = records.first().and_then(of_record) {
+            machine.replay_marker(producer, marker.commit);
         }
         return;
     }
@@ -109,13 +101,6 @@ fn replay(log: &PartitionLog, batch: &BatchView<'_>, machine: &mut impl Machine,
     }
 }
 
-/// Whether a control record commits its transaction; `None` for one that is no transaction marker (KIP-98).
-fn commits(record: &KeyValue) -> Option<bool> {
-    let mut key = record.key.clone()?;
-    let _version = key.try_get_i16().ok()?;
-    match key.try_get_i16().ok()? {
-        0 => Some(false),
-        1 => Some(true),
-        _ => None,
-    }
-}
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -5,13 +5,13 @@
 //! record that the transaction is complete until its markers are. A whole commit costs one flush.
 
 use super::Shared;
-use super::shard::Call;
+use super::shard::{Call, Handle};
 use crate::internal_topics::CONSUMER_OFFSETS;
 use crate::partition::claim::ProducerError;
 use crate::partition::{AppendError, Partition, PartitionLog};
 use levee_base::Slot;
 use levee_base::limits::COORDINATOR_MARKERS_AGAIN;
-use levee_coordinator::{Markers, Producer};
+use levee_coordinator::{Cluster, Markers, Producer};
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -42,15 +42,12 @@ pub enum Unwritten {
     Refused(AppendError),
 }
 
-/// Appends a marker to a partition, waiting for room.
-pub(super) async fn append(log: &PartitionLog, marker: Marker) -> Result<Option<Slot>, AppendError> {
+/// Appends a marker to a partition.
+pub(super) fn append(log: &PartitionLog, marker: Marker) -> Result<Option<Slot>, AppendError> {
     let Marker { producer, coordinator_epoch, commit, transaction_version } = marker;
-    loop {
-        match log.append_marker(producer.id, producer.epoch, coordinator_epoch, commit, transaction_version) {
-            Err(AppendError::Full) => log.streams().room().await,
-            outcome => return outcome.map(|appended| appended.slot),
-        }
-    }
+    let appended =
+        log.append_marker(producer.id, producer.epoch, coordinator_epoch, commit, transaction_version)?;
+    Ok(appended.slot)
 }
 
 /// Appends a marker to the partition `index` of `topic`; to one of the groups' by way of its coordinator, which ends the
@@ -61,19 +58,30 @@ pub(super) async fn write(
     index: i32,
     marker: Marker,
 ) -> Result<(Arc<PartitionLog>, Option<Slot>), Unwritten> {
-    let known = shared.table.by_name(topic).ok_or(Unwritten::Unknown)?;
-    let log = match known.partition(index).ok_or(Unwritten::Unknown)? {
-        Partition::Here(log) => log.clone(),
-        Partition::Elsewhere(_) | Partition::Unavailable => return Err(Unwritten::NotLeader),
+    let known = shared.table.by_name(topic);
+    let log = match known.as_ref().and_then(|topic| topic.partition(index)) {
+        Some(Partition::Here(log)) => log.clone(),
+        Some(Partition::Elsewhere(_) | Partition::Unavailable) => return Err(Unwritten::NotLeader),
+        // What is not open yet exists all the same: the metadata says what does.
+        None => {
+            let exists = shared.cluster.topic(topic).is_some_and(|topic| topic.has(index));
+            return Err(if exists { Unwritten::NotLeader } else { Unwritten::Unknown });
+        }
     };
     let appended = if topic == CONSUMER_OFFSETS {
-        let group = shared.groups.at(index).ok_or(Unwritten::NotLeader)?;
+        // One that can't be loaded now keeps nobody waiting: the marker is tried again.
+        let group = shared.groups.at(index).filter(Handle::is_loaded).ok_or(Unwritten::NotLeader)?;
         let (appended, outcome) = oneshot::channel();
         let call = Call::Marker { marker, appended };
         group.calls.send(call).await.map_err(|_| Unwritten::NotLeader)?;
         outcome.await.map_err(|_| Unwritten::NotLeader)?
     } else {
-        append(&log, marker).await
+        loop {
+            match append(&log, marker) {
+                Err(AppendError::Full) => log.streams().room().await,
+                outcome => break outcome,
+            }
+        }
     };
     match appended {
         Ok(slot) => Ok((log, slot)),
@@ -81,37 +89,52 @@ pub(super) async fn write(
     }
 }
 
-/// Writes a transaction's markers to all its partitions, again and again until they stand; tells whose they were.
-/// `None` when this broker's epoch has ended: whoever comes after writes them.
+/// Writes a transaction's markers to all its partitions, again and again until they stand; tells whose they were. One
+/// partition that takes none now holds back no other. `None` when this broker's epoch has ended: whoever comes after
+/// writes them.
+///
+/// A partition that has seen a newer epoch of the producer, or of its coordinator, counts as done: whoever wrote that
+/// has ended what was open there.
 pub(super) async fn write_all(shared: &Shared, markers: Markers) -> Option<(String, Producer)> {
-    let Markers { transactional_id, producer, coordinator_epoch, commit, transaction_version, partitions } =
-        markers;
+    let Markers {
+        transactional_id,
+        producer,
+        coordinator_epoch,
+        commit,
+        transaction_version,
+        mut partitions,
+    } = markers;
     let marker = Marker { producer, coordinator_epoch, commit, transaction_version };
     let mut told = false;
-    for (topic, index) in &partitions {
-        loop {
-            let error = match write(shared, topic, *index, marker).await {
+    loop {
+        let mut left = Vec::new();
+        for (topic, index) in partitions {
+            match write(shared, &topic, index, marker).await {
                 // One that was deleted takes part no more.
-                Ok(_) | Err(Unwritten::Unknown) => break,
+                Ok(_) | Err(Unwritten::Unknown) => {}
                 Err(Unwritten::Refused(AppendError::Producer(
                     error @ (ProducerError::OldEpoch { .. } | ProducerError::OldCoordinator { .. }),
                 ))) => {
                     tracing::warn!(
                         %transactional_id, topic, index, %error, "a partition has seen a newer producer or coordinator"
                     );
-                    break;
                 }
-                Err(error) => error,
-            };
-            if shared.has_ended() {
-                return None;
+                Err(error) => {
+                    if !told {
+                        tracing::warn!(%transactional_id, topic, index, %error, "a marker can't be written; trying on");
+                        told = true;
+                    }
+                    left.push((topic, index));
+                }
             }
-            if !told {
-                tracing::warn!(%transactional_id, topic, index, %error, "a marker can't be written; trying on");
-                told = true;
-            }
-            shared.clock.sleep(COORDINATOR_MARKERS_AGAIN).await;
         }
+        if left.is_empty() {
+            return Some((transactional_id, producer));
+        }
+        if shared.has_ended() {
+            return None;
+        }
+        partitions = left;
+        shared.clock.sleep(COORDINATOR_MARKERS_AGAIN).await;
     }
-    Some((transactional_id, producer))
 }

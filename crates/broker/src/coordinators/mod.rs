@@ -15,7 +15,7 @@ mod shard;
 
 pub use markers::{Marker, Unwritten};
 
-use crate::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE};
+use crate::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, internal_topic};
 use crate::partition::{Partition, PartitionLog, PartitionTable, Topic};
 use crate::producer_ids::ProducerIds;
 use cluster::MetadataCluster;
@@ -29,20 +29,46 @@ use shard::Handle;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use uuid::Uuid;
+
+/// What can be set of the coordinators. All else is as Kafka has it by default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CoordinatorConfig {
+    /// How long the first rebalance of an empty group waits for further members: Kafka's
+    /// `group.initial.rebalance.delay.ms`.
+    pub group_initial_rebalance_delay: Duration,
+    /// How long committed offsets are kept once nothing needs them: Kafka's `offsets.retention.minutes`.
+    pub offsets_retention: Duration,
+    /// The longest time-out that a transaction may have: Kafka's `transaction.max.timeout.ms`.
+    pub transaction_max_timeout: Duration,
+}
+
+impl Default for CoordinatorConfig {
+    fn default() -> Self {
+        let (groups, transactions) = (GroupOptions::default(), TransactionOptions::default());
+        Self {
+            group_initial_rebalance_delay: groups.initial_rebalance_delay,
+            offsets_retention: groups.offsets_retention,
+            transaction_max_timeout: transactions.max_timeout,
+        }
+    }
+}
 
 /// What all shards of a registration share.
 #[derive(Debug)]
 pub struct Shared {
     table: Arc<PartitionTable>,
     cluster: MetadataCluster,
-    store: Arc<StreamStore>,
     producer_ids: Arc<ProducerIds>,
     clock: Clock,
     groups: Shards,
     transactions: Shards,
     tokens: AtomicU64,
+    /// Tells when this broker's epoch has ended.
+    ended: watch::Receiver<bool>,
 }
 
 impl Shared {
@@ -52,14 +78,13 @@ impl Shared {
 
     /// Whether this broker's epoch has ended.
     fn has_ended(&self) -> bool {
-        self.store.status().borrow().stopped.is_some()
+        *self.ended.borrow()
     }
 }
 
 /// The shards of one internal topic, by partition.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shards {
-    topic: &'static str,
     /// With the number of partitions that the topic has.
     open: RwLock<(u32, BTreeMap<u32, Open>)>,
 }
@@ -71,10 +96,6 @@ struct Open {
 }
 
 impl Shards {
-    fn of(topic: &'static str) -> Self {
-        Self { topic, open: RwLock::default() }
-    }
-
     /// The shard of a partition.
     fn at(&self, partition: i32) -> Option<Handle> {
         let partition = u32::try_from(partition).ok()?;
@@ -104,6 +125,7 @@ impl Shards {
 #[derive(Debug)]
 pub struct Coordinators {
     shared: Arc<Shared>,
+    config: CoordinatorConfig,
     random: Random,
     /// They end with this.
     tasks: Mutex<JoinSet<()>>,
@@ -115,22 +137,38 @@ impl Coordinators {
     pub fn new(
         table: Arc<PartitionTable>,
         metadata: Metadata,
-        store: Arc<StreamStore>,
+        store: &StreamStore,
         producer_ids: Arc<ProducerIds>,
         clock: Clock,
         random: Random,
     ) -> Self {
+        let (end, ended) = watch::channel(false);
+        // One task looks for the end; each flush would wake a hundred shards.
+        let mut status = store.status();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            // A store that is gone has ended, too.
+            let _ = status.wait_for(|status| status.stopped.is_some()).await;
+            end.send_replace(true);
+        });
         let shared = Shared {
             table,
             cluster: MetadataCluster(metadata),
-            store,
             producer_ids,
             clock,
-            groups: Shards::of(CONSUMER_OFFSETS),
-            transactions: Shards::of(TRANSACTION_STATE),
+            ended,
+            groups: Shards::default(),
+            transactions: Shards::default(),
             tokens: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared), random, tasks: Mutex::default() }
+        let config = CoordinatorConfig::default();
+        Self { shared: Arc::new(shared), config, random, tasks: Mutex::new(tasks) }
+    }
+
+    /// Which are set so. To be called before any topic is opened.
+    #[must_use]
+    pub fn with(self, config: CoordinatorConfig) -> Self {
+        Self { config, ..self }
     }
 
     /// What lets partitions join transactions.
@@ -139,32 +177,51 @@ impl Coordinators {
         self.shared.clone()
     }
 
-    /// A topic is in the table, or has changed there: if it is an internal one, the partitions that are open get their
-    /// shards. All shards hear that topics have changed.
-    pub fn topic_opened(&self, topic: &Topic) {
+    /// Topics are in the table, or have changed there: the partitions of internal ones that are open get their shards. All
+    /// shards hear, once, that topics have changed.
+    pub fn topics_opened(&self, topics: impl Iterator<Item = Arc<Topic>>) {
+        topics.for_each(|topic| self.topic_opened(&topic));
+        self.tell(&[]);
+    }
+
+    fn topic_opened(&self, topic: &Topic) {
         if &*topic.name == CONSUMER_OFFSETS {
             let random = self.random.fork();
+            let options = GroupOptions {
+                initial_rebalance_delay: self.config.group_initial_rebalance_delay,
+                offsets_retention: self.config.offsets_retention,
+                ..GroupOptions::default()
+            };
             self.open(&self.shared.groups, topic, |_| {
-                let random = random.clone();
-                move || GroupShard::new(GroupOptions::default(), random.clone())
+                let (random, options) = (random.clone(), options.clone());
+                move || GroupShard::new(options.clone(), random.clone())
             });
         }
         if &*topic.name == TRANSACTION_STATE {
+            let offsets = internal_topic(CONSUMER_OFFSETS).map_or(1, |topic| topic.partitions);
+            let options = TransactionOptions {
+                max_timeout: self.config.transaction_max_timeout,
+                offsets_partitions: offsets,
+                ..TransactionOptions::default()
+            };
             self.open(&self.shared.transactions, topic, |log| {
-                let epoch = log.leader_epoch();
-                move || TransactionShard::new(TransactionOptions::default(), epoch)
+                let (options, epoch) = (options.clone(), log.leader_epoch());
+                move || TransactionShard::new(options.clone(), epoch)
             });
         }
-        self.tell(&[]);
     }
 
     /// A topic is gone.
     pub fn topic_closed(&self, topic: &Topic) {
         for shards in [&self.shared.groups, &self.shared.transactions] {
-            if *topic.name == *shards.topic {
-                let mut open = shards.open.write().unwrap_or_else(PoisonError::into_inner);
-                let (_, open) = std::mem::take(&mut *open);
-                open.values().for_each(|open| open.task.abort());
+            let mut open = shards.open.write().unwrap_or_else(PoisonError::into_inner);
+            // One that has its name by now may be open already.
+            let of_topic = |open: &Open| {
+                let mut logs = topic.partitions.iter();
+                logs.any(|log| matches!(log, Partition::Here(log) if Arc::ptr_eq(log, &open.handle.log)))
+            };
+            for (_, closed) in open.1.extract_if(.., |_, open| of_topic(open)) {
+                closed.task.abort();
             }
         }
         self.tell(&[(topic.name.to_string(), topic.id)]);
@@ -184,7 +241,11 @@ impl Coordinators {
         let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         // Those of topics that were deleted, or whose partitions were opened anew.
         while tasks.try_join_next().is_some() {}
-        open.0 = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
+        let partitions = u32::try_from(topic.partitions.len()).unwrap_or(u32::MAX);
+        open.0 = partitions;
+        for (_, stale) in open.1.split_off(&partitions) {
+            stale.task.abort();
+        }
         for (index, partition) in (0..).zip(&topic.partitions) {
             let Partition::Here(log) = partition else { continue };
             let before = open.1.get(&index);
@@ -199,3 +260,6 @@ impl Coordinators {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

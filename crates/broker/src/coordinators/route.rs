@@ -3,7 +3,9 @@
 
 use super::shard::{Call, Handle};
 use super::{Coordinators, Marker, Shared, Unwritten, markers};
+use crate::batch::compose::NO_SEQUENCE;
 use crate::errors::Code;
+use crate::handlers::operations::GROUP_OPERATIONS;
 use crate::handlers::produce::append_code;
 use crate::handlers::transactions::{Enrolment, Transactions};
 use crate::internal_topics::CONSUMER_OFFSETS;
@@ -25,6 +27,7 @@ use levee_base::limits::{GROUP_ANSWER, TRANSACTION_ANSWER};
 use levee_coordinator::refusal::refusal;
 use levee_coordinator::{Client, Cluster, Request};
 use std::collections::BTreeSet;
+use std::mem::take;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -37,9 +40,6 @@ const ADD_BATCHED_FROM: i16 = 4;
 const OFFSETS_JOIN_FROM: i16 = 5;
 /// The first version of TxnOffsetCommit that knows TRANSACTION_ABORTABLE.
 const ABORTABLE_FROM: i16 = 4;
-/// What everybody may do with a group where there is no authorizer: READ, DELETE, DESCRIBE, DESCRIBE_CONFIGS and
-/// ALTER_CONFIGS, as the bits of Kafka's `AclOperation`.
-const GROUP_OPERATIONS: i32 = 1 << 3 | 1 << 6 | 1 << 8 | 1 << 10 | 1 << 11;
 
 /// How a shard is asked.
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,6 +64,10 @@ async fn ask(shared: &Shared, handle: Option<Handle>, request: Request, asking: 
     let (kind, version) = (request.kind.clone(), request.version);
     let failed = |code: Code| refused(&kind, version, code);
     let Some(handle) = handle else { return failed(Code::NotCoordinator) };
+    // Its task is gone: this broker leads the partition no more.
+    if handle.calls.is_closed() {
+        return failed(Code::NotCoordinator);
+    }
     if !handle.is_loaded() {
         // A heartbeat is none the worse for it, as in Kafka: its member stays.
         return match kind {
@@ -139,17 +143,20 @@ impl Asking<'_> {
     }
 }
 
-/// Asks for each part by itself, and takes what each answer lists.
+/// Asks for each part by itself: `$request` is made of `$part`, for the coordinator of `$id`. Gives what the answers list,
+/// one after the other.
 macro_rules! apart {
-    ($parts:expr, $ask:expr, $kind:ident, $list:ident) => {{
-        let answers = join_all($parts.into_iter().map($ask)).await;
-        answers
-            .into_iter()
-            .flat_map(|answer| match answer {
-                ResponseKind::$kind(response) => response.$list,
-                _ => Vec::new(),
-            })
-            .collect::<Vec<_>>()
+    ($asking:ident.$coordinator:ident, $kind:ident.$list:ident, $parts:expr, |$part:ident| $id:expr, $request:expr) => {{
+        let asked = $parts.into_iter().map(|$part| {
+            let id = $id.clone();
+            let request = RequestKind::$kind($request);
+            async move { $asking.$coordinator(&id, request).await }
+        });
+        let answers = join_all(asked).await.into_iter().map(|answer| match answer {
+            ResponseKind::$kind(response) => response.$list,
+            _ => Vec::new(),
+        });
+        answers.flatten().collect::<Vec<_>>()
     }};
 }
 
@@ -157,6 +164,12 @@ impl Coordinators {
     /// Answers a request to a group's or a transaction's coordinator; `None` for any other request.
     pub async fn coordinate(&self, client: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
         let asking = &Asking { shared: &self.shared, client, version };
+        // What can't be is refused whoever would coordinate it.
+        if let RequestKind::InitProducerId(request) = &kind
+            && request.transactional_id.as_ref().is_some_and(|id| id.is_empty())
+        {
+            return Some(refused(&kind, version, Code::InvalidRequest));
+        }
         let one_group = match &kind {
             RequestKind::JoinGroup(request) => Some(&request.group_id),
             RequestKind::SyncGroup(request) => Some(&request.group_id),
@@ -189,82 +202,84 @@ impl Coordinators {
             RequestKind::TxnOffsetCommit(request) => self.commit_in_transaction(asking, request).await,
             RequestKind::ListGroups(_) => list_groups(asking, &kind).await,
             RequestKind::ListTransactions(_) => list_transactions(asking, &kind).await,
-            RequestKind::OffsetFetch(request) => {
-                let one = |group: kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup| {
-                    let id = group.group_id.0.clone();
-                    let part = RequestKind::OffsetFetch(request.clone().with_groups(vec![group]));
-                    async move { asking.group(&id, part).await }
-                };
-                let groups = apart!(request.groups.clone(), one, OffsetFetch, groups);
-                ResponseKind::OffsetFetch(OffsetFetchResponse::default().with_groups(groups))
+            // What names the parts is taken out first: the rest is repeated for each of them.
+            RequestKind::OffsetFetch(mut request) => {
+                let asked = take(&mut request.groups);
+                let groups = apart!(
+                    asking.group,
+                    OffsetFetch.groups,
+                    asked,
+                    |group| group.group_id.0,
+                    request.clone().with_groups(vec![group])
+                );
+                OffsetFetchResponse::default().with_groups(groups).into()
             }
-            RequestKind::DescribeGroups(request) => {
-                let one = |id: kafka_protocol::messages::GroupId| {
-                    let part = RequestKind::DescribeGroups(request.clone().with_groups(vec![id.clone()]));
-                    async move { asking.group(&id.0, part).await }
-                };
-                let mut groups = apart!(request.groups.clone(), one, DescribeGroups, groups);
+            RequestKind::DescribeGroups(mut request) => {
+                let asked = take(&mut request.groups);
+                let mut groups = apart!(
+                    asking.group,
+                    DescribeGroups.groups,
+                    asked,
+                    |id| id.0,
+                    request.clone().with_groups(vec![id])
+                );
                 for group in groups.iter_mut().filter(|group| group.error_code == 0) {
                     if request.include_authorized_operations {
                         group.authorized_operations = GROUP_OPERATIONS;
                     }
                 }
-                ResponseKind::DescribeGroups(DescribeGroupsResponse::default().with_groups(groups))
+                DescribeGroupsResponse::default().with_groups(groups).into()
             }
-            RequestKind::ConsumerGroupDescribe(request) => {
-                let one = |id: kafka_protocol::messages::GroupId| {
-                    let part =
-                        RequestKind::ConsumerGroupDescribe(request.clone().with_group_ids(vec![id.clone()]));
-                    async move { asking.group(&id.0, part).await }
-                };
-                let mut groups = apart!(request.group_ids.clone(), one, ConsumerGroupDescribe, groups);
+            RequestKind::ConsumerGroupDescribe(mut request) => {
+                let asked = take(&mut request.group_ids);
+                let mut groups = apart!(
+                    asking.group,
+                    ConsumerGroupDescribe.groups,
+                    asked,
+                    |id| id.0,
+                    request.clone().with_group_ids(vec![id])
+                );
                 for group in groups.iter_mut().filter(|group| group.error_code == 0) {
                     if request.include_authorized_operations {
                         group.authorized_operations = GROUP_OPERATIONS;
                     }
                 }
-                ResponseKind::ConsumerGroupDescribe(
-                    ConsumerGroupDescribeResponse::default().with_groups(groups),
-                )
+                ConsumerGroupDescribeResponse::default().with_groups(groups).into()
             }
-            RequestKind::DeleteGroups(request) => {
-                let one = |id: kafka_protocol::messages::GroupId| {
-                    let part = RequestKind::DeleteGroups(request.clone().with_groups_names(vec![id.clone()]));
-                    async move { asking.group(&id.0, part).await }
-                };
+            RequestKind::DeleteGroups(mut request) => {
                 // One that is named twice is deleted once.
-                let mut names = Vec::with_capacity(request.groups_names.len());
-                let mut named = BTreeSet::new();
-                names
-                    .extend(request.groups_names.iter().filter(|name| named.insert(name.0.clone())).cloned());
-                let results = apart!(names, one, DeleteGroups, results);
-                ResponseKind::DeleteGroups(DeleteGroupsResponse::default().with_results(results))
+                let (mut asked, mut named) = (take(&mut request.groups_names), BTreeSet::new());
+                asked.retain(|id| named.insert(id.0.clone()));
+                let results = apart!(
+                    asking.group,
+                    DeleteGroups.results,
+                    asked,
+                    |id| id.0,
+                    request.clone().with_groups_names(vec![id])
+                );
+                DeleteGroupsResponse::default().with_results(results).into()
             }
-            RequestKind::AddPartitionsToTxn(request) => {
-                let one = |transaction: kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTransaction| {
-                    let id = transaction.transactional_id.0.clone();
-                    let part =
-                        RequestKind::AddPartitionsToTxn(request.clone().with_transactions(vec![transaction]));
-                    async move { asking.transaction(&id, part).await }
-                };
-                let results =
-                    apart!(request.transactions.clone(), one, AddPartitionsToTxn, results_by_transaction);
-                ResponseKind::AddPartitionsToTxn(
-                    AddPartitionsToTxnResponse::default().with_results_by_transaction(results),
-                )
+            RequestKind::AddPartitionsToTxn(mut request) => {
+                let asked = take(&mut request.transactions);
+                let results = apart!(
+                    asking.transaction,
+                    AddPartitionsToTxn.results_by_transaction,
+                    asked,
+                    |transaction| transaction.transactional_id.0,
+                    request.clone().with_transactions(vec![transaction])
+                );
+                AddPartitionsToTxnResponse::default().with_results_by_transaction(results).into()
             }
-            RequestKind::DescribeTransactions(request) => {
-                let one = |id: kafka_protocol::messages::TransactionalId| {
-                    let part = RequestKind::DescribeTransactions(
-                        request.clone().with_transactional_ids(vec![id.clone()]),
-                    );
-                    async move { asking.transaction(&id.0, part).await }
-                };
-                let states =
-                    apart!(request.transactional_ids.clone(), one, DescribeTransactions, transaction_states);
-                ResponseKind::DescribeTransactions(
-                    DescribeTransactionsResponse::default().with_transaction_states(states),
-                )
+            RequestKind::DescribeTransactions(mut request) => {
+                let asked = take(&mut request.transactional_ids);
+                let states = apart!(
+                    asking.transaction,
+                    DescribeTransactions.transaction_states,
+                    asked,
+                    |id| id.0,
+                    request.clone().with_transactional_ids(vec![id])
+                );
+                DescribeTransactionsResponse::default().with_transaction_states(states).into()
             }
             _ => return None,
         })
@@ -280,8 +295,7 @@ impl Coordinators {
         let (group, version) = (request.group_id.0.clone(), asking.version);
         let (producer, epoch) = (request.producer_id.0, request.producer_epoch);
         let exists = |topic: &str, partition: i32| {
-            let topic = self.shared.cluster.topic(topic);
-            topic.is_some_and(|topic| u32::try_from(partition).is_ok_and(|index| index < topic.partitions))
+            self.shared.cluster.topic(topic).is_some_and(|topic| topic.has(partition))
         };
         let refuse = |request, code| refuse_commit(&request, exists, code);
         let asks = |topic: &TxnOffsetCommitRequestTopic| {
@@ -295,8 +309,7 @@ impl Coordinators {
             return refuse(request, Code::NotCoordinator);
         };
         let joins = version >= OFFSETS_JOIN_FROM;
-        // Offsets have no sequence numbers.
-        let guard = match handle.log.verify(producer, epoch, -1, joins) {
+        let guard = match handle.log.verify(producer, epoch, NO_SEQUENCE, joins) {
             Ok(guard) => guard,
             Err(error) => return refuse(request, append_code(&error)),
         };
@@ -381,28 +394,30 @@ fn commit_code(code: Code, version: i16) -> Code {
     }
 }
 
+/// The code of a list that the answers of all shards are put together to. Shards that have gone meanwhile have nothing
+/// here any more; what is in a partition that is not open nobody knows now.
+fn list_code(complete: bool, codes: impl Iterator<Item = i16>) -> i16 {
+    let counts = |code: &i16| *code != 0 && *code != Code::NotCoordinator.code();
+    codes.filter(counts).last().unwrap_or(if complete { 0 } else { Code::CoordinatorNotAvailable.code() })
+}
+
 async fn list_groups(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
-    let (all, _) = asking.shared.groups.all();
-    let mut listed = ListGroupsResponse::default();
+    let (all, complete) = asking.shared.groups.all();
+    let (mut listed, mut codes) = (ListGroupsResponse::default(), Vec::new());
     for answer in asking.each(all, kind, GROUP_ANSWER).await {
         let ResponseKind::ListGroups(one) = answer else { continue };
-        // Shards that have gone meanwhile have no groups here any more.
-        if one.error_code != 0 && one.error_code != Code::NotCoordinator.code() {
-            listed.error_code = one.error_code;
-        }
+        codes.push(one.error_code);
         listed.groups.extend(one.groups);
     }
-    ResponseKind::ListGroups(listed)
+    listed.with_error_code(list_code(complete, codes.into_iter())).into()
 }
 
 async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
-    let (all, _) = asking.shared.transactions.all();
-    let mut listed = ListTransactionsResponse::default();
+    let (all, complete) = asking.shared.transactions.all();
+    let (mut listed, mut codes) = (ListTransactionsResponse::default(), Vec::new());
     for answer in asking.each(all, kind, TRANSACTION_ANSWER).await {
         let ResponseKind::ListTransactions(one) = answer else { continue };
-        if one.error_code != 0 && one.error_code != Code::NotCoordinator.code() {
-            listed.error_code = one.error_code;
-        }
+        codes.push(one.error_code);
         for filter in one.unknown_state_filters {
             if !listed.unknown_state_filters.contains(&filter) {
                 listed.unknown_state_filters.push(filter);
@@ -410,5 +425,5 @@ async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseK
         }
         listed.transaction_states.extend(one.transaction_states);
     }
-    ResponseKind::ListTransactions(listed)
+    listed.with_error_code(list_code(complete, codes.into_iter())).into()
 }

@@ -13,6 +13,7 @@ use super::Shared;
 use super::load::{LoadError, load};
 use super::machine::Machine;
 use super::markers::{self, Marker};
+use crate::handlers::backend::BackendError;
 use crate::handlers::produce::append_code;
 use crate::partition::verifications::Guard;
 use crate::partition::{AppendError, PartitionLog};
@@ -22,7 +23,7 @@ use levee_base::Slot;
 use levee_base::clock::Instant;
 use levee_base::limits::{
     COORDINATOR_APPEND_BYTES, COORDINATOR_CALLS, COORDINATOR_CALLS_TOGETHER, COORDINATOR_LOAD_AGAIN,
-    COORDINATOR_TIMER_PACE,
+    COORDINATOR_LOAD_AGAIN_MAX, COORDINATOR_NO_SPACE_AGAIN, COORDINATOR_PRODUCER_ID, COORDINATOR_TIMER_PACE,
 };
 use levee_coordinator::refusal::refusal;
 use levee_coordinator::{Append, Context, Effects, Producer, Record, Request, Time, Token, When};
@@ -81,8 +82,8 @@ impl Handle {
     }
 }
 
-/// The shard of a partition and its `log`, made by `make` and not loaded yet, and the task that runs it until it is dropped or this broker
-/// leads the partition no more.
+/// The shard of a partition and its `log`, made by `make` and not loaded yet, and the task that runs it until it is
+/// dropped or this broker leads the partition no more.
 pub(super) fn shard<M: Machine>(
     shared: Arc<Shared>,
     partition: u32,
@@ -93,6 +94,7 @@ pub(super) fn shard<M: Machine>(
     let (loaded, news) = (Arc::new(AtomicBool::new(false)), Arc::new(News::default()));
     let handle = Handle { partition, log: log.clone(), calls, loaded: loaded.clone(), news: news.clone() };
     let task = async move {
+        let mut again = COORDINATOR_LOAD_AGAIN;
         loop {
             let began = shared.clock.now();
             let mut machine = make();
@@ -103,11 +105,16 @@ pub(super) fn shard<M: Machine>(
                 ),
                 Err(LoadError::NotLeader) => return,
                 Err(LoadError::Read(error)) => {
-                    tracing::error!(stream = %log.stream(), %error, "a coordinator can't be loaded; trying again");
-                    shared.clock.sleep(COORDINATOR_LOAD_AGAIN).await;
+                    tracing::error!(
+                        stream = %log.stream(), %error, ?again,
+                        "a coordinator can't be loaded: its clients wait. Trying again; `levee fsck` says what is damaged"
+                    );
+                    shared.clock.sleep(again).await;
+                    again = (again * 2).min(COORDINATOR_LOAD_AGAIN_MAX);
                     continue;
                 }
             }
+            again = COORDINATOR_LOAD_AGAIN;
             loaded.store(true, Ordering::Release);
             let running = Running {
                 since: shared.clock.now(),
@@ -208,6 +215,11 @@ impl<M: Machine> Running<M> {
                     self.perform(effects).await?;
                 }
                 Next::Due => {
+                    // What came before the timer counts before it, such as the heartbeats that a stall kept waiting.
+                    for _ in 0..calls.len() {
+                        let Ok(call) = calls.try_recv() else { break };
+                        self.serve(call, calls).await?;
+                    }
                     timers_from = self.shared.clock.now() + COORDINATOR_TIMER_PACE;
                     let wanted = self.machine.producer_ids_wanted_by_tick(self.context());
                     self.supply_producer_ids(wanted).await;
@@ -222,12 +234,14 @@ impl<M: Machine> Running<M> {
     async fn next(&mut self, calls: &mut mpsc::Receiver<Call>, news: &News, timers_from: Instant) -> Next {
         let due = self.machine.next_deadline().map(|at| (self.since + at).max(timers_from));
         let clock = self.shared.clock;
+        let mut ended = self.shared.ended.clone();
         tokio::select! {
             biased;
+            // What is durable is answered, and the rest is lost.
+            _ = ended.wait_for(|ended| *ended) => { self.release(); Next::Over }
             changed = self.status.changed(), if !self.held.is_empty() => match changed {
-                Ok(()) if self.status.borrow().stopped.is_none() => Next::Settled,
-                // What is durable is answered, and the rest is lost.
-                _ => { self.release(); Next::Over }
+                Ok(()) => Next::Settled,
+                Err(_) => Next::Over,
             },
             marked = self.marking.join_next(), if !self.marking.is_empty() => {
                 Next::Marked(marked.and_then(Result::ok).flatten())
@@ -256,7 +270,9 @@ impl<M: Machine> Running<M> {
 
     async fn supply_producer_ids(&mut self, wanted: usize) {
         for _ in 0..wanted {
-            match self.shared.producer_ids.next().await {
+            let id =
+                self.shared.clock.timeout(COORDINATOR_PRODUCER_ID, self.shared.producer_ids.next()).await;
+            match id.unwrap_or_else(|| Err(BackendError::Unavailable("it takes too long".to_owned()))) {
                 Ok(id) => self.machine.supply_producer_id(id),
                 Err(error) => {
                     tracing::warn!(%error, "no producer id can be given now; what needs one is tried again");
@@ -288,7 +304,12 @@ impl<M: Machine> Running<M> {
                 }
                 Call::Marker { marker, appended } => {
                     self.perform(std::mem::take(&mut together)).await?;
-                    let outcome = markers::append(&self.log, marker).await;
+                    let outcome = loop {
+                        match markers::append(&self.log, marker) {
+                            Err(AppendError::Full) => self.room().await,
+                            outcome => break outcome,
+                        }
+                    };
                     if let Ok(slot) = &outcome {
                         self.last = slot.or(self.last);
                         let (producer, commit) = (marker.producer, marker.commit);
@@ -386,9 +407,28 @@ impl<M: Machine> Running<M> {
                     self.last = appended.slot.or(self.last);
                     return Ok(());
                 }
-                Err(AppendError::Full) => self.log.streams().room().await,
+                Err(AppendError::Full) => self.room().await,
+                // Clients are told that no coordinator is available meanwhile.
+                Err(AppendError::NoSpace) => self.shared.clock.sleep(COORDINATOR_NO_SPACE_AGAIN).await,
                 Err(AppendError::NotLeader) => return Err(Ended::NotLeader),
                 Err(error) => return Err(Ended::Refused(error)),
+            }
+        }
+    }
+
+    /// Waits until an append may succeed. Meanwhile answers go as what they stand on becomes durable.
+    async fn room(&mut self) {
+        let streams = self.log.streams().clone();
+        let mut room = streams.room();
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut room => return,
+                changed = self.status.changed(), if !self.held.is_empty() => match changed {
+                    Ok(()) => self.release(),
+                    // The store is gone, and says so at the next append.
+                    Err(_) => return room.await,
+                },
             }
         }
     }

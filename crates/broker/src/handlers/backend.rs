@@ -176,3 +176,17 @@ pub trait Backend: Send + Sync + 'static {
     /// A producer id that nobody else was or will be given.
     fn producer_id(&self) -> impl Future<Output = Result<i64, BackendError>> + Send;
 }
+
+/// Creates a topic, or finds the one of its name that another connection has created meanwhile; `None` if that is gone
+/// again.
+///
+/// # Errors
+/// When the metadata can't be changed now.
+pub async fn create_or_find<B: Backend>(backend: &B, new: NewTopic) -> Result<Option<Topic>, BackendError> {
+    let name = new.name.clone();
+    match backend.create_topic(new).await {
+        Ok(topic) => Ok(Some(topic)),
+        Err(BackendError::TopicExists) => Ok(backend.topic(&name)),
+        Err(error) => Err(error),
+    }
+}

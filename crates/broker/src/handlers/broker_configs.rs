@@ -4,7 +4,7 @@
 
 use super::broker_names::is_fixed;
 use super::dynamic::{Dynamic, SOURCE_CLUSTER};
-use super::topic_configs::{self, Known, SOURCE_DEFAULT, Values};
+use super::topic_configs::{self, Known, SOURCE_DEFAULT, Values, known_alone as known};
 use crate::errors::{Code, Failure};
 use Values::{Bool, Double, Int, Long, Text};
 use levee_base::limits::{
@@ -16,15 +16,6 @@ const INT_MAX: i64 = i32::MAX as i64;
 const NO_EFFECT: &str = "Taken and kept, without effect in Levee.";
 const NO_TIERS: &str = "Taken and kept, without effect: all of a topic is in the object store.";
 const FIXED: &str = "They are fixed while the broker runs; what can be chosen is an option of `levee serve`.";
-
-const fn known(
-    name: &'static str,
-    values: Values,
-    default: &'static str,
-    documentation: &'static str,
-) -> Known {
-    Known { name, values, default, synonym: "", documentation }
-}
 
 /// Those that are options, and those that stand for bounds of Levee's. No default is the empty one: Kafka has none
 /// for these.

@@ -1,7 +1,7 @@
 //! The configurations of subscriptions to clients' metrics (KIP-714), all Kafka's. Nobody collects those metrics yet:
 //! subscriptions are kept and shown, and clients are told of none.
 
-use super::topic_configs::{Known, Values, check_value};
+use super::topic_configs::{Known, Values, check_value, known_alone as known};
 use crate::errors::{Code, Failure};
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -17,15 +17,6 @@ const MATCHES: [&str; 6] = [
     "client_source_address",
     "client_source_port",
 ];
-
-const fn known(
-    name: &'static str,
-    values: Values,
-    default: &'static str,
-    documentation: &'static str,
-) -> Known {
-    Known { name, values, default, synonym: "", documentation }
-}
 
 /// All there are, by name.
 pub(super) const ALL: [Known; 3] = [

@@ -3,6 +3,7 @@
 use super::backend::Backend;
 use super::create_topics::check_replicas;
 use crate::errors::{Code, Failure, NONE};
+use crate::internal_topics::internal_topic;
 use kafka_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse};
@@ -64,6 +65,11 @@ fn check<B: Backend>(backend: &B, topic: &CreatePartitionsTopic) -> Result<(Uuid
     let name = topic.name.as_str();
     // Kafka has no words for this.
     let known = backend.topic(name).ok_or_else(|| Failure::new(Code::UnknownTopicOrPartition, ""))?;
+    if internal_topic(name).is_some() {
+        // Which partition has the state of a group or a transaction follows from how many there are.
+        let message = format!("The number of partitions of {name} can't be changed.");
+        return Err(Failure::new(Code::PolicyViolation, message));
+    }
     let (has, count) = (known.partitions.len(), topic.count);
     let more = usize::try_from(count).ok().and_then(|count| count.checked_sub(has));
     let additional = match more {

@@ -6,6 +6,7 @@
 //! none rely on the leader being quick.
 
 use super::backend::BackendError;
+use super::topic_name::is_internal;
 use crate::errors::{Code, NONE};
 use crate::partition::starts::Starts;
 use crate::partition::{Partition, PartitionLog, PartitionTable};
@@ -47,7 +48,9 @@ pub async fn delete_records(
             .into_iter()
             .map(|(index, offset)| {
                 let place = known.as_ref().and_then(|topic| topic.partition(index));
-                let moved = place.map_or(Err(Code::UnknownTopicOrPartition), |place| check(place, offset));
+                let moved = place
+                    .ok_or(Code::UnknownTopicOrPartition)
+                    .and_then(|place| check(place, is_internal(&name), offset));
                 if let Ok((log, start)) = &moved {
                     new_starts.push((log.stream(), *start));
                 }
@@ -83,9 +86,12 @@ pub async fn delete_records(
 }
 
 /// Where a partition is to begin.
-fn check(place: &Partition, offset: i64) -> Result<(Arc<PartitionLog>, Offset), Code> {
+fn check(place: &Partition, is_internal: bool, offset: i64) -> Result<(Arc<PartitionLog>, Offset), Code> {
     let Partition::Here(log) = place else { return Err(Code::NotLeaderOrFollower) };
     let ends = log.ends().ok_or(Code::NotLeaderOrFollower)?;
+    if is_internal {
+        return Err(Code::InvalidTopicException);
+    }
     let topic = log.config().topic;
     if topic.compacts && !topic.deletes {
         return Err(Code::PolicyViolation);

@@ -1,7 +1,7 @@
 //! DescribeCluster: which brokers there are (KIP-700), and only them: the controller has no endpoint of its own here.
 
 use super::backend::Backend;
-use super::metadata::CLUSTER_ALL_OPERATIONS;
+use super::operations::CLUSTER_OPERATIONS;
 use super::uuid_text;
 use crate::errors::Code;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
@@ -39,7 +39,7 @@ fn brokers<B: Backend>(backend: &B, request: &DescribeClusterRequest) -> Describ
         .with_controller_id(BrokerId(backend.controller_id()))
         .with_brokers(brokers.collect());
     if request.include_cluster_authorized_operations {
-        return response.with_cluster_authorized_operations(CLUSTER_ALL_OPERATIONS);
+        return response.with_cluster_authorized_operations(CLUSTER_OPERATIONS);
     }
     response
 }

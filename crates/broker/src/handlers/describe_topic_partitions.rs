@@ -1,7 +1,7 @@
 //! DescribeTopicPartitions: topics and their partitions in the order of their names, a part at a time (KIP-966).
 
 use super::backend::{Backend, Topic};
-use super::metadata::TOPIC_OPERATIONS;
+use super::operations::TOPIC_OPERATIONS;
 use super::topic_name;
 use crate::errors::{Code, NONE};
 use kafka_protocol::messages::describe_topic_partitions_response::{

@@ -3,7 +3,7 @@
 //! The first who asks has the topic created. Kafka answers COORDINATOR_NOT_AVAILABLE meanwhile; here it is there when the
 //! answer is.
 
-use super::backend::{Backend, BackendError, Broker, NewTopic, Topic};
+use super::backend::{Backend, Broker, NewTopic, Topic, create_or_find};
 use crate::errors::{Code, Failure};
 use crate::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE, internal_topic};
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
@@ -95,9 +95,7 @@ async fn find<B: Backend>(
         SHARE if version >= 6 => {
             return Err(Failure::new(Code::InvalidRequest, "Share groups are not served here."));
         }
-        other => {
-            return Err(Failure::new(Code::InvalidRequest, format!("Unknown coordinator type {other}.")));
-        }
+        _ => return Err(Failure::new(Code::InvalidRequest, Code::InvalidRequest.to_string())),
     };
     // A client tries again where this takes longer.
     let topic =
@@ -121,15 +119,10 @@ pub async fn topic_of<B: Backend>(backend: &B, name: &str) -> Option<Topic> {
         leaders: Vec::new(),
         configs: internal.configs(),
     };
-    match backend.create_topic(new).await {
-        Ok(topic) => Some(topic),
-        // Somebody else has asked, too.
-        Err(BackendError::TopicExists) => backend.topic(name),
-        Err(error) => {
-            warn!(topic = name, %error, "an internal topic can't be created; the client tries again");
-            None
-        }
-    }
+    create_or_find(backend, new).await.unwrap_or_else(|error| {
+        warn!(topic = name, %error, "an internal topic can't be created; the client tries again");
+        None
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Metadata: brokers, the controller, topics and who leads their partitions. Creates topics that are asked for by
 //! name, where the broker's option and the request both allow it.
 
-use super::backend::{Backend, BackendError, NewTopic, Topic};
+use super::backend::{Backend, NewTopic, Topic, create_or_find};
+use super::operations::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
 use super::{topic_name, uuid_text};
 use crate::errors::{Code, NONE};
 use crate::internal_topics::{InternalTopic, internal_topic};
@@ -20,14 +21,7 @@ const NULL_IS_ALL_FROM: i16 = 1;
 /// The first version that asks by id (KIP-516). Versions 10 and 11 have the field and must leave it alone.
 const BY_ID_FROM: i16 = 12;
 /// Authorized operations are asked for of the cluster in these versions (KIP-430; later by DescribeCluster).
-const CLUSTER_OPERATIONS: std::ops::RangeInclusive<i16> = 8..=10;
-
-/// All operations that a topic knows, as bits by Kafka's `AclOperation` codes: what may be done without an
-/// authorizer. Read 3, write 4, create 5, delete 6, alter 7, describe 8, describe configs 10, alter configs 11.
-pub(super) const TOPIC_OPERATIONS: i32 = 0b1101_1111_1000;
-/// The same of a cluster: create 5, alter 7, describe 8, cluster action 9, describe configs 10, alter configs 11,
-/// idempotent write 12.
-pub(super) const CLUSTER_ALL_OPERATIONS: i32 = 0b1_1111_1010_0000;
+const CLUSTER_OPERATIONS_IN: std::ops::RangeInclusive<i16> = 8..=10;
 
 /// Answers a request.
 pub async fn handle<B: Backend>(backend: &B, request: MetadataRequest, version: i16) -> MetadataResponse {
@@ -54,8 +48,8 @@ pub async fn handle<B: Backend>(backend: &B, request: MetadataRequest, version: 
         .with_cluster_id(Some(uuid_text::text(backend.cluster_id()).into()))
         .with_controller_id(BrokerId(backend.controller_id()))
         .with_topics(topics);
-    if request.include_cluster_authorized_operations && CLUSTER_OPERATIONS.contains(&version) {
-        return response.with_cluster_authorized_operations(CLUSTER_ALL_OPERATIONS);
+    if request.include_cluster_authorized_operations && CLUSTER_OPERATIONS_IN.contains(&version) {
+        return response.with_cluster_authorized_operations(CLUSTER_OPERATIONS);
     }
     response
 }
@@ -124,13 +118,9 @@ async fn by_name<B: Backend>(backend: &B, name: TopicName, may_create: bool) -> 
         leaders: Vec::new(),
         configs: internal.map(InternalTopic::configs).unwrap_or_default(),
     };
-    match backend.create_topic(new).await {
-        Ok(topic) => found(&topic),
-        // Another connection was faster.
-        Err(BackendError::TopicExists) => match backend.topic(&name) {
-            Some(topic) => found(&topic),
-            None => failed(Some(name), Uuid::nil(), Code::LeaderNotAvailable),
-        },
+    match create_or_find(backend, new).await {
+        Ok(Some(topic)) => found(&topic),
+        Ok(None) => failed(Some(name), Uuid::nil(), Code::LeaderNotAvailable),
         Err(error) => {
             warn!(topic = %&**name, %error, "a topic could not be created automatically; the client tries again");
             failed(Some(name), Uuid::nil(), Code::LeaderNotAvailable)

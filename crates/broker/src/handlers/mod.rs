@@ -33,6 +33,7 @@ pub mod list_config_resources;
 pub mod list_offsets;
 pub mod metadata;
 pub mod offset_for_leader_epoch;
+pub mod operations;
 pub mod produce;
 pub mod records;
 pub mod resource;
@@ -46,6 +47,7 @@ pub mod write_txn_markers;
 #[cfg(test)]
 mod memory;
 
+use crate::errors::Code;
 use crate::net::{Answer, Refused, Service};
 use crate::wire::frame::RequestHead;
 use crate::wire::produce::ProduceRequest;
@@ -55,8 +57,9 @@ use bytes::Bytes;
 use coordination::Coordination;
 use kafka_protocol::messages::{ApiKey, RequestKind};
 use levee_base::Clock;
-use levee_base::limits::{DECODED_BYTES, RECEIVE_BUFFER_BYTES};
+use levee_base::limits::{DECODED_BYTES, RECEIVE_BUFFER_BYTES, WAITING_FRAME_BYTES};
 use levee_coordinator::Client;
+use levee_coordinator::refusal::refusal;
 use records::Records;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -124,6 +127,10 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
         head.api == ApiKey::Produce
     }
 
+    fn waits(&self, head: &RequestHead) -> bool {
+        matches!(head.api, ApiKey::JoinGroup | ApiKey::SyncGroup)
+    }
+
     async fn enter(
         &self,
         _peer: SocketAddr,
@@ -165,7 +172,7 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
         check_served(head)?;
         let body = frame.slice(head.body.min(frame.len())..);
         let walked = guard::walk(head.api as i16, head.version, &body)?;
-        let _memory = self.admit(walked.memory).await;
+        let memory = self.admit(walked.memory).await;
         let (api, version) = (head.api, head.version);
         let (backend, coordination) = (&*self.backend, &*self.coordination);
         let client = || Client {
@@ -275,10 +282,20 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
             RequestKind::DescribeProducers(request) => {
                 Response::message(head, version, &self.records.describe_producers(request).await)
             }
-            request => match coordination.coordinate(client(), version, request).await {
-                Some(response) => Response::kind(head, version, &response),
-                None => return Err(Malformed::UnknownApi(api as i16).into()),
-            },
+            request => {
+                let client = client();
+                let large = frame.len() > WAITING_FRAME_BYTES;
+                drop(frame);
+                // What waits for other members of a group is the group's from here on.
+                let counted = if self.waits(head) { None } else { memory };
+                let response = match self.waits(head) && large {
+                    true => refusal(&request, version, Code::InvalidRequest.code()),
+                    false => coordination.coordinate(client, version, request).await,
+                };
+                drop(counted);
+                let response = response.ok_or(Malformed::UnknownApi(api as i16))?;
+                Response::kind(head, version, &response)
+            }
         };
         Ok(Some(response?))
     }

@@ -85,6 +85,16 @@ impl Known {
     }
 }
 
+/// One whose default no other configuration has.
+pub(super) const fn known_alone(
+    name: &'static str,
+    values: Values,
+    default: &'static str,
+    documentation: &'static str,
+) -> Known {
+    known(name, values, default, "", documentation)
+}
+
 const fn known(
     name: &'static str,
     values: Values,
@@ -523,6 +533,31 @@ mod tests {
         assert_eq!(told("segment.ms"), Some(("8", 3)));
         assert_eq!(told("flush.ms"), Some(("9223372036854775807", SOURCE_DEFAULT)));
         assert_eq!(all.iter().filter(|config| config.source != SOURCE_DEFAULT).count(), 2);
+    }
+
+    /// The page of all of them, in Markdown.
+    fn page() -> String {
+        let mut page = String::from(
+            "# Topics' configurations\n\nEvery configuration of topics that Apache Kafka 4.3 documents, and what it does in \
+             Levee. Other names, and values that Kafka\nrefuses, are refused with INVALID_CONFIG. Made from \
+             `crates/broker/src/handlers/topic_configs.rs`.\n\n| name | default | in Levee |\n|---|---|---|\n",
+        );
+        for known in ALL.iter().filter(|known| known.default != HIDDEN) {
+            let default = if known.default.is_empty() { "none" } else { known.default };
+            page += &format!("| `{}` | {default} | {} |\n", known.name, known.documentation);
+        }
+        page
+    }
+
+    /// `UPDATE_DOCS=1 cargo test -p levee-broker topic_configs` writes the page anew.
+    #[test]
+    fn the_docs_are_in_step() {
+        let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/topic-configs.md");
+        if std::env::var_os("UPDATE_DOCS").is_some() {
+            std::fs::write(&path, page()).unwrap();
+        }
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(written, page(), "docs/topic-configs.md is out of date");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::coordination::Coordination;
 use super::produce::append_code;
 use crate::coordinators::{Marker, Unwritten};
 use crate::errors::{Code, NONE};
-use crate::partition::PartitionLog;
+use crate::partition::{PartitionLog, is_durable};
 use crate::wire::txn_markers::TxnMarker;
 use kafka_protocol::messages::write_txn_markers_response::{
     WritableTxnMarkerPartitionResult, WritableTxnMarkerResult, WritableTxnMarkerTopicResult,
@@ -31,7 +31,14 @@ pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) 
         let told = results.iter_mut().find(|(producer_id, _)| *producer_id == marker.producer_id);
         match told {
             _ if topics.is_empty() => {}
-            Some((_, told)) => told.extend(topics),
+            Some((_, told)) => {
+                for (name, partitions) in topics {
+                    match told.iter_mut().find(|(known, _)| *known == name) {
+                        Some((_, known)) => known.extend(partitions),
+                        None => told.push((name, partitions)),
+                    }
+                }
+            }
             None => results.push((marker.producer_id, topics)),
         }
     }
@@ -94,11 +101,8 @@ async fn append<C: Coordination>(
 }
 
 async fn durable(log: &PartitionLog, slot: Option<Slot>) -> i16 {
-    let Some(slot) = slot else { return NONE };
-    let mut status = log.status();
-    let settled = status.wait_for(|status| slot < status.durable || status.stopped.is_some()).await;
-    match settled {
-        Ok(status) if slot < status.durable => NONE,
-        _ => Code::NotLeaderOrFollower.code(),
+    match slot {
+        Some(slot) if !is_durable(&mut log.status(), slot).await => Code::NotLeaderOrFollower.code(),
+        _ => NONE,
     }
 }

@@ -281,6 +281,8 @@ impl<S: Service> Writer<S> {
             let response = match work {
                 Work::Entered(answer) => answer.await?,
                 Work::Waiting { frame, held } => {
+                    // Those that it waits for may need the memory to be read.
+                    let held = (!self.service.waits(&head)).then_some(held);
                     let response = self.service.serve(self.peer, &head, frame).await?;
                     // The request is gone: its memory is free before a slow client has taken the answer.
                     drop(held);

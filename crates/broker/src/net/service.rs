@@ -39,6 +39,13 @@ pub trait Service: Send + Sync + 'static {
     /// Whether this request enters.
     fn enters(&self, head: &RequestHead) -> bool;
 
+    /// Whether a request may wait for other clients, and for long: its memory is not counted meanwhile. The service bounds
+    /// how large it may be.
+    fn waits(&self, head: &RequestHead) -> bool {
+        let _ = head;
+        false
+    }
+
     /// Takes a request in. Its bytes are gone afterwards; the answer may come later.
     fn enter(
         &self,

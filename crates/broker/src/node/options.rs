@@ -1,6 +1,7 @@
 //! What a node is started with, and what follows from it.
 
 use super::StartError;
+use crate::coordinators::CoordinatorConfig;
 use crate::led_topics::Intervals;
 use levee_base::{Clock, NodeId};
 use levee_object::stores::Kind;
@@ -35,6 +36,8 @@ pub struct NodeOptions {
     pub num_partitions: u32,
     /// How often the partitions are looked after.
     pub intervals: Intervals,
+    /// The coordinators of groups and transactions.
+    pub coordinators: CoordinatorConfig,
     /// The write-ahead log's.
     pub wal: WalConfig,
     /// Of reading what is not in memory any more.
@@ -101,10 +104,16 @@ impl NodeOptions {
             ("auto.create.topics.enable", self.auto_create_topics.to_string()),
             ("broker.id", self.node.0.to_string()),
             ("broker.session.timeout.ms", self.session_timeout.as_millis().to_string()),
+            (
+                "group.initial.rebalance.delay.ms",
+                self.coordinators.group_initial_rebalance_delay.as_millis().to_string(),
+            ),
             ("log.cleaner.backoff.ms", self.intervals.cleaner.as_millis().to_string()),
             ("log.retention.check.interval.ms", self.intervals.retention.as_millis().to_string()),
             ("node.id", self.node.0.to_string()),
             ("num.partitions", self.num_partitions.to_string()),
+            ("offsets.retention.minutes", (self.coordinators.offsets_retention.as_secs() / 60).to_string()),
+            ("transaction.max.timeout.ms", self.coordinators.transaction_max_timeout.as_millis().to_string()),
         ])
     }
 }

@@ -6,6 +6,7 @@
 
 use super::Shutdown;
 use crate::collector::collect;
+use crate::coordinators::CoordinatorConfig;
 use crate::current::Current;
 use crate::holder::Newcomer;
 use crate::http::{Health, Shown};
@@ -31,6 +32,7 @@ pub(super) struct Supervisor {
     pub(super) registrant: Registrant,
     pub(super) streams: StoreOptions,
     pub(super) intervals: Intervals,
+    pub(super) coordinators: CoordinatorConfig,
     pub(super) shown: Arc<Shown>,
     pub(super) clock: Clock,
     pub(super) random: Random,
@@ -79,7 +81,8 @@ impl Supervisor {
             streams.keep_indexes(recovered);
         }
         let led = LedTopics::new(registrant.node, epoch, metadata, streams, *clock, random.clone())
-            .at(self.intervals);
+            .at(self.intervals)
+            .coordinating(self.coordinators);
         led.open_all().await;
         Ok(Arc::new(led))
     }

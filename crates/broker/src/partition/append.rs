@@ -10,8 +10,11 @@ use super::log::{PartitionLog, Pending, State};
 use super::note::Note;
 use super::producers::Verdict;
 use super::verifications::Guard;
+use crate::batch::compose::NO_SEQUENCE;
 use crate::batch::{BatchMut, Checked, Composer, Marker, TimestampType};
+use crate::seeded_bugs::{Bug, seeded};
 use bytes::Bytes;
+use levee_base::limits::MESSAGE_BYTES;
 use levee_base::{Offset, Slot};
 use levee_store::{self as store, NewBatch, StreamEnds};
 
@@ -26,6 +29,13 @@ pub struct Appended {
     pub log_start: Offset,
     /// The slot to wait for; `None` if the batch is durable already.
     pub slot: Option<Slot>,
+}
+
+impl Appended {
+    /// What is said of no record at all.
+    fn nothing(ends: &StreamEnds) -> Self {
+        Self { base: ends.appended, log_append_time_ms: None, log_start: ends.start, slot: None }
+    }
 }
 
 /// Why a batch was not taken.
@@ -96,25 +106,25 @@ impl PartitionLog {
         Ok(Some(all.begin(producer_id, producer_epoch, base_sequence, bumps_epochs, now_ms)))
     }
 
-    /// Appends records of a coordinator on this broker, as one batch, at the time of its clock. By a `producer`, an id
-    /// and an epoch, they are part of its transaction; that this one includes the partition is the caller's knowledge.
-    /// Without records nothing is appended. After [`AppendError::Full`] they may be tried again.
-    ///
-    /// # Errors
-    /// See [`AppendError`]; [`AppendError::TooLarge`] also when they are more than the topic's `max.message.bytes`.
-    pub fn append_records(
+    /// Appends records as the group coordinator does, verified where they begin a transaction.
+    #[cfg(test)]
+    pub(crate) fn append_records(
         &self,
         records: &[(Option<Bytes>, Option<Bytes>)],
         producer: Option<(i64, i16)>,
     ) -> Result<Appended, AppendError> {
-        self.append_records_verified(records, producer, None)
+        let guard = producer.map(|(id, epoch)| self.verify(id, epoch, NO_SEQUENCE, false)).transpose()?;
+        self.append_records_verified(records, producer, guard.flatten())
     }
 
-    /// As [`PartitionLog::append_records`], by a guard of [`PartitionLog::verify`]: nothing is appended if the
-    /// transaction has ended since.
+    /// Appends records of a coordinator on this broker, as one batch, at the time of its clock. By a `producer`, an id
+    /// and an epoch, they are part of its transaction, which is open here or is begun by a guard of
+    /// [`PartitionLog::verify`]: nothing is appended if it has ended since. Without records nothing is appended. After
+    /// [`AppendError::Full`] they may be tried again.
     ///
     /// # Errors
-    /// See [`PartitionLog::append_records`].
+    /// See [`AppendError`]; [`AppendError::TooLarge`] also when they are more than Kafka's default of
+    /// `max.message.bytes`.
     pub fn append_records_verified(
         &self,
         records: &[(Option<Bytes>, Option<Bytes>)],
@@ -132,10 +142,10 @@ impl PartitionLog {
         let count = u32::try_from(records.len()).map_err(|_| AppendError::TooLarge)?;
         if count == 0 {
             let ends = self.ends().ok_or(AppendError::NotLeader)?;
-            let (base, log_start) = (ends.appended, ends.start);
-            return Ok(Appended { base, log_append_time_ms: None, log_start, slot: None });
+            return Ok(Appended::nothing(&ends));
         }
-        if composer.bytes() > self.config().topic.rules.max_message_bytes {
+        // The topic's own limit is for clients: what a coordinator has decided is written.
+        if composer.bytes() > MESSAGE_BYTES {
             return Err(AppendError::TooLarge);
         }
         let mut bytes = composer.finish();
@@ -150,7 +160,7 @@ impl PartitionLog {
     /// As [`PartitionLog::append_records_verified`] would refuse them.
     pub fn check_records(&self, producer: (i64, i16), guard: Option<Guard>) -> Result<(), AppendError> {
         let (producer_id, epoch) = producer;
-        let claim = Claim { producer_id, epoch, base_sequence: -1, count: 1, transactional: true };
+        let claim = Claim { producer_id, epoch, base_sequence: NO_SEQUENCE, count: 1, transactional: true };
         let state = self.state();
         let verification = state.verifications.get(producer_id);
         state.known.producers.check(&claim, Origin::Coordinator(guard), verification)?;
@@ -179,6 +189,9 @@ impl PartitionLog {
         state.settle(ends.durable);
         let producers = &state.known.producers;
         producers.check_end(producer_id, producer_epoch, coordinator_epoch, transaction_version)?;
+        if seeded(Bug::SkipMarker) {
+            return Ok(Appended::nothing(&ends));
+        }
         let appended = self.enter(&mut state, &ends, &mut batch, 1)?;
         state.verifications.ended(producer_id, producer_epoch);
         Ok(appended)

@@ -9,6 +9,7 @@ use crate::partition::known::Known;
 use crate::partition::log::LogConfig;
 use crate::partition::read::{Fetched, Isolation};
 use crate::partition::simulated::Simulated;
+use crate::partition::verifications::Verifications;
 use crate::partition::{PartitionLog, Streams};
 use levee_base::{Clock, StreamId};
 use proptest::prelude::*;
@@ -290,7 +291,9 @@ fn damage_leaves_transactions_open_and_knows_nobody_else() {
     assert!(!known.producers.has_open_transaction(1, 4));
     let claim = Claim { producer_id: 1, epoch: 4, base_sequence: 7, count: 1, transactional: true };
     assert_eq!(known.producers.check(&claim, Origin::Client(None), None), Err(ProducerError::NotVerified));
-    assert_eq!(known.producers.check(&claim, Origin::Coordinator(None), None), Ok(Verdict::New));
+    let mut verifications = Verifications::new(1);
+    let origin = Origin::Coordinator(Some(verifications.begin(1, 4, 7, false, NOW)));
+    assert_eq!(known.producers.check(&claim, origin, verifications.get(1)), Ok(Verdict::New));
     replay(&mut known, 5, &Build::marker(NOW, 1, 4, false));
     assert_eq!(stable(&known, 6), 6);
     let aborted: Vec<_> = known.producers.transactions().iter().collect();
@@ -489,4 +492,24 @@ async fn a_transaction_of_a_checkpoint_is_not_known_when_what_followed_is_gone()
     shorter.set_start(STREAM, Offset(2));
     let resumed = open(&shorter, 4, checkpoint(1)).await;
     assert_eq!((stable(&resumed), resumed.aborted().len(), resumed.producers()), (4, 0, 0));
+}
+
+#[tokio::test]
+async fn offsets_that_come_after_their_transaction_has_ended_are_refused() {
+    let (_, log) = new_log().await;
+    let records = [(Some(Bytes::from_static(b"key")), Some(Bytes::from_static(b"value")))];
+    let guard = log.verify(7, 0, -1, false).unwrap();
+    assert!(guard.is_some(), "the coordinator is to be asked");
+    log.check_records((7, 0), guard).unwrap();
+    log.append_records_verified(&records, Some((7, 0)), guard).unwrap();
+    // The second finds it open, and then its marker comes.
+    let guard = log.verify(7, 0, -1, false).unwrap();
+    assert_eq!(guard, None);
+    log.check_records((7, 0), guard).unwrap();
+    end(&log, 7, 0, false).unwrap();
+    assert_eq!(log.check_records((7, 0), guard), Err(ProducerError::NotVerified.into()));
+    // One that asks anew, and whose marker comes in between, has lost its right, too.
+    let guard = log.verify(7, 0, -1, false).unwrap();
+    end(&log, 7, 0, false).unwrap();
+    assert_eq!(log.check_records((7, 0), guard), Err(ProducerError::NotVerified.into()));
 }

@@ -63,8 +63,7 @@ pub struct Place {
 pub enum Origin {
     /// A client, with what it was given before its transaction's coordinator was asked, if it was.
     Client(Option<Guard>),
-    /// A coordinator on this broker, which numbers nothing: with what it was given likewise, or by its own knowledge of
-    /// the transaction.
+    /// A coordinator on this broker, which numbers nothing: with what it was given likewise.
     Coordinator(Option<Guard>),
 }
 

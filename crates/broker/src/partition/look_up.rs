@@ -8,6 +8,7 @@ use super::log::PartitionLog;
 use super::note::Note;
 use super::read::{FetchError, Isolation};
 use crate::batch::{BatchView, TimestampType, records};
+use crate::seeded_bugs::{Bug, seeded};
 use levee_base::Offset;
 use levee_base::limits::LOOK_UP_BATCHES;
 use levee_object::Purpose;
@@ -90,7 +91,7 @@ impl PartitionLog {
             let (located, end) = self
                 .first_record(base, tried == LOOK_UP_BATCHES, |record| record.timestamp >= timestamp)
                 .await?;
-            if located.is_some() {
+            if located.is_some() && !(tried == 1 && seeded(Bug::LookUpLate)) {
                 return Ok(located);
             }
             from = end;

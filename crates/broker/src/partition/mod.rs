@@ -28,7 +28,7 @@ pub mod verifications;
 pub use append::{AppendError, Appended};
 pub use log::{LogConfig, OpenError, PartitionLog};
 pub use read::Isolation;
-pub use stream::Streams;
+pub use stream::{Streams, is_durable};
 pub use table::{Partition, PartitionTable, Topic};
 
 #[cfg(test)]

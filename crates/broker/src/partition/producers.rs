@@ -231,13 +231,8 @@ impl Producers {
         }
         self.check_epoch(producer_id, claim.epoch)?;
         if claim.transactional && !self.has_open_transaction(producer_id, claim.epoch) {
-            let verified = match origin {
-                Origin::Coordinator(None) => true,
-                Origin::Client(guard) | Origin::Coordinator(guard) => {
-                    verification.is_some_and(|known| Some(known.guard) == guard)
-                }
-            };
-            if !verified {
+            let (Origin::Client(guard) | Origin::Coordinator(guard)) = origin;
+            if verification.is_none_or(|known| Some(known.guard) != guard) {
                 return Err(ProducerError::NotVerified);
             }
         }

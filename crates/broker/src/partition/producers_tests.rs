@@ -1,6 +1,7 @@
 //! The rules one by one, and random histories against a model that remembers everything.
 
 use super::*;
+use crate::partition::verifications::Verifications;
 use proptest::prelude::*;
 
 const ALL: Offset = Offset(u64::MAX);
@@ -162,7 +163,11 @@ proptest! {
 fn no_transaction_begins_beyond_the_bound_and_no_marker_is_refused() {
     let mut producers = Producers::new(100, 2);
     let within = |id| Claim { transactional: true, ..claim(id, 0, 0, 1) };
-    let begin = |producers: &Producers, id| producers.check(&within(id), Origin::Coordinator(None), None);
+    let begin = |producers: &Producers, id| {
+        let mut verifications = Verifications::new(1);
+        let origin = Origin::Coordinator(Some(verifications.begin(id, 0, 0, false, 0)));
+        producers.check(&within(id), origin, verifications.get(id))
+    };
     for id in [1, 2] {
         assert_eq!(begin(&producers, id), Ok(Verdict::New));
         producers.record(&within(id), &place(id.unsigned_abs(), 0, ALL));

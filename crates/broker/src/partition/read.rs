@@ -4,6 +4,7 @@
 use super::log::PartitionLog;
 use crate::batch::BatchView;
 use crate::cleaner::Aborted;
+use crate::seeded_bugs::{Bug, seeded};
 use levee_base::Offset;
 use levee_store::{ReadError, Run, StreamEnds};
 use std::collections::BTreeMap;
@@ -112,7 +113,9 @@ impl PartitionLog {
             more = false;
         }
         let aborted = match (isolation, runs.last()) {
-            (Isolation::Committed, Some(last)) => self.aborted_in(from, last.end, &runs),
+            (Isolation::Committed, Some(last)) if !seeded(Bug::HideAborted) => {
+                self.aborted_in(from, last.end, &runs)
+            }
             _ => Vec::new(),
         };
         Ok(Fetched { ends, last_stable, runs, aborted, more })

@@ -10,6 +10,13 @@ use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
+/// Waits until a slot is durable, or never will be: what was durable before the log stopped is, and the rest is lost, as
+/// it is when the store itself is gone.
+pub async fn is_durable(status: &mut watch::Receiver<StoreStatus>, slot: Slot) -> bool {
+    let settled = status.wait_for(|status| slot < status.durable || status.stopped.is_some()).await;
+    settled.is_ok_and(|status| slot < status.durable)
+}
+
 /// Ends a watch when dropped.
 pub type Watching = Box<dyn Send + Sync>;
 

@@ -5,6 +5,7 @@ use super::writer::Writer;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::{ApiKey, ResponseKind};
 use kafka_protocol::protocol::Encodable;
+use std::fmt::Display;
 use tokio::sync::OwnedSemaphorePermit;
 
 /// An answer, ready to be written.
@@ -37,14 +38,7 @@ impl Response {
     /// # Errors
     /// `EncodeError` when a field has no place in that version.
     pub fn message<M: Encodable>(head: &RequestHead, version: i16, body: &M) -> Result<Self, EncodeError> {
-        let mut buffer = begin(head);
-        body.encode(&mut buffer, version).map_err(|error| EncodeError {
-            api: head.api,
-            version,
-            reason: error.to_string(),
-        })?;
-        patch_length(&mut buffer, 0);
-        Ok(Self::new(vec![buffer.freeze()]))
+        Self::encoded(head, version, |buffer| body.encode(buffer, version))
     }
 
     /// A message of the crate's, whichever it is.
@@ -52,8 +46,16 @@ impl Response {
     /// # Errors
     /// `EncodeError` when a field has no place in that version.
     pub fn kind(head: &RequestHead, version: i16, body: &ResponseKind) -> Result<Self, EncodeError> {
+        Self::encoded(head, version, |buffer| body.encode(buffer, version))
+    }
+
+    fn encoded<E: Display>(
+        head: &RequestHead,
+        version: i16,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<Self, EncodeError> {
         let mut buffer = begin(head);
-        body.encode(&mut buffer, version).map_err(|error| EncodeError {
+        encode(&mut buffer).map_err(|error| EncodeError {
             api: head.api,
             version,
             reason: error.to_string(),

@@ -1,6 +1,7 @@
 //! A folder that a real broker has filled, and damage done to it.
 
 use levee_base::{Clock, NodeId, Random};
+use levee_broker::coordinators::CoordinatorConfig;
 use levee_broker::fsck::{Finding, Options, Progress, Report, Severity, check};
 use levee_broker::led_topics::Intervals;
 use levee_broker::node::{Node, NodeOptions, ReadConfig, Shutdown, WalConfig};
@@ -87,6 +88,7 @@ fn with_broker(folder: &Path, untrimmed_objects: usize, main: impl AsyncFnOnce(N
         node: NodeId(1),
         auto_create_topics: true,
         num_partitions: 1,
+        coordinators: CoordinatorConfig::default(),
         intervals: Intervals::default(),
         wal: WalConfig {
             pace: Some(Duration::from_micros(1)),

@@ -3,6 +3,7 @@
 use super::Outcome;
 use crate::options::{LogFormat, Options, ServeArgs};
 use levee_base::{Clock, NodeId, Random};
+use levee_broker::coordinators::CoordinatorConfig;
 use levee_broker::led_topics::Intervals;
 use levee_broker::node::{DiskCacheConfig, Node, NodeOptions, ReadConfig, Shutdown, StartError, WalConfig};
 use std::error::Error;
@@ -132,6 +133,11 @@ fn node_options(options: &Options) -> Result<NodeOptions, Box<dyn Error>> {
             retention: Duration::from_millis(options.retention_check_interval_ms),
             cleaner: Duration::from_millis(options.cleaner_backoff_ms),
             ..Intervals::default()
+        },
+        coordinators: CoordinatorConfig {
+            group_initial_rebalance_delay: Duration::from_millis(options.group_initial_rebalance_delay_ms),
+            offsets_retention: Duration::from_mins(options.offsets_retention_minutes),
+            transaction_max_timeout: Duration::from_millis(options.transaction_max_timeout_ms),
         },
         wal: WalConfig {
             pace: (options.wal_pace_us > 0).then(|| Duration::from_micros(options.wal_pace_us)),

@@ -53,8 +53,7 @@ impl Asked {
         topic: Option<&TopicView>,
         partition: i32,
     ) -> Self {
-        let partitions = topic.map_or(0, |topic| topic.partitions);
-        let exists = u32::try_from(partition).is_ok_and(|partition| partition < partitions);
+        let exists = topic.is_some_and(|topic| topic.has(partition));
         Self {
             entry,
             topic: name.clone(),
@@ -351,11 +350,10 @@ impl GroupShard {
         request: OffsetDeleteRequest,
     ) -> Result<OffsetDeleteResponse, ResponseError> {
         let mut asked = Vec::new();
-        for topic in request.topics {
+        for (entry, topic) in request.topics.into_iter().enumerate() {
             let view = ctx.cluster.topic(&topic.name);
             asked.extend(topic.partitions.into_iter().map(|partition| {
-                // One that is named twice is answered once.
-                Asked::new(0, &topic.name, Uuid::nil(), view.as_ref(), partition.partition_index)
+                Asked::new(entry, &topic.name, Uuid::nil(), view.as_ref(), partition.partition_index)
             }));
         }
         self.delete_known(effects, &request.group_id, &mut asked)?;

@@ -132,7 +132,7 @@ impl GroupShard {
     /// All has been replayed: this broker coordinates these groups from now on.
     #[must_use]
     pub fn loaded(&mut self, ctx: Context<'_>) -> Effects {
-        tracing::info!(groups = self.groups.len(), "groups are loaded");
+        tracing::debug!(groups = self.groups.len(), "groups are loaded");
         let (groups, mut turn) = self.turn(ctx);
         for group in groups.values_mut() {
             group.loaded(&mut turn);

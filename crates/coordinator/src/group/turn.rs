@@ -15,7 +15,6 @@ pub(crate) struct Turn<'a> {
     /// When.
     pub(crate) time: Time,
     /// The cluster.
-    #[allow(dead_code, reason = "classic groups don't know of topics; other kinds do")]
     pub(crate) cluster: &'a dyn Cluster,
     /// How groups are to behave.
     pub(crate) options: &'a GroupOptions,

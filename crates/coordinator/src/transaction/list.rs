@@ -2,10 +2,10 @@
 
 use super::TransactionShard;
 use super::metadata::Metadata;
-use super::pattern::Pattern;
 use super::state::State;
 use crate::context::Context;
 use crate::effects::{Effects, Token};
+use crate::re2;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_transactions_response::{TopicData, TransactionState as Description};
 use kafka_protocol::messages::list_transactions_response::TransactionState as Listing;
@@ -57,7 +57,7 @@ impl TransactionShard {
         let names: BTreeSet<&str> = request.state_filters.iter().map(|name| name.as_str()).collect();
         let unknown = names.iter().filter(|name| !State::is_name(name)).map(|name| text(name)).collect();
         let pattern = request.transactional_id_pattern.as_ref().filter(|pattern| !pattern.is_empty());
-        let Ok(pattern) = pattern.map(|pattern| Pattern::new(pattern)).transpose() else {
+        let Ok(pattern) = pattern.map(|pattern| re2::compile(pattern)).transpose() else {
             let code = ResponseError::InvalidRegularExpression.code();
             let response = ListTransactionsResponse::default().with_error_code(code);
             effects.answer_now(token, ResponseKind::ListTransactions(response));
@@ -68,7 +68,7 @@ impl TransactionShard {
                 && (names.is_empty() || names.contains(metadata.state.name()))
                 && (request.duration_filter < 0
                     || ctx.time.wall_ms.saturating_sub(metadata.start_ms) > request.duration_filter)
-                && pattern.as_ref().is_none_or(|pattern| pattern.matches(id))
+                && pattern.as_ref().is_none_or(|pattern| pattern.is_match(id))
         };
         let states = self.transactions.iter().filter(included).map(|(id, metadata)| {
             Listing::default()

@@ -21,7 +21,6 @@ mod init;
 mod list;
 mod metadata;
 mod partitions;
-mod pattern;
 mod state;
 
 use crate::context::{Context, Request};
@@ -53,7 +52,7 @@ pub struct TransactionOptions {
     pub abort_interval: Duration,
     /// How often expired ids are looked for (`transaction.remove.expired.transaction.cleanup.interval.ms`).
     pub expiration_interval: Duration,
-    /// How many partitions `__consumer_offsets` has (`offsets.topic.num.partitions`).
+    /// How many partitions `__consumer_offsets` will have, as long as it isn't there (`offsets.topic.num.partitions`).
     pub offsets_partitions: u32,
 }
 
@@ -200,8 +199,8 @@ impl TransactionShard {
     /// transaction has the same producer, and what is said of this one again would be taken for that. Other than that,
     /// what isn't of the transaction that is decided now is passed over.
     ///
-    /// Where markers can't be written for good, as another coordinator or producer has come (Kafka's
-    /// TRANSACTION_COORDINATOR_FENCED and INVALID_PRODUCER_EPOCH), it isn't called: the transaction stays decided.
+    /// A partition that has seen a newer epoch of the producer or of the coordinator counts as written to: whoever wrote
+    /// that has ended what was open there. (Kafka leaves such a transaction decided until its coordinator is loaded anew.)
     #[must_use]
     pub fn markers_written(
         &mut self,

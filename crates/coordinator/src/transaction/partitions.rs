@@ -103,6 +103,12 @@ impl TransactionShard {
         results(&verbatim(topics), |_, _| code)
     }
 
+    /// How many partitions there are for groups' offsets.
+    fn offsets_partitions(&self, ctx: Context<'_>) -> u32 {
+        let topic = ctx.cluster.topic(CONSUMER_OFFSETS);
+        topic.map_or(self.options.offsets_partitions, |topic| topic.partitions)
+    }
+
     pub(super) fn add_offsets_to_txn(
         &mut self,
         ctx: Context<'_>,
@@ -112,7 +118,7 @@ impl TransactionShard {
         effects: &mut Effects,
     ) {
         let producer = Producer { id: request.producer_id.0, epoch: request.producer_epoch };
-        let partition = partition_of(&request.group_id, self.options.offsets_partitions);
+        let partition = partition_of(&request.group_id, self.offsets_partitions(ctx));
         let partitions = [(CONSUMER_OFFSETS.into(), [partition.cast_signed()].into())].into();
         // By version 2 of the protocol, offsets are added by the commit of offsets itself.
         let outcome = self.add(ctx, &request.transactional_id, producer, &partitions, 0, effects);

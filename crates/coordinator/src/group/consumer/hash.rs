@@ -1,9 +1,10 @@
-//! The hash of the topics that a group subscribes to (KIP-1101): when it changes, the group needs a new assignment.
+//! The hash of the topics that a group subscribes to (KIP-1101): when it changes, the group needs a new assignment. It is
+//! written into records, so it has to be Kafka's: XXH3, 64 bits, seed 0.
 
-use super::xxh3::xxh3_64;
 use crate::context::TopicView;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use twox_hash::XxHash3_64;
 
 /// The version of how a topic is hashed.
 const MAGIC: u8 = 0;
@@ -26,7 +27,7 @@ pub(super) fn topic_hash(topic: &TopicView) -> i64 {
     for partition in 0..topic.partitions {
         bytes.extend(partition.to_le_bytes());
     }
-    xxh3_64(&bytes).cast_signed()
+    XxHash3_64::oneshot(&bytes).cast_signed()
 }
 
 /// The hash of some topics' hashes, in the order of their names; 0 for none.
@@ -35,13 +36,40 @@ pub(super) fn group_hash(topics: &BTreeMap<Arc<str>, i64>) -> i64 {
         return 0;
     }
     let bytes: Vec<u8> = topics.values().flat_map(|hash| hash.to_le_bytes()).collect();
-    xxh3_64(&bytes).cast_signed()
+    XxHash3_64::oneshot(&bytes).cast_signed()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use uuid::Uuid;
+
+    #[test]
+    fn hashes_are_those_of_the_library_that_kafka_uses() {
+        for (length, hash) in [
+            (0_usize, 0x2d06_8005_38d3_94c2_u64),
+            (1, 0x13e6_08bc_156d_efed),
+            (3, 0xa908_8dda_485b_481c),
+            (4, 0x6d92_53b1_6c8b_1ed3),
+            (8, 0x6053_9db6_3047_1163),
+            (9, 0xfeff_6683_61d7_23a8),
+            (16, 0xb8c8_59b0_f030_b585),
+            (17, 0x714a_0440_8e79_b80f),
+            (64, 0x287e_b1fa_9e4b_e2c1),
+            (128, 0x6742_5a03_6502_61bf),
+            (129, 0xc664_bf33_11c6_abc4),
+            (240, 0x6455_6dc6_b462_a6cf),
+            (241, 0x8bea_dd3a_8874_fe17),
+            (512, 0xf582_02b8_d901_9d1d),
+            (1_024, 0x9b81_661c_641c_72b1),
+            (1_025, 0x806c_2072_ed71_3576),
+            (2_048, 0xabe6_0481_3ba6_2ed1),
+            (5_000, 0x799a_addd_7339_581d),
+        ] {
+            let input: Vec<u8> = (0..length).map(|at| (at * 7 + 3) as u8).collect();
+            assert_eq!(XxHash3_64::oneshot(&input), hash, "{length}");
+        }
+    }
 
     #[test]
     fn hashes_are_those_of_kafka() {

@@ -23,9 +23,9 @@ mod member;
 mod migrate;
 mod options;
 mod outcome;
+mod patterns;
 pub mod protocol;
 mod reconcile;
-mod regex;
 mod request;
 pub(in crate::group) mod shard;
 mod state;
@@ -33,7 +33,6 @@ mod subscription;
 mod target;
 mod timers;
 mod topics;
-mod xxh3;
 
 pub use assignor::Assignor;
 pub use check::CommitCheck;

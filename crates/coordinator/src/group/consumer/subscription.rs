@@ -2,10 +2,11 @@
 
 use super::member::Member;
 use super::outcome::{Outcome, Refusal};
-use super::regex;
+use super::patterns;
 use super::state::{State, SubscribedTopics, count, count_member, count_regex};
 use super::{Call, ConsumerGroup};
 use crate::context::Cluster;
+use crate::re2;
 use crate::schema::consumer::{Change, GroupEpoch};
 use kafka_protocol::ResponseError;
 use std::collections::{BTreeMap, BTreeSet};
@@ -172,7 +173,7 @@ impl ConsumerGroup {
             }
             match new {
                 Some(new) if subscribers(new) == 0 => {
-                    regex::compile(new).map_err(|why| {
+                    re2::compile(new).map_err(|why| {
                         let message =
                             format!("SubscribedTopicRegex `{new}` is not a valid regular expression: {why}.");
                         Refusal::new(ResponseError::InvalidRegularExpression, message)
@@ -213,7 +214,7 @@ impl ConsumerGroup {
     pub(super) fn resolve_regexes(&mut self, call: &Call<'_>, outcome: &mut Outcome) -> Result<(), Refusal> {
         self.topics.matched_at = Some(call.time.now);
         let patterns = self.state.regexes.keys().cloned().collect();
-        let resolved = regex::resolve(&patterns, call.cluster, call.time.wall_ms);
+        let resolved = patterns::resolve(&patterns, call.cluster, call.time.wall_ms);
         let none = BTreeSet::new();
         let is_due = resolved.iter().any(|(pattern, new)| {
             self.state.resolved.get(pattern).is_none_or(|old| {

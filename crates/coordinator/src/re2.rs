@@ -1,11 +1,9 @@
-//! Subscriptions by pattern: which topics match. Patterns are written in the syntax of RE2, which Kafka reads with RE2/J;
-//! they are translated here into that of the `regex` crate, which is as safe: matching takes linear time.
+//! Patterns that clients send, of topics and of transactional ids. They are written in the syntax of RE2, which Kafka reads
+//! with RE2/J; they are translated here into that of the `regex` crate, which is as safe: matching takes linear time.
 
-use crate::context::Cluster;
-use crate::schema::consumer::ResolvedRegex;
-use levee_base::limits::{GROUP_REGEX_BYTES, GROUP_REGEX_DEPTH};
+use levee_base::limits::{PATTERN_BYTES, PATTERN_COMPILED_BYTES, PATTERN_DEPTH};
 use regex::{Regex, RegexBuilder};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -22,43 +20,20 @@ const POSIX: &[&str] = &[
 ///
 /// # Errors
 /// What is wrong with it, in RE2's words where RE2 refuses it, too.
-pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
+pub(crate) fn compile(pattern: &str) -> Result<Regex, String> {
+    if pattern.len() > PATTERN_BYTES {
+        return refuse("expression too large");
+    }
     let translated = Translator::new(pattern).translate()?;
     RegexBuilder::new(&format!(r"\A(?:{translated})\z"))
-        .size_limit(GROUP_REGEX_BYTES)
-        .nest_limit(GROUP_REGEX_DEPTH)
+        .size_limit(PATTERN_COMPILED_BYTES)
+        .nest_limit(PATTERN_DEPTH)
         .build()
         .map_err(|error| match error {
             regex::Error::CompiledTooBig(_) => "expression too large".to_owned(),
             // What it says goes over several lines, with the pattern in it.
             _ => "invalid expression".to_owned(),
         })
-}
-
-/// The topics that each of some patterns matches now. A pattern that can't be compiled matches none: a release with
-/// another syntax took it.
-pub(super) fn resolve(
-    patterns: &BTreeSet<String>,
-    cluster: &dyn Cluster,
-    wall_ms: i64,
-) -> BTreeMap<String, ResolvedRegex> {
-    let compiled: Vec<_> =
-        patterns.iter().map(|pattern| (pattern, compile(pattern).ok(), BTreeSet::new())).collect();
-    let mut resolved = compiled;
-    for topic in cluster.topics() {
-        for (_, regex, topics) in &mut resolved {
-            if regex.as_ref().is_some_and(|regex| regex.is_match(&topic.name)) {
-                topics.insert(topic.name.to_string());
-            }
-        }
-    }
-    resolved
-        .into_iter()
-        .map(|(pattern, _, topics)| {
-            // There is no metadata log as Kafka's, so that no version of it is known; by 0 Kafka would match anew.
-            (pattern.clone(), ResolvedRegex { topics, version: 0, timestamp_ms: wall_ms })
-        })
-        .collect()
 }
 
 type Translated<T> = Result<T, String>;
@@ -446,5 +421,9 @@ impl<'a> Translator<'a> {
 }
 
 #[cfg(test)]
-#[path = "regex_tests.rs"]
+#[path = "re2_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "re2_transaction_tests.rs"]
+mod transaction_tests;

@@ -494,6 +494,67 @@ async fn a_transaction_of_a_checkpoint_is_not_known_when_what_followed_is_gone()
     assert_eq!((stable(&resumed), resumed.aborted().len(), resumed.producers()), (4, 0, 0));
 }
 
+/// What a successor of `streams` opens from a checkpoint, when the partition begins at `start`.
+async fn shortened(streams: &Simulated, start: u64, checkpoint: Option<(Offset, Bytes)>) -> PartitionLog {
+    let shorter = streams.reopened();
+    shorter.set_start(STREAM, Offset(start));
+    open(&shorter, 4, checkpoint).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_goes_on_after_its_batches_were_removed_and_its_marker_was_not() {
+    let (streams, log) = new_log().await;
+    transactional(&log, 1, 0, 0).unwrap();
+    streams.flush_all();
+    let checkpoint: Bytes = encode(&log.known(), Offset::ZERO).into();
+    transactional(&log, 1, 0, 1).unwrap();
+    end(&log, 1, 0, true).unwrap();
+    streams.flush_all();
+    for checkpoint in [None, Some((Offset(1), checkpoint))] {
+        let log = shortened(&streams, 2, checkpoint).await;
+        assert_eq!(log.active_producers()[0].last_sequence, -1);
+        // That is so, too, for who comes after this one.
+        let again: Bytes = encode(&log.known(), Offset::ZERO).into();
+        for log in [log, shortened(&streams, 2, Some((Offset(3), again))).await] {
+            assert_eq!(transactional(&log, 1, 0, 2), Ok(3));
+            let gap = ProducerError::OutOfOrder { producer_id: 1, got: 4, expected: 3 };
+            assert_eq!(refused(append(&log, &batch(1, 0, 4), None)), gap);
+        }
+    }
+    // A marker that comes later says no more than one that was there before.
+    let log = shortened(&streams, 3, None).await;
+    end(&log, 1, 0, true).unwrap();
+    transactional(&log, 1, 0, 2).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_goes_on_after_its_first_batch_was_removed() {
+    let (streams, log) = new_log().await;
+    let checkpoint: Bytes = encode(&log.known(), Offset::ZERO).into();
+    let guard = log.verify(1, 5, 0, true).unwrap();
+    append(&log, &batch(1, 5, 0), guard).unwrap();
+    append(&log, &Build::records(2, NOW), None).unwrap();
+    streams.flush_all();
+    for checkpoint in [None, Some((Offset(0), checkpoint))] {
+        let log = shortened(&streams, 1, checkpoint).await;
+        assert_eq!(stable(&log), 3);
+        let guard = log.verify(1, 5, 1, true).unwrap();
+        assert!(guard.is_some(), "whether the transaction still goes on is the coordinator's to say");
+        assert_eq!(append(&log, &batch(1, 5, 1), guard), Ok(3));
+        log.append_marker(1, 6, 0, false, TV2).unwrap();
+        let aborted = Aborted { first_offset: 3, last_offset: 4, producer_id: 1 };
+        assert_eq!(log.aborted(), [aborted]);
+        // Its next transaction has been seen from its beginning.
+        let guard = log.verify(1, 6, 1, true).unwrap();
+        let gap = ProducerError::OutOfOrder { producer_id: 1, got: 1, expected: 0 };
+        assert_eq!(refused(append(&log, &batch(1, 6, 1), guard)), gap);
+    }
+    // Where all has been seen, the first batch of a transaction can't have gone before.
+    let guard = log.verify(2, 5, 1, true).unwrap();
+    let gap = ProducerError::OutOfOrder { producer_id: 2, got: 1, expected: 0 };
+    assert_eq!(refused(append(&log, &batch(2, 5, 1), guard)), gap);
+}
+
 #[tokio::test]
 async fn offsets_that_come_after_their_transaction_has_ended_are_refused() {
     let (_, log) = new_log().await;

@@ -7,7 +7,6 @@ mod requests;
 use super::broker::Broker;
 use super::session::compose;
 use super::{INTERNAL, STEADY_PARTITIONS};
-use crate::batch::BatchView;
 use crate::errors::Code;
 use crate::partition::Partition;
 use levee_base::StreamId;
@@ -129,21 +128,6 @@ impl Transactor {
         (self.added_group, self.in_doubt) = (false, false);
     }
 
-    /// Whether the batch before that of the same partition is gone, by retention or at a client's request. After a restart
-    /// a broker may know of its producer by nothing but a marker, or an older checkpoint, and refuses what comes next.
-    fn has_lost_its_place(&self, broker: &Broker) -> bool {
-        let Some(batch) = &self.batch else { return false };
-        let start = broker.world.judge.newest(|state| state.stream(batch.stream).map(|known| known.start));
-        let ledger = broker.world.judge.ledger.lock().unwrap();
-        let Some(log) = ledger.logs.get(&batch.stream) else { return false };
-        let own = |bytes: &[u8]| {
-            let view = BatchView::first(bytes);
-            view.is_some_and(|view| Some((view.producer_id(), view.producer_epoch())) == self.producer)
-        };
-        let last = log.acknowledged(..).filter(|(_, sent)| !sent.is_marker() && own(&sent.bytes)).last();
-        last.is_none_or(|(base, _)| start.is_none_or(|start| base < start))
-    }
-
     /// A request was refused. Whether it may have been done all the same.
     fn refused(&mut self, broker: &Broker, code: i16) -> bool {
         let Some(code) = Code::try_from_code(code) else { panic!("{code} is no code") };
@@ -158,10 +142,6 @@ impl Transactor {
             | Code::RequestTimedOut => true,
             // Its topic is gone.
             Code::UnknownTopicId => {
-                self.forget();
-                false
-            }
-            Code::OutOfOrderSequenceNumber if self.has_lost_its_place(broker) => {
                 self.forget();
                 false
             }

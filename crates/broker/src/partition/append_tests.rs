@@ -7,7 +7,7 @@ use crate::cleaner::Aborted;
 use crate::partition::checkpoint::encode;
 use crate::partition::known::Known;
 use crate::partition::log::LogConfig;
-use crate::partition::read::{Fetched, Isolation};
+use crate::partition::read::{FetchError, Fetched, Isolation};
 use crate::partition::simulated::Simulated;
 use crate::partition::verifications::Verifications;
 use crate::partition::{PartitionLog, Streams};
@@ -271,6 +271,42 @@ async fn a_start_that_moves_takes_aborted_transactions_with_it() {
     assert_eq!((stable(&log), log.aborted().len()), (6, 0));
     let reopened = open(&streams.reopened(), 4, None).await;
     assert_eq!(stable(&reopened), 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_while_it_is_read_is_not_taken_for_committed() {
+    let (streams, log) = new_log().await;
+    for producer in [1, 2] {
+        transactional(&log, producer, 0, 0).unwrap();
+        end(&log, producer, 0, false).unwrap();
+    }
+    streams.flush_all();
+    let read = |remove: fn(&Simulated, &PartitionLog)| {
+        streams.set_held(true);
+        let fetch = log.fetch(0, Isolation::Committed, 1 << 20, true);
+        let (streams, log, before) = (streams.clone(), &log, streams.reads());
+        async move {
+            let removed = async {
+                assert_eq!(streams.reads(), before + 1);
+                remove(&streams, log);
+                streams.set_held(false);
+            };
+            let (fetched, ()) = tokio::join!(fetch, removed);
+            (fetched, streams.reads() - before)
+        }
+    };
+    let (fetched, reads) = read(|_, _| {}).await;
+    assert_eq!((fetched.unwrap().aborted.len(), reads), (2, 1));
+    // Keyed compaction has left nothing of the first one, and is read.
+    let (fetched, reads) = read(|_, log| log.set_aborted(&log.aborted(), &log.aborted()[1..])).await;
+    assert_eq!((fetched.unwrap().aborted.len(), reads), (1, 2));
+    let (fetched, reads) = read(|streams, log| {
+        streams.set_start(STREAM, Offset(4));
+        log.start_moved();
+    })
+    .await;
+    assert!(matches!(fetched, Err(FetchError::OutOfRange { start: Offset(4), .. })), "{fetched:?}");
+    assert_eq!(reads, 1);
 }
 
 #[test]

@@ -1,11 +1,13 @@
-//! Bugs that are put in on purpose, to see that `e2e/history` finds them. They are there with the feature `seeded-bugs`
-//! alone, which no release has, and of these the one that `LEVEE_SEEDED_BUG` names.
+//! Bugs that are put in on purpose, to see that `e2e/history` and `e2e/simulation` find them. They are there with the
+//! feature `seeded-bugs` alone, which no release has, and of these the one that `LEVEE_SEEDED_BUG` names.
 
 /// A bug, by what it breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Bug {
     /// `acknowledge-early`: a produce is acknowledged before it is durable.
     AcknowledgeEarly,
+    /// `decide-early`: what a coordinator decides is answered before it is durable.
+    DecideEarly,
     /// `forget-sequences`: what producers sent last is not known any more after a restart.
     ForgetSequences,
     /// `skip-marker`: one transaction marker of twenty is not written, and counts as written.
@@ -39,6 +41,7 @@ pub(crate) fn seeded(bug: Bug) -> bool {
         let name = std::env::var("LEVEE_SEEDED_BUG").ok()?;
         match name.as_str() {
             "acknowledge-early" => Some(Bug::AcknowledgeEarly),
+            "decide-early" => Some(Bug::DecideEarly),
             "forget-sequences" => Some(Bug::ForgetSequences),
             "skip-marker" => Some(Bug::SkipMarker),
             "hide-aborted" => Some(Bug::HideAborted),

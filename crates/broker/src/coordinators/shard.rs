@@ -17,6 +17,7 @@ use crate::handlers::backend::BackendError;
 use crate::handlers::produce::append_code;
 use crate::partition::verifications::Guard;
 use crate::partition::{AppendError, PartitionLog};
+use crate::seeded_bugs::{Bug, seeded};
 use bytes::Bytes;
 use kafka_protocol::messages::{RequestKind, ResponseKind};
 use levee_base::Slot;
@@ -363,7 +364,8 @@ impl<M: Machine> Running<M> {
         self.append_all(effects.appends).await?;
         let durable = self.status.borrow().durable;
         for (in_order, waiting, response) in later {
-            match self.last.filter(|last| *last >= durable && !in_order) {
+            let waits = |last: &Slot| *last >= durable && !in_order && !seeded(Bug::DecideEarly);
+            match self.last.filter(waits) {
                 Some(last) => self.held.push_back((last, waiting, response)),
                 None => drop(waiting.send(response)),
             }

@@ -7,7 +7,7 @@ use crate::cleaner::Aborted;
 use crate::partition::checkpoint::encode;
 use crate::partition::known::Known;
 use crate::partition::log::LogConfig;
-use crate::partition::read::{Fetched, Isolation};
+use crate::partition::read::{FetchError, Fetched, Isolation};
 use crate::partition::simulated::Simulated;
 use crate::partition::verifications::Verifications;
 use crate::partition::{PartitionLog, Streams};
@@ -273,6 +273,42 @@ async fn a_start_that_moves_takes_aborted_transactions_with_it() {
     assert_eq!(stable(&reopened), 8);
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_while_it_is_read_is_not_taken_for_committed() {
+    let (streams, log) = new_log().await;
+    for producer in [1, 2] {
+        transactional(&log, producer, 0, 0).unwrap();
+        end(&log, producer, 0, false).unwrap();
+    }
+    streams.flush_all();
+    let read = |remove: fn(&Simulated, &PartitionLog)| {
+        streams.set_held(true);
+        let fetch = log.fetch(0, Isolation::Committed, 1 << 20, true);
+        let (streams, log, before) = (streams.clone(), &log, streams.reads());
+        async move {
+            let removed = async {
+                assert_eq!(streams.reads(), before + 1);
+                remove(&streams, log);
+                streams.set_held(false);
+            };
+            let (fetched, ()) = tokio::join!(fetch, removed);
+            (fetched, streams.reads() - before)
+        }
+    };
+    let (fetched, reads) = read(|_, _| {}).await;
+    assert_eq!((fetched.unwrap().aborted.len(), reads), (2, 1));
+    // Keyed compaction has left nothing of the first one, and is read.
+    let (fetched, reads) = read(|_, log| log.set_aborted(&log.aborted(), &log.aborted()[1..])).await;
+    assert_eq!((fetched.unwrap().aborted.len(), reads), (1, 2));
+    let (fetched, reads) = read(|streams, log| {
+        streams.set_start(STREAM, Offset(4));
+        log.start_moved();
+    })
+    .await;
+    assert!(matches!(fetched, Err(FetchError::OutOfRange { start: Offset(4), .. })), "{fetched:?}");
+    assert_eq!(reads, 1);
+}
+
 #[test]
 fn damage_leaves_transactions_open_and_knows_nobody_else() {
     let mut known = Known::default();
@@ -492,6 +528,67 @@ async fn a_transaction_of_a_checkpoint_is_not_known_when_what_followed_is_gone()
     shorter.set_start(STREAM, Offset(2));
     let resumed = open(&shorter, 4, checkpoint(1)).await;
     assert_eq!((stable(&resumed), resumed.aborted().len(), resumed.producers()), (4, 0, 0));
+}
+
+/// What a successor of `streams` opens from a checkpoint, when the partition begins at `start`.
+async fn shortened(streams: &Simulated, start: u64, checkpoint: Option<(Offset, Bytes)>) -> PartitionLog {
+    let shorter = streams.reopened();
+    shorter.set_start(STREAM, Offset(start));
+    open(&shorter, 4, checkpoint).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_goes_on_after_its_batches_were_removed_and_its_marker_was_not() {
+    let (streams, log) = new_log().await;
+    transactional(&log, 1, 0, 0).unwrap();
+    streams.flush_all();
+    let checkpoint: Bytes = encode(&log.known(), Offset::ZERO).into();
+    transactional(&log, 1, 0, 1).unwrap();
+    end(&log, 1, 0, true).unwrap();
+    streams.flush_all();
+    for checkpoint in [None, Some((Offset(1), checkpoint))] {
+        let log = shortened(&streams, 2, checkpoint).await;
+        assert_eq!(log.active_producers()[0].last_sequence, -1);
+        // That is so, too, for who comes after this one.
+        let again: Bytes = encode(&log.known(), Offset::ZERO).into();
+        for log in [log, shortened(&streams, 2, Some((Offset(3), again))).await] {
+            assert_eq!(transactional(&log, 1, 0, 2), Ok(3));
+            let gap = ProducerError::OutOfOrder { producer_id: 1, got: 4, expected: 3 };
+            assert_eq!(refused(append(&log, &batch(1, 0, 4), None)), gap);
+        }
+    }
+    // A marker that comes later says no more than one that was there before.
+    let log = shortened(&streams, 3, None).await;
+    end(&log, 1, 0, true).unwrap();
+    transactional(&log, 1, 0, 2).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transaction_goes_on_after_its_first_batch_was_removed() {
+    let (streams, log) = new_log().await;
+    let checkpoint: Bytes = encode(&log.known(), Offset::ZERO).into();
+    let guard = log.verify(1, 5, 0, true).unwrap();
+    append(&log, &batch(1, 5, 0), guard).unwrap();
+    append(&log, &Build::records(2, NOW), None).unwrap();
+    streams.flush_all();
+    for checkpoint in [None, Some((Offset(0), checkpoint))] {
+        let log = shortened(&streams, 1, checkpoint).await;
+        assert_eq!(stable(&log), 3);
+        let guard = log.verify(1, 5, 1, true).unwrap();
+        assert!(guard.is_some(), "whether the transaction still goes on is the coordinator's to say");
+        assert_eq!(append(&log, &batch(1, 5, 1), guard), Ok(3));
+        log.append_marker(1, 6, 0, false, TV2).unwrap();
+        let aborted = Aborted { first_offset: 3, last_offset: 4, producer_id: 1 };
+        assert_eq!(log.aborted(), [aborted]);
+        // Its next transaction has been seen from its beginning.
+        let guard = log.verify(1, 6, 1, true).unwrap();
+        let gap = ProducerError::OutOfOrder { producer_id: 1, got: 1, expected: 0 };
+        assert_eq!(refused(append(&log, &batch(1, 6, 1), guard)), gap);
+    }
+    // Where all has been seen, the first batch of a transaction can't have gone before.
+    let guard = log.verify(2, 5, 1, true).unwrap();
+    let gap = ProducerError::OutOfOrder { producer_id: 2, got: 1, expected: 0 };
+    assert_eq!(refused(append(&log, &batch(2, 5, 1), guard)), gap);
 }
 
 #[tokio::test]

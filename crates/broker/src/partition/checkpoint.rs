@@ -5,8 +5,9 @@
 
 use super::claim::Claim;
 use super::epochs::LeaderEpochs;
-use super::known::{Known, new_producers};
-use super::producers::{BATCHES, Producer, Producers, Remembered};
+use super::known::Known;
+use super::producers::{Producer, Producers};
+use super::sequences::{BATCHES, Remembered, Sequences};
 use super::times::{Entry, Seen, TimeIndex};
 use crate::cleaner::Aborted;
 use bytes::Bytes;
@@ -48,6 +49,9 @@ struct Written {
     /// and whose it was.
     #[prost(int64, repeated, tag = "10")]
     aborted_producers: Vec<i64>,
+    /// Until when producers may have written that are not known.
+    #[prost(sint64, optional, tag = "11")]
+    lost_ms: Option<i64>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -102,6 +106,9 @@ struct WrittenProducer {
     last_timestamp: Option<i64>,
     #[prost(uint64, optional, tag = "11")]
     touched: Option<u64>,
+    /// Whether it may have sent batches in its epoch that are not known: there are none then.
+    #[prost(bool, tag = "12")]
+    unknown: bool,
 }
 
 /// Why a checkpoint is passed over.
@@ -134,24 +141,23 @@ impl Resumed {
     /// be read.
     ///
     /// What was appended between a checkpoint and a later start can't be replayed any more. The producers of that would
-    /// be refused what they send next, so none is known then, as in Kafka; nor is a transaction. One that was open at the
-    /// checkpoint has no records left but those that are replayed.
+    /// be refused what they send next, so none is known then; nor is a transaction. One that was open at the checkpoint
+    /// may have ended, and has no records left but those that are replayed: it begins with the first of them.
     #[must_use]
     pub fn from(stream: StreamId, checkpoint: Option<(Offset, Bytes)>, start: Offset) -> Self {
-        let nothing = || Self { known: Known::default(), offset: Offset::ZERO, cleaned_until: Offset::ZERO };
-        let Some((offset, bytes)) = checkpoint else { return nothing() };
-        match decode(&bytes) {
-            Ok((mut known, cleaned_until)) => {
-                if offset < start {
-                    known.producers = new_producers();
-                }
-                Self { known, offset, cleaned_until }
-            }
+        let read = checkpoint.and_then(|(offset, bytes)| match decode(&bytes) {
+            Ok((known, cleaned_until)) => Some(Self { known, offset, cleaned_until }),
             Err(error) => {
                 tracing::warn!(%stream, %error, "a checkpoint can't be used: replaying all there is");
-                nothing()
+                None
             }
+        });
+        let nothing = || Self { known: Known::default(), offset: Offset::ZERO, cleaned_until: Offset::ZERO };
+        let mut resumed = read.unwrap_or_else(nothing);
+        if resumed.offset < start {
+            resumed.known.begin_late();
         }
+        resumed
     }
 }
 
@@ -176,14 +182,15 @@ pub fn encode(known: &Known, cleaned_until: Offset) -> Vec<u8> {
         id,
         epoch: i32::from(producer.epoch),
         appended_ms: producer.appended_ms,
-        bases: producer.batches.iter().map(|batch| batch.base.0).collect(),
-        counts: producer.batches.iter().map(|batch| batch.count).collect(),
-        base_sequences: producer.batches.iter().map(|batch| batch.base_sequence).collect(),
-        max_timestamps: producer.batches.iter().map(|batch| batch.max_timestamp).collect(),
+        bases: producer.sequences.batches().map(|batch| batch.base.0).collect(),
+        counts: producer.sequences.batches().map(|batch| batch.count).collect(),
+        base_sequences: producer.sequences.batches().map(|batch| batch.base_sequence).collect(),
+        max_timestamps: producer.sequences.batches().map(|batch| batch.max_timestamp).collect(),
         coordinator_epoch: Some(producer.coordinator_epoch),
         transaction: producer.transaction.map(|first| first.0),
         last_timestamp: Some(producer.last_timestamp),
         touched: Some(producer.touched.0),
+        unknown: producer.sequences == Sequences::Unknown,
     });
     let aborted = || known.producers.transactions().iter();
     let mut before = 0;
@@ -202,6 +209,7 @@ pub fn encode(known: &Known, cleaned_until: Offset) -> Vec<u8> {
             .collect(),
         aborted_markers: aborted().map(|aborted| since_before(aborted).cast_unsigned()).collect(),
         aborted_producers: aborted().map(|aborted| aborted.producer_id).collect(),
+        lost_ms: known.producers.lost_ms(),
     };
     written.encode_to_vec()
 }
@@ -233,6 +241,7 @@ pub fn decode(bytes: &[u8]) -> Result<(Known, Offset), CheckpointError> {
     for producer in written.producers {
         restore_producer(&mut known.producers, &producer)?;
     }
+    known.producers.set_lost_ms(written.lost_ms);
     let (lengths, markers) = (written.aborted_lengths, written.aborted_markers);
     restore_aborted(&mut known.producers, &lengths, &markers, written.aborted_producers)?;
     Ok((known, Offset(written.cleaned_until)))
@@ -296,8 +305,13 @@ fn restore_producer(producers: &mut Producers, written: &WrittenProducer) -> Res
     let coordinator_epoch = written.coordinator_epoch.unwrap_or(-1);
     let last_timestamp = last_timestamp.unwrap_or(-1);
     let appended_ms = *appended_ms;
+    let sequences = match written.unknown {
+        true if !batches.is_empty() => return Err(CheckpointError::Unsound("a producer's unknown batches")),
+        true => Sequences::Unknown,
+        false => Sequences::Last(batches),
+    };
     let producer =
-        Producer { epoch, coordinator_epoch, batches, transaction, last_timestamp, appended_ms, touched };
+        Producer { epoch, coordinator_epoch, sequences, transaction, last_timestamp, appended_ms, touched };
     producers.restore(*id, producer);
     Ok(())
 }

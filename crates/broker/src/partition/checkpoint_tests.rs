@@ -51,9 +51,14 @@ proptest! {
     fn a_replay_that_resumes_ends_where_one_without_checkpoints_ends(
         batches in prop::collection::vec(batch(), 0..300),
         cut in 0_usize..300,
+        late: bool,
     ) {
         let (before, after) = batches.split_at(cut.min(batches.len()));
         let (mut whole, mut resumed) = (Known::default(), Known::default());
+        if late {
+            whole.begin_late();
+            resumed.begin_late();
+        }
         let at = replay(&mut whole, before, 0);
         replay(&mut resumed, before, 0);
         let (mut resumed, cleaned) = decode(&encode(&resumed, Offset(17))).unwrap();
@@ -124,6 +129,7 @@ fn transactions_that_contradict_each_other_are_passed_over() {
     assert!(unsound(|w| w.producers[0].transaction = Some(1)), "with another's batch");
     assert!(unsound(|w| w.producers[0].id = 2), "twice");
     assert!(unsound(|w| (w.producers[0].bases, w.producers[0].counts) = (vec![], vec![])));
+    assert!(unsound(|w| w.producers[0].unknown = true), "with a batch");
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct UnknownNote {
 }
 
 /// No producers yet, within a partition's bounds.
-pub(super) fn new_producers() -> Producers {
+fn new_producers() -> Producers {
     Producers::new(PARTITION_PRODUCERS, PARTITION_TRANSACTIONS)
 }
 
@@ -91,6 +91,12 @@ impl Known {
             let claim = Claim { producer_id, epoch, base_sequence, count, transactional };
             self.producers.record(&claim, place);
         }
+    }
+
+    /// What lay before the next batch was removed before it was seen: no producer is known, nor a transaction.
+    pub(super) fn begin_late(&mut self) {
+        self.producers = new_producers();
+        self.producers.lose_track();
     }
 
     /// Batches that can't be read now. Their producers are not known, nor whether those from before wrote any of them, so

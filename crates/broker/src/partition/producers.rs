@@ -7,15 +7,19 @@
 //! they are appended, so that a repetition is found while the first is not durable yet. What is counted and
 //! never becomes durable goes with the whole state, as its epoch has ended then.
 //!
+//! A successor learns all this from the batches that are left. What was removed before they were seen, or can't be read,
+//! may have been of any producer: see [`Producers::lose_track`]. (Kafka has snapshots of its producers, which retention
+//! does not shorten.)
+//!
 //! A marker ends the producer's transaction. One of a newer epoch makes that the producer's: it begins anew with
 //! sequence number 0, and what comes late from the transaction before is refused (KIP-890).
 
 use super::claim::{ActiveProducer, Claim, End, LastWritten, Origin, Place, ProducerError};
+use super::sequences::{Remembered, Sequences};
 use super::transactions::Transactions;
 use super::verifications::Verification;
-use crate::batch::compose::NO_SEQUENCE;
 use levee_base::Offset;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The epoch of a producer whose own is not known.
 const NO_EPOCH: i16 = -1;
@@ -23,25 +27,6 @@ const NO_EPOCH: i16 = -1;
 const NO_COORDINATOR: i32 = -1;
 /// From this version on a transaction's marker has an epoch of its own (KIP-890).
 const EPOCH_EACH_FROM_VERSION: i8 = 2;
-
-/// Batches remembered a producer; clients have as many requests in flight at most
-/// (`max.in.flight.requests.per.connection`).
-pub const BATCHES: usize = 5;
-
-/// A batch that was appended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Remembered {
-    /// The offset of its first record.
-    pub base: Offset,
-    /// How many records it has.
-    pub count: u32,
-    /// The sequence number of its first record.
-    pub base_sequence: i32,
-    /// The sequence number of its last record.
-    pub last_sequence: i32,
-    /// Its largest timestamp, in Unix milliseconds.
-    pub max_timestamp: i64,
-}
 
 /// What to do with a batch that is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +41,7 @@ pub enum Verdict {
 pub(super) struct Producer {
     pub(super) epoch: i16,
     pub(super) coordinator_epoch: i32,
-    /// Oldest first; empty when all that is known of the epoch is a marker.
-    pub(super) batches: VecDeque<Remembered>,
+    pub(super) sequences: Sequences,
     /// Where its transaction begins, if one is open.
     pub(super) transaction: Option<Offset>,
     pub(super) last_timestamp: i64,
@@ -67,11 +51,12 @@ pub(super) struct Producer {
 }
 
 impl Producer {
-    fn new() -> Self {
+    /// One of which nothing is known but what it may have sent.
+    fn new(sequences: Sequences) -> Self {
         Self {
             epoch: NO_EPOCH,
             coordinator_epoch: NO_COORDINATOR,
-            batches: VecDeque::new(),
+            sequences,
             transaction: None,
             last_timestamp: -1,
             appended_ms: i64::MIN,
@@ -79,17 +64,12 @@ impl Producer {
         }
     }
 
-    fn last(&self) -> Option<&Remembered> {
-        self.batches.back()
-    }
-
-    fn last_sequence(&self) -> i32 {
-        self.last().map_or(NO_SEQUENCE, |batch| batch.last_sequence)
-    }
-
     fn begin_epoch(&mut self, epoch: i16) {
         if self.epoch != epoch {
-            self.batches.clear();
+            // What it may have sent unseen may have been of this epoch, unless an older one has been seen since.
+            if self.epoch != NO_EPOCH {
+                self.sequences = Sequences::none();
+            }
             self.epoch = epoch;
         }
     }
@@ -108,7 +88,7 @@ impl Producer {
         let (producer_id, got) = (claim.producer_id, claim.base_sequence);
         let expects = |expected| Err(ProducerError::OutOfOrder { producer_id, got, expected });
         if let Some(verification) = verification {
-            if verification.bumps_epochs && got != 0 && self.batches.is_empty() {
+            if verification.bumps_epochs && got != 0 && self.sequences.is_none() {
                 return expects(0);
             }
             if got > verification.lowest_sequence {
@@ -119,12 +99,12 @@ impl Producer {
         if self.epoch == NO_EPOCH {
             return Ok(());
         }
-        let next = match claim.epoch == self.epoch {
-            true => self.last_sequence().checked_add(1).unwrap_or(0),
-            // A new epoch begins anew.
-            false => 0,
-        };
-        if got == next { Ok(()) } else { expects(next) }
+        // A new epoch begins anew.
+        let next = if claim.epoch == self.epoch { self.sequences.next() } else { Some(0) };
+        match next {
+            Some(next) if next != got => expects(next),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -138,6 +118,9 @@ pub struct Producers {
     /// transaction are not here, for they are not forgotten.
     by_age: BTreeSet<(Offset, i64)>,
     transactions: Transactions,
+    /// Until then, in Unix milliseconds of the leader's clock, some may have written that are not known; `i64::MAX` until
+    /// the next batch of a producer says when that was.
+    lost_ms: Option<i64>,
 }
 
 impl Producers {
@@ -146,7 +129,12 @@ impl Producers {
     #[must_use]
     pub fn new(limit: usize, transactions: usize) -> Self {
         let transactions = Transactions::new(transactions);
-        Self { limit, by_id: BTreeMap::new(), by_age: BTreeSet::new(), transactions }
+        Self { limit, by_id: BTreeMap::new(), by_age: BTreeSet::new(), transactions, lost_ms: None }
+    }
+
+    /// One that is not known.
+    fn unknown(&self) -> Producer {
+        Producer::new(if self.lost_ms.is_some() { Sequences::Unknown } else { Sequences::none() })
     }
 
     /// Their transactions.
@@ -165,6 +153,14 @@ impl Producers {
 
     pub(super) fn knows(&self, id: i64) -> bool {
         self.by_id.contains_key(&id)
+    }
+
+    pub(super) fn lost_ms(&self) -> Option<i64> {
+        self.lost_ms
+    }
+
+    pub(super) fn set_lost_ms(&mut self, lost_ms: Option<i64>) {
+        self.lost_ms = lost_ms;
     }
 
     /// One that is remembered from before. It has no transaction open that another has.
@@ -218,16 +214,15 @@ impl Producers {
         origin: Origin,
         verification: Option<&Verification>,
     ) -> Result<Verdict, ProducerError> {
-        let unknown = Producer::new();
+        let unknown = self.unknown();
         let producer_id = claim.producer_id;
         let producer = self.by_id.get(&producer_id).unwrap_or(&unknown);
         let client = matches!(origin, Origin::Client(_));
-        if client && claim.epoch == producer.epoch {
-            let numbers = (claim.base_sequence, claim.last_sequence());
-            let same = |batch: &&Remembered| (batch.base_sequence, batch.last_sequence) == numbers;
-            if let Some(batch) = producer.batches.iter().find(same) {
-                return Ok(Verdict::Duplicate(*batch));
-            }
+        if client
+            && claim.epoch == producer.epoch
+            && let Some(batch) = producer.sequences.repeated(claim)
+        {
+            return Ok(Verdict::Duplicate(*batch));
         }
         self.check_epoch(producer_id, claim.epoch)?;
         if claim.transactional && !self.has_open_transaction(producer_id, claim.epoch) {
@@ -276,13 +271,12 @@ impl Producers {
 
     /// A batch has been appended, or is read back on opening. Bases only grow.
     pub fn record(&mut self, claim: &Claim, place: &Place) {
-        let producer = self.by_id.entry(claim.producer_id).or_insert_with(Producer::new);
+        self.lost_before(place);
+        let unknown = self.unknown();
+        let producer = self.by_id.entry(claim.producer_id).or_insert(unknown);
         self.by_age.remove(&(producer.touched, claim.producer_id));
         producer.begin_epoch(claim.epoch);
-        if producer.batches.len() == BATCHES {
-            producer.batches.pop_front();
-        }
-        producer.batches.push_back(Remembered {
+        producer.sequences.push(Remembered {
             base: place.base,
             count: claim.count,
             base_sequence: claim.base_sequence,
@@ -302,7 +296,9 @@ impl Producers {
 
     /// A marker has been appended, or is read back on opening.
     pub fn end(&mut self, end: &End, place: &Place) {
-        let producer = self.by_id.entry(end.producer_id).or_insert_with(Producer::new);
+        self.lost_before(place);
+        let unknown = self.unknown();
+        let producer = self.by_id.entry(end.producer_id).or_insert(unknown);
         self.by_age.remove(&(producer.touched, end.producer_id));
         producer.begin_epoch(end.epoch);
         producer.touch(place);
@@ -318,20 +314,28 @@ impl Producers {
         self.forget_beyond(place.durable);
     }
 
-    /// Forgets all but the transactions that are open: what follows was written by nobody knows whom. Their producers'
-    /// epochs are not known any more, nor what they send next.
+    /// What comes next, batches or the first that are left, is not all there is: before it some of any producer, and any
+    /// producer's markers, may be missing. All but the transactions that are open is forgotten, with the epochs of their
+    /// producers, and any number may come next of a producer until a batch of its epoch has been seen. That is over
+    /// once a producer that wrote there would have expired.
     pub fn lose_track(&mut self) {
+        self.lost_ms = Some(i64::MAX);
         self.by_age.clear();
         self.by_id.retain(|_, producer| {
-            producer.begin_epoch(NO_EPOCH);
+            (producer.epoch, producer.sequences) = (NO_EPOCH, Sequences::Unknown);
             producer.transaction.is_some()
         });
+    }
+
+    /// What was lost lay before a batch that is at `place`.
+    fn lost_before(&mut self, place: &Place) {
+        self.lost_ms = self.lost_ms.map(|lost_ms| lost_ms.min(place.appended_ms));
     }
 
     /// What each wrote last.
     pub fn last_written(&self) -> impl Iterator<Item = LastWritten> {
         self.by_id.iter().map(|(&producer_id, producer)| {
-            let last = producer.last().map(|last| Offset(last.base.0 + u64::from(last.count) - 1));
+            let last = producer.sequences.last().map(|last| Offset(last.base.0 + u64::from(last.count) - 1));
             LastWritten { producer_id, epoch: producer.epoch, last }
         })
     }
@@ -341,7 +345,7 @@ impl Producers {
         self.by_id.iter().map(|(&producer_id, producer)| ActiveProducer {
             producer_id,
             epoch: producer.epoch,
-            last_sequence: producer.last_sequence(),
+            last_sequence: producer.sequences.last_sequence(),
             last_timestamp: producer.last_timestamp,
             coordinator_epoch: producer.coordinator_epoch,
             transaction: producer.transaction,
@@ -352,6 +356,7 @@ impl Producers {
     /// above `durable`, and no transaction open.
     pub fn expire(&mut self, before_ms: i64, durable: Offset) {
         while self.forget_oldest(|oldest, appended_ms| oldest < durable && appended_ms < before_ms) {}
+        self.lost_ms = self.lost_ms.filter(|lost_ms| *lost_ms >= before_ms);
     }
 
     fn forget_beyond(&mut self, durable: Offset) {

@@ -74,6 +74,47 @@ fn an_unknown_producer_may_begin_anywhere() {
 }
 
 #[test]
+fn what_was_removed_before_it_was_seen_may_have_been_of_any_producer() {
+    let mut producers = Producers::new(100, 100);
+    let asks = |producers: &Producers, claim: &Claim| {
+        let mut verifications = Verifications::new(1);
+        let (id, epoch, sequence) = (claim.producer_id, claim.epoch, claim.base_sequence);
+        let guard = verifications.begin(id, epoch, sequence, true, 0);
+        let claim = Claim { transactional: true, ..*claim };
+        producers.check(&claim, Origin::Client(Some(guard)), verifications.get(id))
+    };
+    let ends = |producers: &mut Producers, producer_id, epoch, at| {
+        producers.end(&End { producer_id, epoch, marker: None }, &place(at, 50, ALL));
+    };
+    let gap = |producer_id, got| Err(ProducerError::OutOfOrder { producer_id, got, expected: 0 });
+    // Where all has been seen, a marker says that the epoch has just begun.
+    ends(&mut producers, 1, 3, 0);
+    assert_eq!(check(&producers, &claim(1, 3, 4, 1)), gap(1, 4));
+    assert_eq!(asks(&producers, &claim(2, 0, 4, 1)), gap(2, 4));
+
+    producers.lose_track();
+    assert_eq!(asks(&producers, &claim(2, 0, 4, 1)), Ok(Verdict::New));
+    ends(&mut producers, 1, 3, 1);
+    for verdict in [check(&producers, &claim(1, 3, 4, 1)), asks(&producers, &claim(1, 3, 4, 1))] {
+        assert_eq!(verdict, Ok(Verdict::New));
+    }
+    assert_eq!(
+        check(&producers, &claim(1, 4, 4, 1)),
+        gap(1, 4),
+        "all of a newer epoch comes after its marker"
+    );
+    producers.record(&claim(1, 3, 4, 1), &place(2, 60, ALL));
+    let expected = ProducerError::OutOfOrder { producer_id: 1, got: 4 + 2, expected: 5 };
+    assert_eq!(check(&producers, &claim(1, 3, 6, 1)), Err(expected));
+    ends(&mut producers, 1, 4, 3);
+    assert_eq!(check(&producers, &claim(1, 4, 4, 1)), gap(1, 4));
+
+    // Who wrote before that would have expired by now.
+    producers.expire(51, ALL);
+    assert_eq!(asks(&producers, &claim(2, 0, 4, 1)), gap(2, 4));
+}
+
+#[test]
 fn silent_producers_expire_unless_they_have_something_pending() {
     let mut producers = Producers::new(100, 100);
     for id in 0..4 {

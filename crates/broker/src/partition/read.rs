@@ -96,6 +96,29 @@ impl PartitionLog {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Fetched, FetchError> {
+        loop {
+            let forgotten = self.forgotten();
+            let fetched = self.fetch_once(from, isolation, max_bytes, at_least_one).await?;
+            // What is removed while it is read takes with it that its transactions were aborted: whoever was given the
+            // records without that would take them for committed. Read anew it isn't there any more.
+            if isolation == Isolation::Uncommitted || self.forgotten() == forgotten {
+                return Ok(fetched);
+            }
+        }
+    }
+
+    /// Grows whenever something is forgotten of the transactions that were aborted.
+    fn forgotten(&self) -> u64 {
+        self.state().known.producers.transactions().forgotten()
+    }
+
+    async fn fetch_once(
+        &self,
+        from: i64,
+        isolation: Isolation,
+        max_bytes: usize,
+        at_least_one: bool,
+    ) -> Result<Fetched, FetchError> {
         let ends = self.ends().ok_or(FetchError::NotLeader)?;
         let out_of_range = FetchError::OutOfRange { start: ends.start, end: ends.appended };
         let Ok(from) = u64::try_from(from).map(Offset) else { return Err(out_of_range) };

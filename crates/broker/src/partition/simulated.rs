@@ -28,6 +28,7 @@ struct State {
     next: Slot,
     full: bool,
     broken: bool,
+    held: bool,
     reads: usize,
 }
 
@@ -37,12 +38,14 @@ pub(crate) struct Simulated {
     state: Mutex<State>,
     status: watch::Sender<StoreStatus>,
     room: Notify,
+    released: Notify,
 }
 
 impl Simulated {
     pub(crate) fn new() -> Arc<Self> {
         let status = StoreStatus { durable: Slot::ZERO, stopped: None };
-        Arc::new(Self { state: Mutex::default(), status: watch::Sender::new(status), room: Notify::new() })
+        let (status, room, released) = (watch::Sender::new(status), Notify::new(), Notify::new());
+        Arc::new(Self { state: Mutex::default(), status, room, released })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -100,6 +103,12 @@ impl Simulated {
     /// Every read fails from now on.
     pub(crate) fn set_broken(&self, broken: bool) {
         self.lock().broken = broken;
+    }
+
+    /// What is read from now on is answered once this is taken back.
+    pub(crate) fn set_held(&self, held: bool) {
+        self.lock().held = held;
+        self.released.notify_waiters();
     }
 
     /// How often something was read.
@@ -208,6 +217,13 @@ impl Streams for Arc<Simulated> {
             out.extend_from_slice(&batch.bytes);
             let end = Offset(batch.base.0 + u64::from(batch.count));
             range = Some((range.map_or(batch.base, |(base, _)| base), end));
+        }
+        loop {
+            let released = self.released.notified();
+            if !self.lock().held {
+                break;
+            }
+            released.await;
         }
         Ok(range.map(|(base, end)| Run { base, end, bytes: out.freeze() }).into_iter().collect())
     }

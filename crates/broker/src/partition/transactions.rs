@@ -30,11 +30,13 @@ pub struct Transactions {
     ended: VecDeque<(Offset, Offset)>,
     /// In the order of their markers.
     aborted: VecDeque<Entry>,
+    /// How many that were aborted have been forgotten.
+    forgotten: u64,
 }
 
 impl PartialEq for Transactions {
     fn eq(&self, other: &Self) -> bool {
-        // How soon a search ends is no difference.
+        // How soon a search ends, and what is gone, is no difference.
         self.open == other.open && self.ended == other.ended && self.iter().eq(other.iter())
     }
 }
@@ -45,7 +47,7 @@ impl Transactions {
     /// None yet; as many as `limit` may be open or have been aborted.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, open: BTreeMap::new(), ended: VecDeque::new(), aborted: VecDeque::new() }
+        Self { limit, open: BTreeMap::new(), ended: VecDeque::new(), aborted: VecDeque::new(), forgotten: 0 }
     }
 
     /// Whether another one may begin.
@@ -120,12 +122,21 @@ impl Transactions {
     /// Forgets those that ended below `start`.
     pub(super) fn drop_below(&mut self, start: Offset) {
         let start = start.0.cast_signed();
-        while self.aborted.pop_front_if(|entry| entry.aborted.last_offset < start).is_some() {}
+        while self.aborted.pop_front_if(|entry| entry.aborted.last_offset < start).is_some() {
+            self.forgotten += 1;
+        }
     }
 
     /// Forgets the aborted ones of which `keep` says no.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&Aborted) -> bool) {
+        let before = self.aborted.len();
         self.aborted.retain(|entry| keep(&entry.aborted));
+        self.forgotten += (before - self.aborted.len()) as u64;
+    }
+
+    /// Grows whenever aborted ones are forgotten.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
     }
 
     /// Takes these for all that were aborted. They are in the order of their markers, and no more than may be.

@@ -7,6 +7,7 @@
 use super::ledger::Ledger;
 use crate::topic_config::TopicConfig;
 use levee_base::{Clock, HashSet, Offset, StreamId};
+use levee_meta::state::Stream;
 use levee_meta::state::invariants::check_succession;
 use levee_meta::{Metadata, ObjectName, State, TopicId};
 use levee_object::Key;
@@ -201,7 +202,7 @@ impl Judged {
             }
             if stream.start > start {
                 self.seen.starts += 1;
-                may_begin(self.loosest.get(&stream.topic), ledger, id, start, stream.start, now_ms)?;
+                may_begin(self.loosest.get(&stream.topic), ledger, id, start, stream, now_ms)?;
             }
         }
         for (id, _) in before.topics().filter(|(id, _)| newest.topic(*id).is_none()) {
@@ -220,20 +221,23 @@ fn may_begin(
     ledger: &Ledger,
     id: StreamId,
     from: Offset,
-    to: Offset,
+    stream: &Stream,
     now_ms: i64,
 ) -> Result<(), String> {
+    let (to, end) = (stream.start, stream.end);
     let Some(log) = ledger.logs.get(&id) else {
         return Err(format!("stream {id} begins at {to}, and nobody wrote to it"));
     };
     let Loosest { ms, bytes, compacts } = loosest.copied().unwrap_or_default();
     let expired = |ms| {
         let mut all = log.acknowledged(from..to);
-        all.all(|(_, batch)| now_ms - batch.timestamp > ms || compacts && log.is_outdated(batch))
+        all.all(|(_, batch)| {
+            now_ms - batch.timestamp > ms || compacts && log.is_outdated(batch, &ledger.transactions)
+        })
     };
     let may = to <= log.deleted_to
         || ms.is_some_and(expired)
-        || bytes.is_some_and(|bytes| log.bytes_from(to) >= bytes);
+        || bytes.is_some_and(|bytes| log.bytes_from(to, end) >= bytes);
     if may {
         return Ok(());
     }

@@ -1,7 +1,8 @@
 //! What clients of a simulated cluster sent, what was acknowledged to them, and what they asked to be deleted.
 
 use super::records::records;
-use crate::batch::BatchView;
+use super::transactions::Transactions;
+use crate::batch::{BatchView, Composer, Marker};
 use levee_base::{Offset, StreamId};
 use levee_meta::TopicId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,6 +16,19 @@ pub(super) struct Batch {
     pub(super) bytes: Vec<u8>,
     pub(super) timestamp: i64,
     pub(super) acknowledged: bool,
+    /// Which it is part of.
+    pub(super) transaction: Option<usize>,
+}
+
+impl Batch {
+    /// Whether it ends a transaction, as a coordinator says.
+    pub(super) fn is_marker(&self) -> bool {
+        is_marker(&self.bytes)
+    }
+}
+
+pub(super) fn is_marker(bytes: &[u8]) -> bool {
+    BatchView::first(bytes).is_some_and(|batch| batch.attributes().control())
 }
 
 /// What is known of a stream.
@@ -25,14 +39,16 @@ pub(super) struct Log {
     pub(super) batches: BTreeMap<Offset, Vec<Batch>>,
     /// Records below were asked to be deleted.
     pub(super) deleted_to: Offset,
-    /// The latest beginning that was shown to clients.
+    /// The latest beginning that was shown to clients,
     pub(super) shown_start: Offset,
+    /// and the latest offset that all is decided below.
+    pub(super) shown_stable: Offset,
 }
 
 impl Log {
     fn new(topic: TopicId) -> Self {
-        let (batches, deleted_to) = (BTreeMap::new(), Offset::ZERO);
-        Self { topic, batches, deleted_to, shown_start: Offset::ZERO }
+        let (deleted_to, shown_start, shown_stable) = (Offset::ZERO, Offset::ZERO, Offset::ZERO);
+        Self { topic, batches: BTreeMap::new(), deleted_to, shown_start, shown_stable }
     }
 
     /// The acknowledged batches that begin within `range`.
@@ -44,18 +60,38 @@ impl Log {
         batches.flat_map(|(at, same)| same.iter().filter(|batch| batch.acknowledged).map(|one| (*at, one)))
     }
 
-    /// Whether each record of a batch has a later one of its key, so that keyed compaction may have removed it.
-    pub(super) fn is_outdated(&self, batch: &Batch) -> bool {
+    /// Whether keyed compaction may have removed a batch: each of its records has a later one of its key, or it is of a
+    /// transaction that is not known to be committed. Markers go in the end, too.
+    pub(super) fn is_outdated(&self, batch: &Batch, transactions: &Transactions) -> bool {
+        let committed = batch.transaction.is_none_or(|one| transactions.committed(one) == Some(true));
+        if batch.is_marker() || !committed {
+            return true;
+        }
+        let counts = |later: &Batch| {
+            let aborted = later.transaction.is_some_and(|one| transactions.committed(one) == Some(false));
+            !later.is_marker() && !aborted
+        };
         records(&batch.bytes).iter().all(|(offset, key, _)| {
-            let mut later = self.acknowledged(*offset..).flat_map(|(_, batch)| records(&batch.bytes));
+            let later = self.acknowledged(*offset..).filter(|(_, later)| counts(later));
+            let mut later = later.flat_map(|(_, later)| records(&later.bytes));
             later.any(|(at, other, _)| at > *offset && other == *key)
         })
     }
 
-    /// Bytes that may lie at `start` and above.
-    pub(super) fn bytes_from(&self, start: Offset) -> u64 {
+    /// Bytes that may lie at `start` and above, where the partition ends at `end`. Where no batch is known to be, there
+    /// may be markers that nobody has read.
+    pub(super) fn bytes_from(&self, start: Offset, end: Offset) -> u64 {
         let longest = |same: &Vec<Batch>| same.iter().map(|batch| batch.bytes.len() as u64).max();
-        self.batches.range(start..).filter_map(|(_, same)| longest(same)).sum()
+        let known: u64 = self.batches.range(start..).filter_map(|(_, same)| longest(same)).sum();
+        let count = |batch: &Batch| BatchView::first(&batch.bytes).map_or(0, |view| view.count() as u64);
+        let covered: u64 = self.acknowledged(start..end).map(|(_, batch)| count(batch)).sum();
+        let marker = Composer::marker(0, 0, Marker { commit: true, coordinator_epoch: 0 }, 0);
+        known + end.0.saturating_sub(start.0).saturating_sub(covered) * marker.len() as u64
+    }
+
+    /// Whether some of it is of transactions.
+    pub(super) fn has_transactions(&self) -> bool {
+        self.batches.values().flatten().any(|batch| batch.transaction.is_some())
     }
 }
 
@@ -69,6 +105,7 @@ pub(super) struct Ledger {
     pub(super) doomed: BTreeSet<TopicId>,
     /// and those of which clients were told that they are.
     pub(super) deleted: BTreeSet<TopicId>,
+    pub(super) transactions: Transactions,
 }
 
 impl Ledger {
@@ -77,12 +114,46 @@ impl Ledger {
     }
 
     /// A batch was given an offset, with the bytes that it has now. Returns under which leader epoch.
-    pub(super) fn appended(&mut self, stream: StreamId, topic: TopicId, base: Offset, bytes: &[u8]) -> i32 {
+    pub(super) fn appended(
+        &mut self,
+        stream: StreamId,
+        topic: TopicId,
+        base: Offset,
+        bytes: &[u8],
+        transaction: Option<usize>,
+    ) -> i32 {
         let view = BatchView::first(bytes).expect("it was checked");
         let (epoch, timestamp) = (view.leader_epoch(), view.max_timestamp());
         let same = self.log(stream, topic).batches.entry(base).or_default();
-        same.push(Batch { bytes: bytes.to_vec(), timestamp, acknowledged: false });
+        same.push(Batch { bytes: bytes.to_vec(), timestamp, acknowledged: false, transaction });
         epoch
+    }
+
+    /// A marker was read: from now on it is there, as if it had been acknowledged.
+    pub(super) fn marker(&mut self, stream: StreamId, base: Offset, bytes: &[u8]) -> Result<(), String> {
+        let timestamp = BatchView::first(bytes).map_or(0, |view| view.max_timestamp());
+        let log = self.logs.get_mut(&stream);
+        let log = log.ok_or_else(|| format!("stream {stream}: a marker where nobody wrote"))?;
+        let same = log.batches.entry(base).or_default();
+        match same.iter().find(|batch| batch.acknowledged) {
+            None => {
+                let bytes = bytes.to_vec();
+                same.push(Batch { bytes, timestamp, acknowledged: true, transaction: None });
+                Ok(())
+            }
+            // Keyed compaction changes it, when it notes from when on the marker may go.
+            Some(known) if known.is_marker() => Ok(()),
+            Some(_) => Err(format!("stream {stream}: offset {base} was given to a batch and a marker")),
+        }
+    }
+
+    /// The transaction that a batch is part of which was read.
+    pub(super) fn transaction_of(&self, stream: StreamId, base: Offset, bytes: &[u8]) -> Option<usize> {
+        let epoch = BatchView::first(bytes)?.leader_epoch();
+        let same = self.logs.get(&stream)?.batches.get(&base)?;
+        let is_it =
+            |batch: &&Batch| BatchView::first(&batch.bytes).is_some_and(|v| v.leader_epoch() == epoch);
+        same.iter().find(is_it)?.transaction
     }
 
     /// A broker says that a batch without an offset is at `base` already, where it put it itself under `pending`, or
@@ -132,6 +203,7 @@ impl Ledger {
     }
 
     pub(super) fn acknowledgements(&self) -> usize {
-        self.logs.values().map(|log| log.acknowledged(..).count()).sum()
+        let all = self.logs.values().flat_map(|log| log.acknowledged(..));
+        all.filter(|(_, batch)| !batch.is_marker()).count()
     }
 }

@@ -1,24 +1,34 @@
 //! A whole broker but for its sockets, over a bucket that is worse than reality, through kills at any moment: the
 //! metadata journal, the stream store, retention, topics that come and go, compaction, checkpoints, the collector and
-//! the sweeper, all of them real.
+//! the sweeper, and the coordinators of groups and transactions, all of them real.
 //!
 //! Each seed is a history of several lives. A life ends in a kill, in order, or goes on beside the next for a while, or
 //! later, as a process does that was taken for gone. `judge` looks at every state of the metadata and every request to the
 //! bucket, `session` is what clients do and what is told to them, `verify` what they read. In the end the faults heal,
 //! and what is left in the bucket is checked by `levee fsck`.
 
+mod broker;
 mod bucket;
+mod committed;
+mod consumer;
 mod judge;
 mod ledger;
 mod process;
+mod produced;
 mod records;
 mod session;
 mod settled;
+mod topics;
+mod transactions;
+mod transactor;
 mod verify;
 
+use crate::internal_topics::{CONSUMER_OFFSETS, TRANSACTION_STATE};
 use bucket::{Bucket, Line};
+use consumer::Consumer;
 use judge::{Judge, Seen};
 use levee_base::{Clock, Random, StreamId};
+use levee_coordinator::partition_of;
 use levee_object::Store;
 use levee_object::stores::faulty::{FaultPlan, Faulty};
 use process::Process;
@@ -28,11 +38,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
+use transactor::Transactor;
 
 /// Histories in `cargo test`.
 const SEEDS: u64 = 24;
 /// Some time in 2023.
 const BEGAN_MS: i64 = 1_700_000_000_000;
+
+/// The coordinators' topics, with fewer partitions than in production,
+const INTERNAL: [&str; 2] = [CONSUMER_OFFSETS, TRANSACTION_STATE];
+const INTERNAL_PARTITIONS: u32 = 2;
+/// and the topic that groups have offsets of.
+const STEADY: &str = "steady";
+const STEADY_PARTITIONS: u32 = 3;
+/// Transactional producers, each with a group of its own, and groups of which the offsets are committed without a
+/// transaction.
+const TRANSACTORS: usize = 4;
+const CONSUMERS: usize = 2;
 
 /// What everybody in a history shares.
 struct World {
@@ -44,6 +66,9 @@ struct World {
     /// The newest process.
     current: AtomicU64,
     clients: Mutex<Vec<Client>>,
+    transactors: Vec<Arc<tokio::sync::Mutex<Transactor>>>,
+    consumers: Vec<Arc<tokio::sync::Mutex<Consumer>>>,
+    groups: Vec<String>,
     /// What the producers' clocks say, by stream.
     clocks: Mutex<BTreeMap<StreamId, i64>>,
 }
@@ -52,6 +77,12 @@ struct World {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Lived {
     acknowledged: usize,
+    /// Transactions that were committed,
+    committed: usize,
+    /// and aborted.
+    aborted: usize,
+    /// Times that a group's offset was compared.
+    offsets: usize,
     seen: Seen,
     /// Lives that ended while coming up,
     stillborn: usize,
@@ -77,6 +108,13 @@ fn rough() -> FaultPlan {
     FaultPlan { lost_for, late_by, ..FaultPlan::rough() }
 }
 
+/// Names of groups. The coordinator of a transaction knows which partition a group's offsets lie in by how many
+/// there are in production: it is the same one here.
+fn groups() -> Vec<String> {
+    let is_here = |name: &String| partition_of(name, 50) < INTERNAL_PARTITIONS;
+    (0..).map(|n| format!("group-{n}")).filter(is_here).take(TRANSACTORS + CONSUMERS).collect()
+}
+
 impl World {
     fn new(seed: u64) -> Arc<Self> {
         let (clock, random) = (Clock::simulated(BEGAN_MS), Random::seeded(seed));
@@ -84,6 +122,15 @@ impl World {
         let bucket = Arc::new(Bucket::new(judge.clone()));
         let plan = if random.chance(0.8) { rough() } else { FaultPlan::none() };
         let faulty = Arc::new(Faulty::new(bucket.clone(), plan, clock, random.fork()));
+        let groups = groups();
+        let transactor = |(index, group): (usize, &String)| {
+            let timeout_ms = 1_000 + random.below(20_000) as i32;
+            let transactor = Transactor::new(format!("x{index}"), group.clone(), index % 2 == 0, timeout_ms);
+            Arc::new(tokio::sync::Mutex::new(transactor))
+        };
+        let consumer = |group: &String| Arc::new(tokio::sync::Mutex::new(Consumer::new(group.clone())));
+        let transactors = groups[..TRANSACTORS].iter().enumerate().map(transactor).collect();
+        let consumers = groups[TRANSACTORS..].iter().map(consumer).collect();
         Arc::new(Self {
             clock,
             random,
@@ -92,6 +139,9 @@ impl World {
             faulty,
             current: AtomicU64::new(0),
             clients: Mutex::default(),
+            transactors,
+            consumers,
+            groups,
             clocks: Mutex::default(),
         })
     }
@@ -141,6 +191,7 @@ impl World {
             let mut session = self.start(lived).await;
             self.judge.ask();
             if life == 0 {
+                session.create_lasting();
                 (0..3).for_each(|_| session.create_topic());
             }
             let mut until = self.clock.now() + Duration::from_millis(self.random.below(12_000));
@@ -182,7 +233,13 @@ impl World {
         }
         self.settle(lived).await;
         self.judge.ask();
-        lived.acknowledged += self.judge.ledger.lock().unwrap().acknowledgements();
+        {
+            let ledger = self.judge.ledger.lock().unwrap();
+            lived.acknowledged += ledger.acknowledgements();
+            let (committed, aborted) = ledger.transactions.ended();
+            (lived.committed, lived.aborted) = (lived.committed + committed, lived.aborted + aborted);
+            lived.offsets += ledger.transactions.fetched;
+        }
         lived.seen += self.judge.seen();
         lived.seconds += (self.clock.now() - began).as_secs();
     }
@@ -215,9 +272,12 @@ fn a_faulty_cluster_keeps_what_it_must_and_nothing_else() {
     println!("{all:?}");
     let Seen { starts, compactions, checkpoints, topics, deletes, orphans, .. } = all.seen;
     let enough = all.acknowledged > 1_500
+        && all.committed > 40
+        && all.aborted > 40
+        && all.offsets > 500
         && all.in_flight > 10
         && all.replaced > 8
-        && all.outdated > 200
+        && all.outdated > 150
         && starts > 100
         && compactions > 100
         && checkpoints > 25

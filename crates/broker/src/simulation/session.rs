@@ -1,27 +1,28 @@
-//! What clients do with one broker process while it lasts, or seems to: produce, delete records, create and delete
-//! topics, read. Several things are under way at once.
+//! What clients do with one broker process while it lasts, or seems to: produce, also in transactions, commit offsets,
+//! delete records, create and delete topics, read. Several things are under way at once.
 
-use super::World;
+use super::broker::Broker;
+use super::consumer::fetch_offsets;
 use super::process::Process;
 use super::verify::verify;
+use super::{INTERNAL, World};
 use crate::batch::BatchView;
 use crate::batch::build::Build;
 use crate::partition::AppendError;
-use crate::partition::{Partition, PartitionLog, Topic};
+use crate::partition::{Partition, PartitionLog};
 use crate::sweeper::sweep_once;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use levee_base::clock::Instant;
 use levee_base::{Offset, Random, Slot, StreamId};
 use levee_meta::TopicId;
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Requests other than Produce that are under way at once.
-const REQUESTS: usize = 6;
-/// Topics at once.
-const TOPICS: usize = 4;
+const REQUESTS: usize = 8;
+/// Ids of producers that have none of the cluster's begin here.
+const PRODUCER_IDS: i64 = 1 << 40;
 
 /// A batch that is not acknowledged yet.
 struct Pending {
@@ -47,16 +48,32 @@ pub(super) struct Client {
 /// One process and its clients.
 pub(super) struct Session {
     pub(super) process: Process,
-    world: Arc<World>,
-    random: Random,
+    pub(super) broker: Broker,
+    pub(super) world: Arc<World>,
+    pub(super) random: Random,
+    pub(super) requests: FuturesUnordered<BoxFuture<'static, ()>>,
     pending: Vec<Pending>,
-    requests: FuturesUnordered<BoxFuture<'static, ()>>,
+}
+
+/// A batch that nobody else sends, with the number of its records.
+pub(super) fn compose(world: &World, random: &Random, stream: StreamId) -> (Build, u32) {
+    let count = 1 + random.below(4);
+    let timestamp = world.timestamp(stream, random);
+    let mut build = Build::new();
+    for _ in 0..count {
+        let key = format!("{}", random.below(20));
+        let repeats = if random.chance(0.05) { 400 } else { 1 + random.below(30) };
+        let value = format!("{:016x}", random.next_u64()).repeat(repeats as usize);
+        build = build.record(timestamp, &key, &value);
+    }
+    (build, count as u32)
 }
 
 impl Session {
     pub(super) fn new(world: Arc<World>, process: Process) -> Self {
         let random = world.random.fork();
-        Self { process, world, random, pending: Vec::new(), requests: FuturesUnordered::new() }
+        let broker = Broker::new(world.clone(), &process, random.fork());
+        Self { process, broker, world, random, requests: FuturesUnordered::new(), pending: Vec::new() }
     }
 
     /// Goes on until then.
@@ -68,11 +85,12 @@ impl Session {
             self.acknowledge();
             let busy = if self.random.chance(0.5) { 20 } else { 400 };
             let next = until.min(clock.now() + Duration::from_millis(self.random.below(busy)));
+            let mut over = std::pin::pin!(clock.sleep_until(next));
             loop {
                 tokio::select! {
                     biased;
                     Some(()) = self.requests.next() => {}
-                    () = clock.sleep_until(next) => break,
+                    () = &mut over => break,
                 }
             }
         }
@@ -86,7 +104,10 @@ impl Session {
     fn step(&mut self) {
         let few = self.requests.len() < REQUESTS;
         match self.random.below(100) {
-            0..80 => self.produce(),
+            0..48 => self.produce(),
+            48..72 if few => self.transact(),
+            72..76 if few => self.commit_offsets(),
+            76..80 if few => self.fetch_offsets(),
             80..83 if few => self.delete_records(),
             83..86 if few => self.create_topic(),
             86 if few => self.delete_topic(),
@@ -97,10 +118,11 @@ impl Session {
         }
     }
 
-    /// A partition that can be written to.
-    fn partition(&self) -> Option<(TopicId, Arc<PartitionLog>)> {
+    /// A partition that clients may write to.
+    pub(super) fn partition(&self) -> Option<(TopicId, Arc<PartitionLog>)> {
         let mut all = Vec::new();
-        for topic in self.process.led.table.all() {
+        let topics = self.process.led.table.all();
+        for topic in topics.iter().filter(|topic| !INTERNAL.contains(&&*topic.name)) {
             for partition in &topic.partitions {
                 if let Partition::Here(log) = partition {
                     all.push((TopicId(topic.id), log.clone()));
@@ -115,7 +137,7 @@ impl Session {
         let Some((topic, log)) = self.partition() else { return };
         if self.random.chance(0.5) {
             for _ in 0..1 + self.random.below(3) {
-                let (mut bytes, _) = self.batch(log.stream(), None);
+                let mut bytes = compose(&self.world, &self.random, log.stream()).0.bytes();
                 self.append(topic, &log, &mut bytes, None);
             }
             return;
@@ -124,33 +146,19 @@ impl Session {
         let mut clients = self.world.clients.lock().unwrap();
         let known = clients.iter().position(|client| client.stream == stream);
         let index = known.filter(|_| self.random.chance(0.95)).unwrap_or_else(|| {
-            // Ids come from the metadata in production; here they need only differ.
-            let producer = clients.len() as i64;
+            let producer = PRODUCER_IDS + clients.len() as i64;
             clients.push(Client { producer, stream, sequence: 0, batch: None });
             clients.len() - 1
         });
         let client = &mut clients[index];
         let claim = (client.producer, client.sequence);
-        let (mut bytes, _) = client.batch.get_or_insert_with(|| self.batch(stream, Some(claim))).clone();
+        let (bytes, _) = client.batch.get_or_insert_with(|| {
+            let (build, count) = compose(&self.world, &self.random, stream);
+            (build.producer(claim.0, 0, claim.1).bytes(), count)
+        });
+        let mut bytes = bytes.clone();
         drop(clients);
         self.append(topic, &log, &mut bytes, Some((index, claim.1)));
-    }
-
-    /// A batch that nobody else sends.
-    fn batch(&self, stream: StreamId, claim: Option<(i64, i32)>) -> (Vec<u8>, u32) {
-        let count = 1 + self.random.below(4);
-        let timestamp = self.world.timestamp(stream, &self.random);
-        let mut build = Build::new();
-        if let Some((producer, sequence)) = claim {
-            build = build.producer(producer, 0, sequence);
-        }
-        for _ in 0..count {
-            let key = format!("{}", self.random.below(20));
-            let repeats = if self.random.chance(0.05) { 400 } else { 1 + self.random.below(30) };
-            let value = format!("{:016x}", self.random.next_u64()).repeat(repeats as usize);
-            build = build.record(timestamp, &key, &value);
-        }
-        (build.bytes(), count as u32)
     }
 
     fn append(&mut self, topic: TopicId, log: &PartitionLog, bytes: &mut [u8], client: Option<(usize, i32)>) {
@@ -170,7 +178,7 @@ impl Session {
         let leader_epoch = {
             let mut ledger = self.world.judge.ledger.lock().unwrap();
             if is_new {
-                Some(ledger.appended(stream, topic, base, bytes))
+                Some(ledger.appended(stream, topic, base, bytes, None))
             } else {
                 let pending = appended.slot.map(|_| log.leader_epoch());
                 let repeated = ledger.repeated(stream, base, bytes, pending);
@@ -214,105 +222,30 @@ impl Session {
         }
     }
 
-    fn delete_records(&mut self) {
-        let Some((topic, log)) = self.partition() else { return };
-        let Some(ends) = log.ends() else { return };
-        let config = log.config().topic;
-        if config.compacts && !config.deletes {
+    /// Some transactional producer goes on.
+    fn transact(&mut self) {
+        if !self.create_lasting() {
             return;
         }
-        let stream = log.stream();
-        let to = Offset(ends.start.0 + self.random.below(ends.durable.0 - ends.start.0 + 1));
-        {
-            let mut ledger = self.world.judge.ledger.lock().unwrap();
-            let asked = &mut ledger.log(stream, topic).deleted_to;
-            *asked = to.max(*asked);
-        }
-        let (starts, world) = (self.process.led.starts.clone(), self.world.clone());
-        self.requests.push(
-            async move {
-                if starts.advance(vec![(stream, to)]).await.is_ok() {
-                    log.start_moved();
-                    let start = world.judge.newest(|state| state.stream(stream).map(|known| known.start));
-                    assert!(start.is_none_or(|start| start >= to), "{stream} begins at {start:?}, not {to}");
-                }
-            }
-            .boxed(),
-        );
+        let all = &self.world.transactors;
+        let index = self.random.below(all.len() as u64) as usize;
+        let Ok(mut one) = all[index].clone().try_lock_owned() else { return };
+        let broker = self.broker.of(1 + index, self.random.fork());
+        self.requests.push(async move { one.act(&broker).await }.boxed());
     }
 
-    pub(super) fn create_topic(&mut self) {
-        if self.process.led.table.all().len() >= TOPICS {
-            return;
-        }
-        let pairs: &[(&str, &str)] = match self.random.below(7) {
-            6 => &[
-                ("cleanup.policy", "compact,delete"),
-                ("retention.ms", "300000"),
-                ("segment.ms", "20000"),
-                ("min.cleanable.dirty.ratio", "0.01"),
-            ],
-            5 => &[
-                ("cleanup.policy", "compact"),
-                ("segment.ms", "20000"),
-                ("min.cleanable.dirty.ratio", "0.01"),
-            ],
-            0 => &[("retention.ms", "300000")],
-            1 | 2 => &[("retention.ms", "-1"), ("retention.bytes", "20000")],
-            3 => &[("retention.ms", "300000"), ("retention.bytes", "50000")],
-            _ => &[("retention.ms", "-1")],
-        };
-        let configs: BTreeMap<_, _> =
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        let name = format!("t{}", self.random.below(6));
-        let partitions = 1 + self.random.below(3) as u32;
-        let (led, world) = (self.process.led.clone(), self.world.clone());
-        self.requests.push(
-            async move {
-                if let Ok(topic) = led.create(name, partitions, configs).await {
-                    world.judge.ledger.lock().unwrap().created.insert(topic);
-                }
-            }
-            .boxed(),
-        );
+    fn commit_offsets(&mut self) {
+        let all = &self.world.consumers;
+        let index = self.random.below(all.len() as u64) as usize;
+        let Ok(mut one) = all[index].clone().try_lock_owned() else { return };
+        let broker = self.broker.of(1 + super::TRANSACTORS + index, self.random.fork());
+        self.requests.push(async move { one.commit(&broker).await }.boxed());
     }
 
-    fn delete_topic(&mut self) {
-        let topics = self.process.led.table.all();
-        if topics.is_empty() {
-            return;
-        }
-        let topic = TopicId(topics[self.random.below(topics.len() as u64) as usize].id);
-        self.world.judge.ledger.lock().unwrap().doomed.insert(topic);
-        let (led, world) = (self.process.led.clone(), self.world.clone());
-        self.requests.push(
-            async move {
-                if led.delete(topic.0).await.is_ok() {
-                    world.judge.ledger.lock().unwrap().deleted.insert(topic);
-                    let is_there = world.judge.newest(|state| state.topic(topic).is_some());
-                    assert!(!is_there, "{topic:?} was deleted");
-                }
-            }
-            .boxed(),
-        );
-    }
-
-    fn alter_topic(&mut self) {
-        let topics = self.process.led.table.all();
-        let keeps_all = |topic: &Topic| !topic.configs.contains_key("cleanup.policy");
-        let topics: Vec<_> = topics.iter().filter(|topic| keeps_all(topic)).collect();
-        if topics.is_empty() {
-            return;
-        }
-        let id = topics[self.random.below(topics.len() as u64) as usize].id;
-        let (name, value) = match self.random.below(3) {
-            0 => ("retention.ms", "400000"),
-            1 => ("retention.bytes", "30000"),
-            _ => ("retention.bytes", "-1"),
-        };
-        let (set, led) = (BTreeMap::from([(name.to_owned(), value.to_owned())]), self.process.led.clone());
-        // It may fail, and may have been done all the same.
-        self.requests.push(async move { led.alter(id, set, BTreeSet::new()).map(drop).await }.boxed());
+    fn fetch_offsets(&mut self) {
+        let group = self.world.groups[self.random.below(self.world.groups.len() as u64) as usize].clone();
+        let (broker, stable) = (self.broker.of(0, self.random.fork()), self.random.chance(0.5));
+        self.requests.push(async move { fetch_offsets(&broker, &group, stable).map(drop).await }.boxed());
     }
 
     fn sweep(&mut self) {

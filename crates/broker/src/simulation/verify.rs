@@ -1,11 +1,12 @@
 //! Reads a partition as a consumer does, and compares it with what its producers know.
 
 use super::World;
-use super::ledger::Batch;
+use super::committed::{Filter, compare, is_committed, may_be_committed, read_committed};
+use super::ledger::{Batch, is_marker};
 use super::records::records;
 use crate::batch::BatchView;
 use crate::partition::PartitionLog;
-use crate::partition::read::FetchError;
+use crate::partition::read::{FetchError, Isolation};
 use levee_base::{Offset, Random, StreamId};
 use levee_meta::TopicId;
 use levee_object::Key;
@@ -17,16 +18,17 @@ use std::time::Duration;
 const BEHIND: u32 = 100;
 
 /// What one reader found.
-struct Found {
+pub(super) struct Found {
     /// Of the partition before it was read.
     ends: StreamEnds,
     /// By base offset.
-    batches: BTreeMap<Offset, Vec<u8>>,
+    pub(super) batches: BTreeMap<Offset, Vec<u8>>,
 }
 
 /// Every batch that was acknowledged by now is there with its bytes, unless it lies below the start; what is there was
 /// sent, each offset once, and each batch of an idempotent producer once. Of a partition with keyed compaction that is
-/// so of records, and one may be gone when there is a later one of its key. Returns how many are.
+/// so of records, and one may be gone when there is a later one of its key, or it is not committed. What is shown to
+/// those who read only what is committed is whole transactions. Returns how many records are gone.
 pub(super) async fn verify(
     world: &World,
     process: u64,
@@ -47,14 +49,19 @@ pub(super) async fn verify(
         known.acknowledged(ends.start..end).map(|(base, batch)| (base, batch.bytes.clone())).collect()
     };
     let cleaned_until = log.cleaned_until();
-    let Some(found) = read(world, process, log, random).await else { return 0 };
+    let Some(shown) = read_committed(world, process, log, random).await else { return 0 };
+    let Some(found) = read(world, process, log, random, Isolation::Uncommitted).await else { return 0 };
     let is_keyed = log.config().topic.compacts;
     let mut sequences = BTreeSet::new();
     for (base, bytes) in &found.batches {
         let batch = BatchView::first(bytes).expect("it was read as one");
-        let sequence = (batch.producer_id(), batch.base_sequence());
-        assert!(sequence.0 < 0 || sequences.insert(sequence), "stream {stream}: {sequence:?} is there twice");
         let mut ledger = world.judge.ledger.lock().unwrap();
+        if is_marker(bytes) {
+            ledger.marker(stream, *base, bytes).unwrap_or_else(|wrong| panic!("{wrong}"));
+            continue;
+        }
+        let sequence = (batch.producer_id(), batch.producer_epoch(), batch.base_sequence());
+        assert!(sequence.0 < 0 || sequences.insert(sequence), "stream {stream}: {sequence:?} is there twice");
         if is_keyed {
             let epoch = batch.leader_epoch();
             let sent = ledger.logs.get(&stream).and_then(|log| log.batches.get(base)).into_iter().flatten();
@@ -72,6 +79,7 @@ pub(super) async fn verify(
             ledger.seen(stream, *base, bytes).unwrap_or_else(|wrong| panic!("{wrong}"));
         }
     }
+    compare(world, log, &shown, &found);
     let Some(now) = log.ends() else { return 0 };
     if is_keyed {
         return keyed(world, stream, &due, &found, now.start, cleaned_until);
@@ -101,19 +109,30 @@ fn refers(world: &World, key: &Key) -> bool {
     world.judge.newest(|state| state.objects().any(|(_, object)| object.name.key() == *key))
 }
 
-/// Reads all batches that are durable by now. `None` where that can't be done here any more.
-async fn read(world: &World, process: u64, log: &PartitionLog, random: &Random) -> Option<Found> {
+/// Reads all batches that are durable by now, or decided, and those that are shown then. `None` where that can't be done
+/// here any more.
+pub(super) async fn read(
+    world: &World,
+    process: u64,
+    log: &PartitionLog,
+    random: &Random,
+    isolation: Isolation,
+) -> Option<Found> {
     let stream = log.stream();
     let has_gaps = log.config().topic.compacts;
     let ends = log.ends()?;
+    let until = match isolation {
+        Isolation::Uncommitted => ends.durable,
+        Isolation::Committed => log.last_stable_offset()?,
+    };
     let (mut from, mut batches) = (ends.start, BTreeMap::new());
     // The start may lie within a batch.
     let mut enters = true;
     let mut behind = 0;
-    while from < ends.durable {
+    while from < until {
         let max = random.below(60_000) as usize;
-        let runs = match log.read(from.0.cast_signed(), max, true).await {
-            Ok(fetched) => fetched.runs,
+        let (runs, mut filter) = match log.fetch(from.0.cast_signed(), isolation, max, true).await {
+            Ok(fetched) => (fetched.runs, Filter::new(fetched.aborted)),
             Err(FetchError::OutOfRange { start, .. }) => {
                 assert!(start > from, "stream {stream}: {from} is out of range, and it begins at {start}");
                 (from, enters) = (start, true);
@@ -137,14 +156,20 @@ async fn read(world: &World, process: u64, log: &PartitionLog, random: &Random) 
             }
             Err(FetchError::Store(error)) => panic!("stream {stream}: {error}"),
         };
-        assert!(!runs.is_empty(), "stream {stream}: there is more from {from} to {}", ends.durable);
+        if runs.is_empty() && has_gaps && isolation == Isolation::Committed {
+            // Nothing is left between here and the first that is not decided.
+            break;
+        }
+        assert!(!runs.is_empty(), "stream {stream}: there is more from {from} to {until}");
         for run in runs {
             let mut rest = &run.bytes[..];
             while let Some(batch) = BatchView::first(rest) {
                 let (base, end) = (Offset(u64::try_from(batch.base_offset()).unwrap()), after(&batch));
                 let goes_on = base == from || base < from && from < end && enters || base > from && has_gaps;
                 assert!(goes_on, "stream {stream}: {base} to {end} where {from} is next");
-                batches.insert(base, batch.bytes().to_vec());
+                if isolation == Isolation::Uncommitted || filter.shows(&batch) {
+                    batches.insert(base, batch.bytes().to_vec());
+                }
                 (from, enters) = (end, false);
                 rest = &rest[batch.bytes().len()..];
             }
@@ -166,7 +191,8 @@ fn keyed(
 ) -> usize {
     let mut there: BTreeMap<Offset, Vec<u8>> = BTreeMap::new();
     let mut last: BTreeMap<Vec<u8>, Offset> = BTreeMap::new();
-    for (offset, key, value) in found.batches.values().flat_map(|bytes| records(bytes)) {
+    let counted = found.batches.iter().filter(|(base, bytes)| may_be_committed(world, stream, **base, bytes));
+    for (offset, key, value) in counted.flat_map(|(_, bytes)| records(bytes)) {
         if offset < found.ends.start {
             // The batch holds others that are kept.
             continue;
@@ -178,12 +204,13 @@ fn keyed(
     }
     // What came since may have outdated some of it.
     if let Some(log) = world.judge.ledger.lock().unwrap().logs.get(&stream) {
-        for (_, batch) in log.acknowledged(found.ends.durable..) {
+        for (_, batch) in log.acknowledged(found.ends.durable..).filter(|(_, batch)| !batch.is_marker()) {
             last.extend(records(&batch.bytes).into_iter().map(|(offset, key, _)| (key, offset)));
         }
     }
     let mut outdated = 0;
-    for (offset, key, value) in due.iter().flat_map(|(_, bytes)| records(bytes)) {
+    let due = due.iter().filter(|(base, bytes)| is_committed(world, stream, *base, bytes));
+    for (offset, key, value) in due.flat_map(|(_, bytes)| records(bytes)) {
         match there.get(&offset) {
             Some(found) => assert_eq!(*found, value, "stream {stream}: {offset} is another record"),
             None if offset < start => {}

@@ -19,7 +19,7 @@ from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, KafkaError,
                              TopicPartition)
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType)
 
-from coordinator_load import java_hash
+from load import java_hash
 
 TOPIC, PARTITIONS, RECORDS = "read", 2, 20
 OFFSETS, TRANSACTIONS, INTERNAL_PARTITIONS = "__consumer_offsets", "__transaction_state", 50

@@ -4,7 +4,7 @@ stable again, heartbeats when nothing changes; and what each of them costs the b
 import asyncio
 import time
 
-from group_members import LEAVE, UNKNOWN_MEMBER_ID, Classic, Consumer, Group
+from members import LEAVE, UNKNOWN_MEMBER_ID, Classic, Consumer, Group
 from links import coordinated, created, opened, until_ready
 from measure import cpu_clock
 

@@ -13,13 +13,13 @@ import shutil
 import statistics
 import sys
 
-import coordination_groups
-import coordination_offsets
-import coordination_transactions
+import groups
+import offsets
+import transactions
 from brokers import Kafka, KafkaFsync, Levee, chosen, on_disk
 from measure import shown, spread, table
 
-PARTS = {"transactions": coordination_transactions, "groups": coordination_groups, "offsets": coordination_offsets}
+PARTS = {"transactions": transactions, "groups": groups, "offsets": offsets}
 TITLES = {"transactions": "Transactions", "groups": "Groups", "offsets": "Offset commits"}
 LEVEE_PORT, KAFKA_PORT = 19592, 19593
 QUICK = 5
@@ -74,7 +74,7 @@ def listed(brokers, parts, rounds):
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="coordination-bench", description=__doc__,
+    parser = argparse.ArgumentParser(prog="coordination/bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rounds", nargs="?", type=int, default=3, help="how often each broker has its turn (3)")
     parser.add_argument("--only", default="levee,kafka,kafka-fsync", help="which brokers, by commas")

@@ -4,11 +4,13 @@ import asyncio
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 from brokers import HERE, KAFKA
 from links import TRANSACTION, coordinated, created, opened
 from measure import cpu_clock, quantile, run
 
+BESIDE = Path(__file__).resolve().parent
 WARM_UP_S, SECONDS, LEAST_S = 2, 4, 2
 # Title, client, partitions, records a transaction, producers at once, whether a consumer's offset is in each, and how
 # often each producer begins one, in ms; 0 is as soon as the last one is committed.
@@ -34,10 +36,10 @@ FIRST = ("librdkafka", 10, 100, 8, True, 0)
 
 def command(client):
     if client == "librdkafka":
-        return [sys.executable, HERE / "transaction_load.py"]
+        return [sys.executable, BESIDE / "transaction_load.py"]
     libs = run([KAFKA, "libs"]).strip()
     settings = [f"-Dlog4j2.configurationFile={HERE / 'kafka/log4j2.xml'}", "-Dlog4j.level=ERROR"]
-    return ["java", *settings, "-cp", f"{libs}/*", HERE / "kafka/TransactionLoad.java"]
+    return ["java", *settings, "-cp", f"{libs}/*", BESIDE / "TransactionLoad.java"]
 
 
 async def prepare(port, topic, partitions, producers):

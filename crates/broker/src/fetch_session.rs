@@ -25,7 +25,7 @@ pub const FINAL_EPOCH: i32 = -1;
 pub const NO_SESSION: i32 = 0;
 
 /// A topic, as a request names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum TopicKey {
     /// Before version 13.
     Name(Arc<str>),

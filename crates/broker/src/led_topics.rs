@@ -62,7 +62,7 @@ pub struct LedTopics {
     random: Random,
     producer_ids: Arc<ProducerIds>,
     /// Told when the store didn't let a partition be opened.
-    refused: Notify,
+    open_again: Notify,
     /// Who changes what is open of a topic.
     turns: Mutex<BTreeMap<Uuid, Arc<tokio::sync::Mutex<()>>>>,
 }
@@ -136,7 +136,7 @@ impl LedTopics {
             broker,
             random,
             producer_ids,
-            refused: Notify::new(),
+            open_again: Notify::new(),
             turns: Mutex::default(),
         }
     }
@@ -230,6 +230,7 @@ impl LedTopics {
 
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
     fn enter(&self, topic: Topic) {
+        let refused = topic.partitions.iter().any(|partition| matches!(partition, Partition::Unavailable));
         // Within the view, so that a deletion is either seen here or seen later, as a change.
         let deleted = self.metadata.view(|state| {
             if state.topic(TopicId(topic.id)).is_some() {
@@ -242,6 +243,9 @@ impl LedTopics {
         if let Some(topic) = deleted {
             self.coordinators.topic_closed(&topic);
             self.close_streams(&topic);
+        } else if refused {
+            // Only now, as who tries again looks for them in the table.
+            self.open_again.notify_one();
         }
     }
 
@@ -339,7 +343,6 @@ impl LedTopics {
 
     fn refused(&self, stream: StreamId, error: &dyn std::fmt::Display) -> Partition {
         tracing::error!(%stream, %error, "can't open a partition; trying again");
-        self.refused.notify_one();
         Partition::Unavailable
     }
 
@@ -393,7 +396,7 @@ impl LedTopics {
         let mut expire_at = self.clock.now() + EXPIRE_EVERY;
         let mut again_in = OPEN_AGAIN;
         loop {
-            if self.clock.timeout(OPEN_AGAIN_MAX, self.refused.notified()).await.is_some() {
+            if self.clock.timeout(OPEN_AGAIN_MAX, self.open_again.notified()).await.is_some() {
                 self.clock.sleep(again_in).await;
                 again_in = (again_in * 2).min(OPEN_AGAIN_MAX);
             } else {

@@ -314,10 +314,17 @@ impl State {
         match (&self.open, self.full.is_empty()) {
             (_, false) => Waiting::Full,
             (Some(_), true) if self.closing => Waiting::Full,
-            (Some(open), true) if open.total_bytes() <= self.options.light_bytes => Waiting::Light,
+            (Some(open), true) if self.is_light(open) => Waiting::Light,
             (Some(_), true) => Waiting::Open,
             (None, true) => Waiting::Nothing,
         }
+    }
+
+    /// Whether an object has so few bytes that it needn't wait for more. When many wait to be trimmed already, files are
+    /// too many for that.
+    fn is_light(&self, open: &OpenObject) -> bool {
+        let few = self.cut_untrimmed() < self.options.untrimmed_objects as u64 / 4;
+        few && open.total_bytes() <= self.options.light_bytes
     }
 
     pub(crate) fn in_flight(&self) -> usize {

@@ -1,7 +1,7 @@
 //! The keys and values of a batch's records: for topics that the broker itself reads, its internal ones.
 
 use super::header::BatchView;
-use super::records::{Unreadable, invalid};
+use super::records::{self, Unreadable, invalid};
 use bytes::{Buf, Bytes};
 use std::io::{self, Read};
 
@@ -27,20 +27,20 @@ pub fn key_values(batch: &BatchView<'_>, limit_bytes: usize) -> Result<Vec<KeyVa
     }
     let mut rest = Bytes::from(unpacked);
     // A record has seven bytes at least, so what a batch announces allocates nothing.
-    let mut records = Vec::new();
+    let mut read = Vec::new();
     for _ in 0..batch.count().max(0) {
-        let length = varint(&mut rest, 5)?;
+        let length = varint(&mut rest)?;
         let mut record = take(&mut rest, length)?.ok_or_else(|| invalid("a record's length is negative"))?;
         let _attributes = record.try_get_u8().map_err(|_| short())?;
-        let _timestamp_delta = varint(&mut record, 10)?;
-        let _offset_delta = varint(&mut record, 5)?;
+        let _timestamp_delta = records::varlong(&mut (&mut record).reader())?;
+        let _offset_delta = varint(&mut record)?;
         let mut field = || {
-            let length = varint(&mut record, 5)?;
+            let length = varint(&mut record)?;
             take(&mut record, length)
         };
-        records.push(KeyValue { key: field()?, value: field()? });
+        read.push(KeyValue { key: field()?, value: field()? });
     }
-    Ok(records)
+    Ok(read)
 }
 
 fn short() -> io::Error {
@@ -56,8 +56,8 @@ fn take(from: &mut Bytes, length: i64) -> io::Result<Option<Bytes>> {
     Ok(Some(from.split_to(length)))
 }
 
-fn varint(from: &mut Bytes, bytes: usize) -> io::Result<i64> {
-    super::records::varint(&mut from.reader(), bytes)
+fn varint(from: &mut Bytes) -> io::Result<i64> {
+    records::varint(&mut from.reader())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@
 
 use super::BatchView;
 use super::codec::Compression;
-use super::records::{byte, varint};
+use super::records::{byte, varint, varlong};
 use std::io::{self, Read};
 
 const ABORT: i16 = 0;
@@ -75,16 +75,16 @@ impl Marker {
 }
 
 fn read(input: &mut &[u8]) -> io::Result<Option<Marker>> {
-    let _length = varint(input, 5)?;
+    let _length = varint(input)?;
     let _attributes = byte(input)?;
-    let _timestamp = varint(input, 10)?;
-    let _offset = varint(input, 5)?;
-    if varint(input, 5)? < 4 {
+    let _timestamp = varlong(input)?;
+    let _offset = varint(input)?;
+    if varint(input)? < 4 {
         return Ok(None);
     }
     let (mut key, mut value) = ([0; 4], [0; 6]);
     input.read_exact(&mut key)?;
-    if varint(input, 5)? < 6 {
+    if varint(input)? < 6 {
         return Ok(None);
     }
     input.read_exact(&mut value)?;

@@ -59,13 +59,13 @@ impl Records<'_> {
     }
 
     fn record(&mut self) -> io::Result<Record> {
-        let length = varint(&mut self.input, 5)?;
+        let length = varint(&mut self.input)?;
         let body = u64::try_from(length).map_err(|_| invalid("a record's length is negative"))?;
         let mut body = (&mut self.input).take(body);
         let _attributes = byte(&mut body)?;
-        let timestamp_delta = varint(&mut body, 10)?;
-        let offset_delta = varint(&mut body, 5)?;
-        let key = varint(&mut body, 5)?;
+        let timestamp_delta = varlong(&mut body)?;
+        let offset_delta = varint(&mut body)?;
+        let key = varint(&mut body)?;
         if u64::try_from(key).is_ok_and(|key| key > body.limit()) {
             return Err(invalid("a key reaches beyond its record"));
         }
@@ -107,14 +107,25 @@ pub(crate) fn byte(input: &mut impl Read) -> io::Result<u8> {
     Ok(one[0])
 }
 
-/// A zigzag number of at most `bytes` bytes.
-pub(crate) fn varint(input: &mut impl Read, bytes: usize) -> io::Result<i64> {
+/// A zigzag number of 32 bits, of 5 bytes at most. What is beyond them in a fifth byte is dropped, as Kafka does.
+pub(crate) fn varint(input: &mut impl Read) -> io::Result<i64> {
+    let value = unsigned(input, 5)? as u32;
+    Ok(i64::from((value >> 1).cast_signed() ^ -(value & 1).cast_signed()))
+}
+
+/// A zigzag number of 64 bits, of 10 bytes at most.
+pub(crate) fn varlong(input: &mut impl Read) -> io::Result<i64> {
+    let value = unsigned(input, 10)?;
+    Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
+}
+
+fn unsigned(input: &mut impl Read, bytes: usize) -> io::Result<u64> {
     let mut value = 0_u64;
     for at in 0..bytes {
         let next = byte(input)?;
         value |= u64::from(next & 0x7f).checked_shl(7 * at as u32).unwrap_or(0);
         if next & 0x80 == 0 {
-            return Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed());
+            return Ok(value);
         }
     }
     Err(invalid("a number is longer than its type"))

@@ -39,7 +39,13 @@ fn what_is_walked_is_what_is_read() {
         let read: Vec<_> = records::open(&view, 1 << 20).unwrap().map(Result::unwrap).collect();
         assert_eq!(walk(&bytes).unwrap(), read);
     }
-    assert_eq!(walk(&batch(1, &RECORD)).unwrap(), [Record { offset: 0, timestamp: 6, has_key: true }]);
+    let record = [Record { offset: 0, timestamp: 6, has_key: true }];
+    assert_eq!(walk(&batch(1, &RECORD)).unwrap(), record);
+    // The same with a length of five bytes, of which the last says more than 32 bits hold.
+    let bytes = batch(1, &[&[0x96, 0x80, 0x80, 0x80, 0x70], &RECORD[1..]].concat());
+    assert_eq!(walk(&bytes).unwrap(), record);
+    let view = BatchView::first(&bytes).unwrap();
+    assert_eq!(records::open(&view, 1 << 20).unwrap().map(Result::unwrap).collect::<Vec<_>>(), record);
 }
 
 #[test]

@@ -224,7 +224,7 @@ fn decode(batch: &BatchView<'_>) -> Vec<Plain> {
         compression.open(batch.payload(), LIMIT).unwrap().read_to_end(&mut plain).unwrap();
     }
     let mut rest = &plain[..];
-    let varint = |rest: &mut &[u8]| crate::batch::records::varint(rest, 10).unwrap();
+    let varint = |rest: &mut &[u8]| crate::batch::records::varlong(rest).unwrap();
     let mut out = Vec::new();
     while !rest.is_empty() {
         let length = usize::try_from(varint(&mut rest)).unwrap();

@@ -8,7 +8,7 @@
 use super::offset_map::{KeyHash, KeyHasher};
 use crate::batch::compose::put_varint;
 use crate::batch::header::{BatchView, TimestampType};
-use crate::batch::records::{Unreadable, byte, invalid, varint};
+use crate::batch::records::{Unreadable, byte, invalid, varint, varlong};
 use std::io::{self, BufRead, BufReader, Read, Write};
 
 /// A record, without its key and its value.
@@ -71,7 +71,7 @@ impl<'a> Scan<'a> {
         self.left -= 1;
         let mut record = self.begin()?;
         let key = hashed(&mut record.body)?;
-        let value = varint(&mut record.body, 5)?;
+        let value = varint(&mut record.body)?;
         if u64::try_from(value).is_ok_and(|value| value > record.body.limit()) {
             return Err(invalid("a value reaches beyond its record").into());
         }
@@ -125,7 +125,7 @@ impl<'a> Scan<'a> {
         }
         self.left -= 1;
         let mut record = self.begin()?;
-        let length = varint(&mut record.body, 5)?;
+        let length = varint(&mut record.body)?;
         if usize::try_from(length).is_ok_and(|length| length >= N) {
             let mut start = [0; N];
             record.body.read_exact(&mut start)?;
@@ -135,12 +135,12 @@ impl<'a> Scan<'a> {
     }
 
     fn begin(&mut self) -> io::Result<Record<'_, 'a>> {
-        let length = varint(&mut self.input, 5)?;
+        let length = varint(&mut self.input)?;
         let length = u64::try_from(length).map_err(|_| invalid("a record's length is negative"))?;
         let mut body = (&mut self.input).take(length);
         let attributes = byte(&mut body)?;
-        let timestamp_delta = varint(&mut body, 10)?;
-        let offset_delta = varint(&mut body, 5)?;
+        let timestamp_delta = varlong(&mut body)?;
+        let offset_delta = varint(&mut body)?;
         if !(self.offset_delta_min..=self.offset_delta_max).contains(&offset_delta) {
             return Err(invalid("a record's offset is out of order"));
         }
@@ -171,7 +171,7 @@ struct Record<'s, 'a> {
 
 /// Reads a key and gives its hash, `None` for no key.
 fn hashed(body: &mut io::Take<impl BufRead>) -> io::Result<Option<KeyHash>> {
-    let length = varint(body, 5)?;
+    let length = varint(body)?;
     let Ok(mut left) = usize::try_from(length) else { return Ok(None) };
     let mut hasher = KeyHasher::new();
     while left > 0 {

@@ -27,7 +27,8 @@ use crate::wire::produce::Topic;
 use crate::wire::writer::Leader;
 use kafka_protocol::messages::FetchRequest;
 use levee_base::limits::{FETCH_ANSWERS_BYTES, FETCH_BYTES, FETCH_WAIT};
-use levee_base::{Clock, HashMap, StreamId};
+use levee_base::{Clock, StreamId};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -108,7 +109,7 @@ impl Fetcher {
     fn begin(&self, request: &FetchRequest, version: i16) -> Result<Context, SessionError> {
         let by_id = version >= IDS_FROM_VERSION;
         let mut partitions: Vec<(Key, Wanted)> = Vec::new();
-        let mut places: HashMap<Key, usize> = HashMap::default();
+        let mut places: BTreeMap<Key, usize> = BTreeMap::new();
         for topic in &request.topics {
             let key = topic_key(by_id, &topic.topic, topic.topic_id);
             for partition in &topic.partitions {

@@ -1,16 +1,18 @@
 //! Whether Java's `Pattern` would compile a pattern. Kafka compiles those that choose clients by Java's rules and refuses
 //! a configuration with one that is none; here they are kept and nothing is matched by them.
 //!
-//! Looked at are groups, classes, escapes and repetitions. What is left to Java alone is what stands in `\p{...}`, the
-//! names of groups, and whether what a look-behind matches has an end.
+//! Looked at are groups, classes, escapes and repetitions. Left to Java alone, so that some patterns are taken here that it
+//! refuses, is what stands in braces after a backslash, which groups `\k` and numbers refer to, what an intersection of
+//! classes lacks, and whether what a look-behind matches has an end. Comments (`(?x)`) are looked at as if they were none.
 
 use std::iter::Peekable;
 use std::str::Chars;
 
 /// The letters that mean something after a backslash; others are an error.
-const ESCAPES: &str = "0xutnrfaecdDhHsSvVwWpPbBAGZzRXNkQE";
-/// What may follow `(?`: kinds of groups, and flags.
-const AFTER_QUESTION: &str = ":=!><idmsuxU-)";
+const ESCAPES: &str = "0xutnrfaecdDhHsSvVwWpPbBAGZzRXNkQ";
+/// What may follow `(?` of a group that isn't one of flags.
+const KINDS: &str = ":=!><";
+const FLAGS: &str = "idmsuxU-";
 
 /// Whether it can be compiled.
 pub(super) fn compiles(pattern: &str) -> bool {
@@ -24,10 +26,11 @@ fn walk(rest: &mut Peekable<Chars<'_>>) -> Option<()> {
             '\\' => escape(rest)?,
             '[' => class(rest)?,
             '(' => {
-                if rest.next_if_eq(&'?').is_some() && !AFTER_QUESTION.contains(*rest.peek()?) {
-                    return None;
+                let question = rest.next_if_eq(&'?').is_some();
+                // Flags alone are no group, and can't be repeated.
+                if !(question && are_flags_alone(rest)?) {
+                    open += 1;
                 }
-                open += 1;
                 false
             }
             ')' => {
@@ -50,15 +53,40 @@ fn walk(rest: &mut Peekable<Chars<'_>>) -> Option<()> {
     (open == 0).then_some(())
 }
 
+/// What follows `(?`: whether it is flags and nothing else, to their parenthesis.
+fn are_flags_alone(rest: &mut Peekable<Chars<'_>>) -> Option<bool> {
+    if rest.next_if(|next| KINDS.contains(*next)).is_some() {
+        return Some(false);
+    }
+    while rest.next_if(|next| FLAGS.contains(*next)).is_some() {}
+    match rest.next()? {
+        ':' => Some(false),
+        ')' => Some(true),
+        _ => None,
+    }
+}
+
 /// What follows a backslash. Says that it can be repeated.
 fn escape(rest: &mut Peekable<Chars<'_>>) -> Option<bool> {
     let next = rest.next()?;
     if next.is_ascii_alphabetic() && !ESCAPES.contains(next) {
         return None;
     }
-    if matches!(next, 'p' | 'P' | 'x' | 'N' | 'b') && rest.next_if_eq(&'{').is_some() {
+    let braces = matches!(next, 'p' | 'P' | 'x' | 'N' | 'b') && rest.next_if_eq(&'{').is_some();
+    if braces {
         // Some name in braces.
         rest.find(|inside| *inside == '}')?;
+    }
+    let digits = match next {
+        'x' if !braces => 2,
+        'u' => 4,
+        _ => 0,
+    };
+    for _ in 0..digits {
+        rest.next_if(char::is_ascii_hexdigit)?;
+    }
+    if next == 'c' {
+        rest.next()?;
     }
     if next == 'Q' {
         // Up to \E, or the end, all stands for itself.
@@ -157,6 +185,8 @@ mod tests {
             "(?:a)*",
             "{1}",
             "(?)",
+            "(?i-s:a)*",
+            "\\x41\\x{41}\\u0041\\cA",
             "^*",
         ] {
             assert!(compiles(good), "{good}");
@@ -185,6 +215,12 @@ mod tests {
             "\\p{L",
             "(?",
             "(?z)",
+            "(?iz)",
+            "(?i)*",
+            "\\E",
+            "\\xg0",
+            "\\u12",
+            "\\c",
             "a{99999999999}",
         ] {
             assert!(!compiles(bad), "{bad}");

@@ -81,6 +81,7 @@ impl Known {
     /// What a batch of these offsets says of its producer, once it is appended.
     pub(super) fn producer(&mut self, note: &Note, count: u32, place: &Place) {
         let Note { producer_id, producer_epoch: epoch, attributes, marker, base_sequence, .. } = *note;
+        self.producers.lost_before(place);
         if producer_id < 0 {
             return;
         }

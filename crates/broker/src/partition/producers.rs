@@ -119,7 +119,7 @@ pub struct Producers {
     by_age: BTreeSet<(Offset, i64)>,
     transactions: Transactions,
     /// Until then, in Unix milliseconds of the leader's clock, some may have written that are not known; `i64::MAX` until
-    /// the next batch of a producer says when that was.
+    /// the next batch says when that was.
     lost_ms: Option<i64>,
 }
 
@@ -271,7 +271,6 @@ impl Producers {
 
     /// A batch has been appended, or is read back on opening. Bases only grow.
     pub fn record(&mut self, claim: &Claim, place: &Place) {
-        self.lost_before(place);
         let unknown = self.unknown();
         let producer = self.by_id.entry(claim.producer_id).or_insert(unknown);
         self.by_age.remove(&(producer.touched, claim.producer_id));
@@ -296,7 +295,6 @@ impl Producers {
 
     /// A marker has been appended, or is read back on opening.
     pub fn end(&mut self, end: &End, place: &Place) {
-        self.lost_before(place);
         let unknown = self.unknown();
         let producer = self.by_id.entry(end.producer_id).or_insert(unknown);
         self.by_age.remove(&(producer.touched, end.producer_id));
@@ -327,8 +325,8 @@ impl Producers {
         });
     }
 
-    /// What was lost lay before a batch that is at `place`.
-    fn lost_before(&mut self, place: &Place) {
+    /// What was lost lay before a batch, whoever's, that is at `place`.
+    pub(super) fn lost_before(&mut self, place: &Place) {
         self.lost_ms = self.lost_ms.map(|lost_ms| lost_ms.min(place.appended_ms));
     }
 

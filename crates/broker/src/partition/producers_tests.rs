@@ -110,6 +110,7 @@ fn what_was_removed_before_it_was_seen_may_have_been_of_any_producer() {
     assert_eq!(check(&producers, &claim(1, 4, 4, 1)), gap(1, 4));
 
     // Who wrote before that would have expired by now.
+    producers.lost_before(&place(4, 50, ALL));
     producers.expire(51, ALL);
     assert_eq!(asks(&producers, &claim(2, 0, 4, 1)), gap(2, 4));
 }

@@ -2,6 +2,7 @@
 //! offset and with the aborted transactions that they leave out.
 
 use super::log::PartitionLog;
+use super::transactions::Forgotten;
 use crate::batch::BatchView;
 use crate::cleaner::Aborted;
 use crate::seeded_bugs::{Bug, seeded};
@@ -96,19 +97,23 @@ impl PartitionLog {
         max_bytes: usize,
         at_least_one: bool,
     ) -> Result<Fetched, FetchError> {
+        if isolation == Isolation::Uncommitted {
+            return self.fetch_once(from, isolation, max_bytes, at_least_one).await;
+        }
         loop {
-            let forgotten = self.forgotten();
+            let before = self.forgotten();
             let fetched = self.fetch_once(from, isolation, max_bytes, at_least_one).await?;
             // What is removed while it is read takes with it that its transactions were aborted: whoever was given the
             // records without that would take them for committed. Read anew it isn't there any more.
-            if isolation == Isolation::Uncommitted || self.forgotten() == forgotten {
+            let now = self.forgotten();
+            if now.count == before.count || now.last_offset < from {
                 return Ok(fetched);
             }
         }
     }
 
-    /// Grows whenever something is forgotten of the transactions that were aborted.
-    fn forgotten(&self) -> u64 {
+    /// What has been forgotten of the transactions that were aborted.
+    fn forgotten(&self) -> Forgotten {
         self.state().known.producers.transactions().forgotten()
     }
 

@@ -30,8 +30,25 @@ pub struct Transactions {
     ended: VecDeque<(Offset, Offset)>,
     /// In the order of their markers.
     aborted: VecDeque<Entry>,
-    /// How many that were aborted have been forgotten.
-    forgotten: u64,
+    forgotten: Forgotten,
+}
+
+/// Of the transactions that were aborted, those that are known no more.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Forgotten {
+    /// How many they are.
+    pub(super) count: u64,
+    /// The last offset of any of them, -1 if there are none.
+    pub(super) last_offset: i64,
+}
+
+impl Forgotten {
+    const NONE: Self = Self { count: 0, last_offset: -1 };
+
+    fn add(&mut self, aborted: &Aborted) {
+        self.count += 1;
+        self.last_offset = self.last_offset.max(aborted.last_offset);
+    }
 }
 
 impl PartialEq for Transactions {
@@ -47,7 +64,8 @@ impl Transactions {
     /// None yet; as many as `limit` may be open or have been aborted.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, open: BTreeMap::new(), ended: VecDeque::new(), aborted: VecDeque::new(), forgotten: 0 }
+        let (open, ended, aborted) = (BTreeMap::new(), VecDeque::new(), VecDeque::new());
+        Self { limit, open, ended, aborted, forgotten: Forgotten::NONE }
     }
 
     /// Whether another one may begin.
@@ -122,20 +140,25 @@ impl Transactions {
     /// Forgets those that ended below `start`.
     pub(super) fn drop_below(&mut self, start: Offset) {
         let start = start.0.cast_signed();
-        while self.aborted.pop_front_if(|entry| entry.aborted.last_offset < start).is_some() {
-            self.forgotten += 1;
+        while let Some(entry) = self.aborted.pop_front_if(|entry| entry.aborted.last_offset < start) {
+            self.forgotten.add(&entry.aborted);
         }
     }
 
     /// Forgets the aborted ones of which `keep` says no.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&Aborted) -> bool) {
-        let before = self.aborted.len();
-        self.aborted.retain(|entry| keep(&entry.aborted));
-        self.forgotten += (before - self.aborted.len()) as u64;
+        let forgotten = &mut self.forgotten;
+        self.aborted.retain(|entry| {
+            let keeps = keep(&entry.aborted);
+            if !keeps {
+                forgotten.add(&entry.aborted);
+            }
+            keeps
+        });
     }
 
-    /// Grows whenever aborted ones are forgotten.
-    pub(super) fn forgotten(&self) -> u64 {
+    /// The aborted ones that have been forgotten.
+    pub(super) fn forgotten(&self) -> Forgotten {
         self.forgotten
     }
 

@@ -278,7 +278,7 @@ impl GroupShard {
             return effects;
         }
         if !self.offsets.has_room(committer.producer, &offsets) {
-            tracing::warn!(
+            tracing::debug!(
                 group = committer.group,
                 "offsets are refused: this partition of __consumer_offsets holds as many as it may; delete groups that \
                  are no longer used, or shorten --offsets-retention-minutes"

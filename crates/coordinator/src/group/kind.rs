@@ -20,7 +20,7 @@ pub(crate) fn admit(groups: &BTreeMap<Arc<str>, Group>, id: &str) -> Result<(), 
     if groups.len() < GROUPS {
         return Ok(());
     }
-    tracing::warn!(
+    tracing::debug!(
         group = id,
         "a new group is refused: this partition of __consumer_offsets has {GROUPS}; delete those that are no longer used"
     );

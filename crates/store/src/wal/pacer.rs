@@ -3,8 +3,8 @@
 //! A batch goes at once if the last flush began at least the pace ago. Otherwise batches gather until the pace
 //! has passed, or the object is full; and always until a place in flight is free. So a lone batch waits for
 //! nothing, and under load an object holds all that arrived during a pace. Without the pace, 'at once when
-//! nothing is in flight' would make many tiny objects at medium load; so it is for what is light only, which
-//! medium load is not by the time that a flush has taken.
+//! nothing is in flight' would make many tiny objects at medium load; so it is for what is light only, and while
+//! few objects wait to be trimmed.
 
 use levee_base::clock::Instant;
 use std::time::Duration;

@@ -10,6 +10,28 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where the part of a batch begins that no broker changes: behind the base offset, the length and the leader epoch.
 const CONTENT: usize = 16;
 
+/// What tells a batch from others at its offset, whatever keyed compaction leaves of it. One that found no room has the
+/// offset of that moment until it is tried again, and others may be there in the same epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    leader_epoch: i32,
+    producer: (i64, i16),
+    sequence: i32,
+    is_marker: bool,
+}
+
+impl Identity {
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let view = BatchView::first(bytes).expect("it is a batch");
+        Self {
+            leader_epoch: view.leader_epoch(),
+            producer: (view.producer_id(), view.producer_epoch()),
+            sequence: view.base_sequence(),
+            is_marker: view.attributes().control(),
+        }
+    }
+}
+
 /// A batch with the offset and the leader epoch that it was given.
 #[derive(Debug)]
 pub(super) struct Batch {
@@ -21,6 +43,10 @@ pub(super) struct Batch {
 }
 
 impl Batch {
+    pub(super) fn is(&self, identity: Identity) -> bool {
+        Identity::of(&self.bytes) == identity
+    }
+
     /// Whether it ends a transaction, as a coordinator says.
     pub(super) fn is_marker(&self) -> bool {
         is_marker(&self.bytes)
@@ -113,7 +139,7 @@ impl Ledger {
         self.logs.entry(stream).or_insert_with(|| Log::new(topic))
     }
 
-    /// A batch was given an offset, with the bytes that it has now. Returns under which leader epoch.
+    /// A batch was given an offset, with the bytes that it has now.
     pub(super) fn appended(
         &mut self,
         stream: StreamId,
@@ -121,12 +147,11 @@ impl Ledger {
         base: Offset,
         bytes: &[u8],
         transaction: Option<usize>,
-    ) -> i32 {
-        let view = BatchView::first(bytes).expect("it was checked");
-        let (epoch, timestamp) = (view.leader_epoch(), view.max_timestamp());
+    ) -> Identity {
+        let timestamp = BatchView::first(bytes).map_or(0, |view| view.max_timestamp());
         let same = self.log(stream, topic).batches.entry(base).or_default();
         same.push(Batch { bytes: bytes.to_vec(), timestamp, acknowledged: false, transaction });
-        epoch
+        Identity::of(bytes)
     }
 
     /// A marker was read: from now on it is there, as if it had been acknowledged.
@@ -149,46 +174,49 @@ impl Ledger {
 
     /// The transaction that a batch is part of which was read.
     pub(super) fn transaction_of(&self, stream: StreamId, base: Offset, bytes: &[u8]) -> Option<usize> {
-        let epoch = BatchView::first(bytes)?.leader_epoch();
+        let identity = Identity::of(bytes);
         let same = self.logs.get(&stream)?.batches.get(&base)?;
-        let is_it =
-            |batch: &&Batch| BatchView::first(&batch.bytes).is_some_and(|v| v.leader_epoch() == epoch);
-        same.iter().find(is_it)?.transaction
+        same.iter().find(|batch| batch.is(identity))?.transaction
     }
 
     /// A broker says that a batch without an offset is at `base` already, where it put it itself under `pending`, or
-    /// where it is durable. Returns under which leader epoch, if only one can be meant.
+    /// where it is durable. Returns which one that is, if only one can be meant.
     pub(super) fn repeated(
         &self,
         stream: StreamId,
         base: Offset,
         bytes: &[u8],
         pending: Option<i32>,
-    ) -> Result<Option<i32>, String> {
+    ) -> Result<Option<Identity>, String> {
         let log = self.logs.get(&stream);
         let known = log.and_then(|log| log.batches.get(&base)).into_iter().flatten();
         let known: Vec<&Batch> = known.filter(|known| known.bytes[CONTENT..] == bytes[CONTENT..]).collect();
-        let epoch = |batch: &&Batch| BatchView::first(&batch.bytes).map(|view| view.leader_epoch());
-        let durable = known.iter().find(|batch| batch.acknowledged).and_then(epoch);
-        let epochs: Vec<i32> = known.iter().filter_map(epoch).collect();
-        match (pending, durable, epochs.as_slice()) {
-            (Some(own), _, epochs) if epochs.contains(&own) => Ok(Some(own)),
-            (None, Some(durable), _) => Ok(Some(durable)),
-            (None, None, [one]) => Ok(Some(*one)),
-            (None, None, [_, ..]) => Ok(None),
+        let identity = |batch: &&Batch| Identity::of(&batch.bytes);
+        let durable = known.iter().find(|batch| batch.acknowledged).map(identity);
+        let all: Vec<Identity> = known.iter().map(identity).collect();
+        let own = all.iter().find(|one| Some(one.leader_epoch) == pending);
+        match (pending, own, durable, all.as_slice()) {
+            (Some(_), Some(own), ..) => Ok(Some(*own)),
+            (None, _, Some(durable), _) => Ok(Some(durable)),
+            (None, _, None, [one]) => Ok(Some(*one)),
+            (None, _, None, [_, ..]) => Ok(None),
             _ => Err(format!("stream {stream}: no batch of that sequence was put at {base}")),
         }
     }
 
-    /// The batch at `base` that was appended under `epoch` is durable.
-    pub(super) fn acknowledge(&mut self, stream: StreamId, base: Offset, epoch: i32) -> Result<(), String> {
+    /// The batch of this identity that was appended at `base` is durable.
+    pub(super) fn acknowledge(
+        &mut self,
+        stream: StreamId,
+        base: Offset,
+        identity: Identity,
+    ) -> Result<(), String> {
         let log = self.logs.get_mut(&stream).expect("it was appended");
         let same = log.batches.get_mut(&base).expect("it was appended");
-        let is_it = |batch: &Batch| BatchView::first(&batch.bytes).is_some_and(|v| v.leader_epoch() == epoch);
-        if same.iter().any(|batch| batch.acknowledged && !is_it(batch)) {
+        if same.iter().any(|batch| batch.acknowledged && !batch.is(identity)) {
             return Err(format!("stream {stream}: offset {base} was given to two"));
         }
-        let batch = same.iter_mut().find(|batch| is_it(batch));
+        let batch = same.iter_mut().find(|batch| batch.is(identity));
         batch.expect("it was appended").acknowledged = true;
         Ok(())
     }
@@ -197,9 +225,10 @@ impl Ledger {
     pub(super) fn seen(&mut self, stream: StreamId, base: Offset, bytes: &[u8]) -> Result<(), String> {
         let same = self.logs.get(&stream).and_then(|log| log.batches.get(&base));
         let sent = same.into_iter().flatten().any(|batch| batch.bytes == bytes);
-        let view = BatchView::first(bytes).filter(|_| sent);
-        let view = view.ok_or_else(|| format!("stream {stream}: nobody sent what is at {base}"))?;
-        self.acknowledge(stream, base, view.leader_epoch())
+        if !sent {
+            return Err(format!("stream {stream}: nobody sent what is at {base}"));
+        }
+        self.acknowledge(stream, base, Identity::of(bytes))
     }
 
     pub(super) fn acknowledgements(&self) -> usize {

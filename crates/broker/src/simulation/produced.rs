@@ -41,27 +41,27 @@ pub(super) async fn produce(
         };
         let answer = led.records.produce(request, version).await;
         // Nobody reads it before this: nothing was waited for since it was appended. One that the store has refused, as
-        // it has stopped, is entered too, but never becomes durable: no other batch has the offset in this epoch.
+        // it was full or has stopped, is entered too, with the offset that it would have had.
         let view = BatchView::first(&bytes).expect("it is a batch");
-        let epoch = (view.leader_epoch() >= 0).then(|| {
+        let entered = (view.leader_epoch() >= 0).then(|| {
             let base = Offset(view.base_offset().cast_unsigned());
             let topic = TopicId(sent.topic.1);
             let mut ledger = judge.ledger.lock().unwrap();
             ledger.appended(sent.stream, topic, base, &bytes, Some(transaction))
         });
         let answered = answer.await.topics.swap_remove(0).partitions.swap_remove(0);
-        (bytes, epoch, answered)
+        (bytes, entered, answered)
     };
-    let Some((bytes, epoch, answered)) = broker.ask(serve).await else { return Produced::Unknown };
+    let Some((bytes, entered, answered)) = broker.ask(serve).await else { return Produced::Unknown };
     if answered.error_code != 0 {
         return Produced::Refused(answered.error_code);
     }
     let base = Offset(u64::try_from(answered.base_offset).expect("it was given one"));
     let mut ledger = broker.world.judge.ledger.lock().unwrap();
-    let epoch =
-        epoch.map_or_else(|| ledger.repeated(batch.stream, base, &bytes, None), |epoch| Ok(Some(epoch)));
-    let entered = match epoch {
-        Ok(Some(epoch)) => ledger.acknowledge(batch.stream, base, epoch),
+    let known = entered
+        .map_or_else(|| ledger.repeated(batch.stream, base, &bytes, None), |entered| Ok(Some(entered)));
+    let entered = match known {
+        Ok(Some(known)) => ledger.acknowledge(batch.stream, base, known),
         Ok(None) => Ok(()),
         Err(wrong) => Err(wrong),
     };

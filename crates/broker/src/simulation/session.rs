@@ -3,6 +3,7 @@
 
 use super::broker::Broker;
 use super::consumer::fetch_offsets;
+use super::ledger::Identity;
 use super::process::Process;
 use super::verify::verify;
 use super::{INTERNAL, World};
@@ -28,8 +29,8 @@ const PRODUCER_IDS: i64 = 1 << 40;
 struct Pending {
     stream: StreamId,
     base: Offset,
-    /// Under which it was appended, where that is known.
-    leader_epoch: Option<i32>,
+    /// Which one it is, where that is known.
+    identity: Option<Identity>,
     slot: Slot,
     /// Of which client, and with which sequence number.
     client: Option<(usize, i32)>,
@@ -175,7 +176,7 @@ impl Session {
         };
         let (stream, base) = (log.stream(), appended.base);
         let is_new = BatchView::first(bytes).is_some_and(|batch| batch.leader_epoch() >= 0);
-        let leader_epoch = {
+        let identity = {
             let mut ledger = self.world.judge.ledger.lock().unwrap();
             if is_new {
                 Some(ledger.appended(stream, topic, base, bytes, None))
@@ -185,8 +186,7 @@ impl Session {
                 repeated.unwrap_or_else(|wrong| panic!("{wrong}"))
             }
         };
-        let pending =
-            Pending { stream, base, leader_epoch, slot: appended.slot.unwrap_or(Slot::ZERO), client };
+        let pending = Pending { stream, base, identity, slot: appended.slot.unwrap_or(Slot::ZERO), client };
         if appended.slot.is_none() {
             self.is_acknowledged(&pending);
         } else {
@@ -207,9 +207,9 @@ impl Session {
     }
 
     fn is_acknowledged(&self, pending: &Pending) {
-        let Pending { stream, base, leader_epoch, client, .. } = *pending;
-        if let Some(epoch) = leader_epoch {
-            let entered = self.world.judge.ledger.lock().unwrap().acknowledge(stream, base, epoch);
+        let Pending { stream, base, identity, client, .. } = *pending;
+        if let Some(identity) = identity {
+            let entered = self.world.judge.ledger.lock().unwrap().acknowledge(stream, base, identity);
             entered.unwrap_or_else(|wrong| panic!("{wrong}"));
         }
         if let Some((index, sequence)) = client {

@@ -2,7 +2,7 @@
 
 use super::World;
 use super::committed::{Filter, compare, is_committed, may_be_committed, read_committed};
-use super::ledger::{Batch, is_marker};
+use super::ledger::{Identity, is_marker};
 use super::records::records;
 use crate::batch::BatchView;
 use crate::partition::PartitionLog;
@@ -63,9 +63,9 @@ pub(super) async fn verify(
         let sequence = (batch.producer_id(), batch.producer_epoch(), batch.base_sequence());
         assert!(sequence.0 < 0 || sequences.insert(sequence), "stream {stream}: {sequence:?} is there twice");
         if is_keyed {
-            let epoch = batch.leader_epoch();
+            let identity = Identity::of(bytes);
             let sent = ledger.logs.get(&stream).and_then(|log| log.batches.get(base)).into_iter().flatten();
-            let mut sent = sent.filter(|sent| of_epoch(sent, epoch)).map(|sent| records(&sent.bytes));
+            let mut sent = sent.filter(|sent| sent.is(identity)).map(|sent| records(&sent.bytes));
             let all = sent.next().unwrap_or_default();
             let own = records(bytes);
             assert!(
@@ -73,7 +73,7 @@ pub(super) async fn verify(
                 "stream {stream}: nobody sent what is at {base}"
             );
             if !own.is_empty() {
-                ledger.acknowledge(stream, *base, epoch).unwrap_or_else(|wrong| panic!("{wrong}"));
+                ledger.acknowledge(stream, *base, identity).unwrap_or_else(|wrong| panic!("{wrong}"));
             }
         } else {
             ledger.seen(stream, *base, bytes).unwrap_or_else(|wrong| panic!("{wrong}"));
@@ -93,10 +93,6 @@ pub(super) async fn verify(
         now.start
     );
     0
-}
-
-fn of_epoch(batch: &Batch, epoch: i32) -> bool {
-    BatchView::first(&batch.bytes).is_some_and(|view| view.leader_epoch() == epoch)
 }
 
 /// The offset after a batch.

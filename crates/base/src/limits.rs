@@ -27,8 +27,8 @@ pub const WAL_IN_FLIGHT_MAX: usize = 16;
 /// The pace of flushes on a folder.
 pub const WAL_PACE_FOLDER: Duration = Duration::from_micros(2_500);
 /// On a folder, an object of no more bytes than this, all counted, doesn't wait for the pace when nothing is in flight: who
-/// sends one request after the other would wait for each, and a disk asks no money for a file. That holds while a quarter of
-/// `WAL_UNTRIMMED_OBJECTS` waits to be trimmed at most: many producers who send little on a fast disk would fill it.
+/// sends one request after the other would wait for each, and a disk asks no money for a file. That holds while less than
+/// half of `WAL_UNTRIMMED_OBJECTS` waits to be trimmed: many producers who send little to a fast disk would fill it.
 pub const WAL_LIGHT_BYTES_FOLDER: usize = 16 * KIB;
 /// The pace of flushes on a cloud store.
 pub const WAL_PACE_CLOUD: Duration = Duration::from_millis(100);

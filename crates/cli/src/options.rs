@@ -115,7 +115,7 @@ options! {
     /// transaction.max.timeout.ms). For so long a producer that is gone may hold back those who read only what is committed.
     transaction_max_timeout_ms: u64 = "LEVEE_TRANSACTION_MAX_TIMEOUT_MS", "N", 900_000, clap::value_parser!(u64).range(1_000..=2_147_483_647);
     /// The least time between two flushes, in microseconds; 0 means 100,000, and on a folder 2,500, or none for an
-    /// object of 16 KiB at most while nothing is being written and few objects wait to be trimmed.
+    /// object of 16 KiB at most while nothing is being written and uploads keep up.
     /// Each flush is one PUT: 100 ms is at most 10 a second, about $130 a month at $5 a million for a broker
     /// that never idles. Half of it doubles the bill and takes half of it off the latency.
     wal_pace_us: u64 = "LEVEE_WAL_PACE_US", "N", 0;

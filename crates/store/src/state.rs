@@ -320,10 +320,10 @@ impl State {
         }
     }
 
-    /// Whether an object has so few bytes that it needn't wait for more. When many wait to be trimmed already, files are
-    /// too many for that.
+    /// Whether an object has so few bytes that it needn't wait for more. Where trimming doesn't keep up there are too many
+    /// for that.
     fn is_light(&self, open: &OpenObject) -> bool {
-        let few = self.cut_untrimmed() < self.options.untrimmed_objects as u64 / 4;
+        let few = self.cut_untrimmed() < self.options.untrimmed_objects as u64 / 2;
         few && open.total_bytes() <= self.options.light_bytes
     }
 

@@ -31,8 +31,8 @@ pub struct NewBatch<'a> {
 pub struct WalOptions {
     /// Flushes of objects that are not full begin so far apart at least.
     pub pace: Duration,
-    /// An object of at most so many bytes doesn't wait for the pace when nothing is in flight, and less than a quarter of
-    /// `untrimmed_objects` is there. 0: all wait.
+    /// An object of at most so many bytes doesn't wait for the pace when nothing is in flight, while less than half
+    /// of `untrimmed_objects` is there. 0: all wait.
     pub light_bytes: usize,
     /// Creates in flight, at most `WAL_IN_FLIGHT_MAX`.
     pub in_flight: usize,

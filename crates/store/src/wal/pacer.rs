@@ -4,7 +4,7 @@
 //! has passed, or the object is full; and always until a place in flight is free. So a lone batch waits for
 //! nothing, and under load an object holds all that arrived during a pace. Without the pace, 'at once when
 //! nothing is in flight' would make many tiny objects at medium load; so it is for what is light only, and while
-//! few objects wait to be trimmed.
+//! trimming keeps up.
 
 use levee_base::clock::Instant;
 use std::time::Duration;

@@ -5,7 +5,7 @@
 //! are found out before they get offsets and stop every consumer that comes to them.
 
 use super::header::{BatchView, TimestampType};
-use super::records::{Record, invalid};
+use super::records::{Record, invalid, varint, varlong};
 use std::io;
 
 /// An iterator over the records of a batch that is not compressed, of which there must be as many as its header says,
@@ -64,7 +64,7 @@ impl<'a> Walk<'a> {
             return Err(invalid("a record is longer than what is in it"));
         }
         Ok(Record {
-            offset: self.base_offset.wrapping_add(i64::from(offset_delta)),
+            offset: self.base_offset.wrapping_add(offset_delta),
             timestamp: self.append_time.unwrap_or(self.base_timestamp.wrapping_add(timestamp_delta)),
             has_key,
         })
@@ -104,33 +104,6 @@ fn bytes_or_null(from: &mut &[u8]) -> io::Result<bool> {
         Ok(bytes) => skip(from, bytes).map(|()| true),
         Err(_) => Ok(false),
     }
-}
-
-/// A zigzag number of 32 bits. What is beyond them in a fifth byte is dropped, as Kafka does.
-#[inline]
-fn varint(from: &mut &[u8]) -> io::Result<i32> {
-    let value = unsigned(from, 5)? as u32;
-    Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
-}
-
-/// A zigzag number of 64 bits.
-#[inline]
-fn varlong(from: &mut &[u8]) -> io::Result<i64> {
-    let value = unsigned(from, 10)?;
-    Ok((value >> 1).cast_signed() ^ -(value & 1).cast_signed())
-}
-
-#[inline]
-fn unsigned(from: &mut &[u8], most: usize) -> io::Result<u64> {
-    let mut value = 0;
-    for (at, byte) in from.iter().take(most).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * at);
-        if byte & 0x80 == 0 {
-            *from = &from[at + 1..];
-            return Ok(value);
-        }
-    }
-    Err(if from.len() < most { ended() } else { invalid("a number is longer than its type") })
 }
 
 #[cfg(test)]

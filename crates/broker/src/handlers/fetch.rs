@@ -109,9 +109,10 @@ impl Fetcher {
     fn begin(&self, request: &FetchRequest, version: i16) -> Result<Context, SessionError> {
         let by_id = version >= IDS_FROM_VERSION;
         let mut partitions: Vec<(Key, Wanted)> = Vec::new();
-        let mut places: BTreeMap<Key, usize> = BTreeMap::new();
+        let mut places: BTreeMap<TopicKey, BTreeMap<i32, usize>> = BTreeMap::new();
         for topic in &request.topics {
             let key = topic_key(by_id, &topic.topic, topic.topic_id);
+            let places = places.entry(key.clone()).or_default();
             for partition in &topic.partitions {
                 let wanted = Wanted {
                     fetch_offset: partition.fetch_offset,
@@ -119,12 +120,11 @@ impl Fetcher {
                     leader_epoch: partition.current_leader_epoch,
                     last_fetched_epoch: partition.last_fetched_epoch,
                 };
-                let key = (key.clone(), partition.partition);
-                let place = *places.entry(key.clone()).or_insert(partitions.len());
+                let place = *places.entry(partition.partition).or_insert(partitions.len());
                 // As in Kafka, one that is named twice is answered once, in its first place by what was said last.
                 match partitions.get_mut(place) {
                     Some(before) => before.1 = wanted,
-                    None => partitions.push((key, wanted)),
+                    None => partitions.push(((key.clone(), partition.partition), wanted)),
                 }
             }
         }

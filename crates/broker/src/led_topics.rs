@@ -230,7 +230,7 @@ impl LedTopics {
 
     /// Enters a topic that was opened into the table, unless it has been deleted meanwhile.
     fn enter(&self, topic: Topic) {
-        let refused = topic.partitions.iter().any(|partition| matches!(partition, Partition::Unavailable));
+        let unavailable = topic.has_unavailable();
         // Within the view, so that a deletion is either seen here or seen later, as a change.
         let deleted = self.metadata.view(|state| {
             if state.topic(TopicId(topic.id)).is_some() {
@@ -243,7 +243,7 @@ impl LedTopics {
         if let Some(topic) = deleted {
             self.coordinators.topic_closed(&topic);
             self.close_streams(&topic);
-        } else if refused {
+        } else if unavailable {
             // Only now, as who tries again looks for them in the table.
             self.open_again.notify_one();
         }
@@ -414,8 +414,7 @@ impl LedTopics {
                     }
                 }
             }
-            let unavailable = |partition: &Partition| matches!(partition, Partition::Unavailable);
-            let again = topics.iter().filter(|topic| topic.partitions.iter().any(unavailable));
+            let again = topics.iter().filter(|topic| topic.has_unavailable());
             let again: Vec<TopicId> = again.map(|topic| TopicId(topic.id)).collect();
             stream::iter(again).for_each_concurrent(TOPICS_OPENING, |id| self.open(id)).await;
         }

@@ -3,14 +3,12 @@
 use crate::seeded_bugs::{Bug, seeded};
 use bytes::Bytes;
 use levee_coordinator::group::GroupShard;
+use levee_coordinator::schema::group::{OFFSET_COMMIT, kind_of};
 use levee_coordinator::schema::wire::SchemaError;
 use levee_coordinator::transaction::TransactionShard;
 use levee_coordinator::{Context, Effects, Producer, Request};
 use std::time::Duration;
 use uuid::Uuid;
-
-/// How a record's key begins that says what a group has committed.
-const OFFSET_COMMIT: [u8; 2] = 1i16.to_be_bytes();
 
 /// A shard, as its task sees it. The methods are those of the shards; what one of them has no use for does nothing.
 pub(super) trait Machine: Send + 'static {
@@ -40,7 +38,7 @@ pub(super) struct Replayed {
 
 impl Machine for GroupShard {
     fn replay(&mut self, record: Replayed) -> Result<(), SchemaError> {
-        if record.key.starts_with(&OFFSET_COMMIT) && seeded(Bug::ForgetCommits) {
+        if matches!(kind_of(&record.key), Ok(OFFSET_COMMIT)) && seeded(Bug::ForgetCommits) {
             return Ok(());
         }
         Self::replay(self, record.producer, record.key, record.value, record.timestamp_ms)

@@ -39,6 +39,12 @@ impl Topic {
     pub fn partition(&self, index: i32) -> Option<&Partition> {
         self.partitions.get(usize::try_from(index).ok()?)
     }
+
+    /// Whether one of its partitions is unavailable.
+    #[must_use]
+    pub fn has_unavailable(&self) -> bool {
+        self.partitions.iter().any(|partition| matches!(partition, Partition::Unavailable))
+    }
 }
 
 #[derive(Debug, Default)]

@@ -54,12 +54,11 @@ impl Pacer {
         if waiting == Waiting::Nothing || in_flight >= self.in_flight {
             return Decision::Wait;
         }
+        let alone = waiting == Waiting::Light && in_flight == 0;
         match self.last {
-            Some(last) if now < last + self.pace => match waiting {
-                Waiting::Light if in_flight == 0 => Decision::Flush,
-                Waiting::Light | Waiting::Open => Decision::Until(last + self.pace),
-                Waiting::Nothing | Waiting::Full => Decision::Flush,
-            },
+            Some(last) if waiting != Waiting::Full && !alone && now < last + self.pace => {
+                Decision::Until(last + self.pace)
+            }
             _ => Decision::Flush,
         }
     }

@@ -19,17 +19,16 @@ from confluent_kafka import (Consumer, ConsumerGroupTopicPartitions, KafkaError,
                              TopicPartition)
 from confluent_kafka.admin import (AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic, ResourceType)
 
-from load import java_hash
+from load import INTERNAL_PARTITIONS, java_hash, partition_of_hash
 
 TOPIC, PARTITIONS, RECORDS = "read", 2, 20
-OFFSETS, TRANSACTIONS, INTERNAL_PARTITIONS = "__consumer_offsets", "__transaction_state", 50
+OFFSETS, TRANSACTIONS = "__consumer_offsets", "__transaction_state"
 TRANSACTIONAL_ID, TRANSACTION_TIMEOUT_MS = "one-transaction", 45_000
 ROUNDS, PATIENCE_S = 150, 60
 
 
 def partition_of(name):
-    value = java_hash(name)
-    return min(value, 2 ** 32 - value) % 2 ** 31 % INTERNAL_PARTITIONS
+    return partition_of_hash(java_hash(name))
 
 
 def beside(name):

@@ -41,6 +41,11 @@ def java_hash(text, value=0):
     return value
 
 
+def partition_of_hash(value):
+    """Where Kafka puts what has this hash."""
+    return min(value, 2 ** 32 - value) % 2 ** 31 % INTERNAL_PARTITIONS
+
+
 def ids(prefix, count):
     """Names of one length whose coordinator is the one of PARTITION."""
     tails = [(f"{n:04}", java_hash(f"{n:04}")) for n in range(10_000)]
@@ -49,8 +54,7 @@ def ids(prefix, count):
         begin = f"{prefix}{head:04}"
         shifted = java_hash(begin) * 31 ** 4
         for tail, value in tails:
-            value = shifted + value & 0xFFFFFFFF
-            if min(value, 2 ** 32 - value) % INTERNAL_PARTITIONS == PARTITION and value != 2 ** 31:
+            if partition_of_hash(shifted + value & 0xFFFFFFFF) == PARTITION:
                 found.append((begin + tail).encode())
                 if len(found) == count:
                     return found

@@ -48,11 +48,19 @@ struct Translator<'a> {
     out: String,
     depth: usize,
     groups: BTreeSet<String>,
+    /// Classes of Unicode that were found to exist.
+    classes: BTreeSet<String>,
 }
 
 impl<'a> Translator<'a> {
     fn new(pattern: &'a str) -> Self {
-        Self { rest: pattern.chars().peekable(), out: String::new(), depth: 0, groups: BTreeSet::new() }
+        Self {
+            rest: pattern.chars().peekable(),
+            out: String::new(),
+            depth: 0,
+            groups: BTreeSet::new(),
+            classes: BTreeSet::new(),
+        }
     }
 
     fn translate(mut self) -> Translated<String> {
@@ -277,10 +285,13 @@ impl<'a> Translator<'a> {
             _ => return refuse(invalid),
         }
         let class = format!(r"\{}{{{name}}}", if negated { 'P' } else { 'p' });
-        if Regex::new(&class).is_err() {
-            return refuse(invalid);
-        }
         self.out.push_str(&class);
+        if !self.classes.contains(&class) {
+            if Regex::new(&class).is_err() {
+                return refuse(invalid);
+            }
+            self.classes.insert(class);
+        }
         Ok(())
     }
 

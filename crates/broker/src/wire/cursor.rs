@@ -14,6 +14,9 @@ pub enum Malformed {
         /// How many there are.
         left: usize,
     },
+    /// A string is longer than Kafka's may be.
+    #[error("a string has {0} bytes, and none may have more than {max}", max = i16::MAX)]
+    LongString(usize),
     /// A length below zero that does not mean null.
     #[error("a length is {0}")]
     NegativeLength(i64),
@@ -178,12 +181,19 @@ impl<S: Slice> Cursor<S> {
         if flexible { self.compact_length() } else { signed_length(self.int32()?) }
     }
 
-    /// The length of a string: COMPACT in flexible versions, else an INT16; `None` for null.
+    /// The length of a string: COMPACT in flexible versions, else an INT16; `None` for null. A COMPACT one is no longer
+    /// than an INT16 can say, as in Kafka, so that a string of one version can be written in another.
     ///
     /// # Errors
-    /// `Truncated`, `Varint`, `NegativeLength`.
+    /// `Truncated`, `Varint`, `NegativeLength`, `LongString`.
     pub fn short_length(&mut self, flexible: bool) -> Result<Option<usize>, Malformed> {
-        if flexible { self.compact_length() } else { signed_length(i32::from(self.int16()?)) }
+        if !flexible {
+            return signed_length(i32::from(self.int16()?));
+        }
+        match self.compact_length()? {
+            Some(length) if i16::try_from(length).is_err() => Err(Malformed::LongString(length)),
+            length => Ok(length),
+        }
     }
 
     /// Passes over a section of tagged fields, none of which is known.
@@ -223,6 +233,18 @@ mod tests {
         assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x1f]), Err(Malformed::Varint));
         assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x8f, 0x00]), Err(Malformed::Varint));
         assert_eq!(varint(&[0x80]), Err(Malformed::Truncated { wanted: 1, left: 0 }));
+    }
+
+    #[test]
+    fn no_string_is_longer_than_an_int16_says() {
+        let compact = |bytes: &[u8]| Cursor::new(bytes).short_length(true);
+        assert_eq!(compact(&[0]), Ok(None));
+        assert_eq!(compact(&[0x80, 0x80, 0x02]), Ok(Some(32_767)));
+        assert_eq!(compact(&[0x81, 0x80, 0x02]), Err(Malformed::LongString(32_768)));
+        assert_eq!(
+            compact(&[0xff, 0xff, 0xff, 0xff, 0x0f]),
+            Err(Malformed::LongString(u32::MAX as usize - 1))
+        );
     }
 
     #[test]

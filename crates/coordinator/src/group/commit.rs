@@ -5,7 +5,7 @@ use super::classic::Waiting;
 use super::consumer::{self, CommitCheck};
 use super::kind::{self, Group};
 use super::offsets::tombstone;
-use super::turn::fit;
+use super::turn::Atomic;
 use crate::context::{Context, TopicView};
 use crate::effects::{Append, Effects, Producer, Record, Token};
 use crate::schema::group::{OffsetCommitKey, OffsetCommitValue};
@@ -123,6 +123,38 @@ struct Committer<'a> {
     version: i16,
     producer: Option<Producer>,
     expire_timestamp_ms: Option<i64>,
+}
+
+/// What is committed, and that as records.
+type Written = (Vec<Record>, Vec<(OffsetCommitKey, OffsetCommitValue)>);
+
+/// The records of what has no error, and what they say; nothing if it is more than one batch takes.
+fn written(committer: &Committer<'_>, asked: &[Asked], wall_ms: i64) -> Option<Written> {
+    let group: Arc<str> = committer.group.into();
+    let mut atomic = Atomic::default();
+    let (mut records, mut offsets) = (Vec::new(), Vec::new());
+    for asked in asked.iter().filter(|asked| asked.error.is_none()) {
+        let key = OffsetCommitKey {
+            group: Arc::clone(&group),
+            topic: (**asked.topic).into(),
+            partition: asked.partition,
+        };
+        let value = OffsetCommitValue {
+            offset: asked.offset,
+            leader_epoch: asked.leader_epoch,
+            metadata: asked.metadata.as_deref().unwrap_or_default().into(),
+            commit_timestamp_ms: wall_ms,
+            expire_timestamp_ms: committer.expire_timestamp_ms,
+            topic_id: asked.topic_id,
+        };
+        let record = Record { key: key.write(), value: Some(value.write()) };
+        if !atomic.takes(&record) {
+            return None;
+        }
+        records.push(record);
+        offsets.push((key, value));
+    }
+    Some((records, offsets))
 }
 
 impl GroupShard {
@@ -247,36 +279,14 @@ impl GroupShard {
             refuse_all(asked, told(refusal.error, committer.producer.is_some()));
             return Effects::default();
         }
-        let mut records = Vec::new();
-        let mut offsets = Vec::new();
-        for asked in &mut *asked {
-            if asked.error.is_some() {
-                continue;
-            }
-            if is_too_long(asked.metadata.as_deref(), max) {
-                asked.error = Some(ResponseError::OffsetMetadataTooLarge);
-                continue;
-            }
-            let key = OffsetCommitKey {
-                group: committer.group.into(),
-                topic: (**asked.topic).into(),
-                partition: asked.partition,
-            };
-            let value = OffsetCommitValue {
-                offset: asked.offset,
-                leader_epoch: asked.leader_epoch,
-                metadata: asked.metadata.as_deref().unwrap_or_default().into(),
-                commit_timestamp_ms: ctx.time.wall_ms,
-                expire_timestamp_ms: committer.expire_timestamp_ms,
-                topic_id: asked.topic_id,
-            };
-            records.push(Record { key: key.write(), value: Some(value.write()) });
-            offsets.push((key, value));
+        for asked in asked.iter_mut().filter(|asked| asked.error.is_none()) {
+            let too_long = is_too_long(asked.metadata.as_deref(), max);
+            asked.error = too_long.then_some(ResponseError::OffsetMetadataTooLarge);
         }
-        if !fit(&records) {
+        let Some((records, offsets)) = written(committer, asked, ctx.time.wall_ms) else {
             refuse_all(asked, ResponseError::InvalidCommitOffsetSize);
             return effects;
-        }
+        };
         if !self.offsets.has_room(committer.producer, &offsets) {
             tracing::debug!(
                 group = committer.group,
@@ -392,20 +402,24 @@ impl GroupShard {
         }
         let group = self.groups.get(id).ok_or(ResponseError::GroupIdNotFound)?;
         group.validate_offset_delete()?;
-        let mut keys = Vec::new();
+        let id: Arc<str> = id.into();
+        let mut atomic = Atomic::default();
+        let (mut keys, mut records) = (Vec::new(), Vec::new());
         for asked in asked.iter_mut().filter(|asked| asked.error.is_none()) {
             let (topic, partition) = (&**asked.topic, asked.partition);
             if group.is_subscribed_to(topic) {
                 asked.error = Some(ResponseError::GroupSubscribedToTopic);
-            } else if self.offsets.committed(id, topic, partition).is_some()
-                || self.offsets.is_pending(id, topic, partition)
+            } else if self.offsets.committed(&id, topic, partition).is_some()
+                || self.offsets.is_pending(&id, topic, partition)
             {
-                keys.push(OffsetCommitKey { group: id.into(), topic: topic.into(), partition });
+                let key = OffsetCommitKey { group: Arc::clone(&id), topic: topic.into(), partition };
+                let record = tombstone(&key);
+                if !atomic.takes(&record) {
+                    return Err(ResponseError::UnknownServerError);
+                }
+                keys.push(key);
+                records.push(record);
             }
-        }
-        let records: Vec<_> = keys.iter().map(tombstone).collect();
-        if !fit(&records) {
-            return Err(ResponseError::UnknownServerError);
         }
         for key in &keys {
             self.offsets.delete(key);

@@ -273,10 +273,8 @@ impl GroupShard {
             // It was for a consumer group.
         } else if let Some(Group::Classic(group)) = groups.get_mut(&**request.group_id) {
             group.join(&mut turn, join);
-        } else if join.is_too_much(&turn, 0) {
-            join.refuse(&mut turn, "", ResponseError::CoordinatorNotAvailable);
-        } else if !request.member_id.is_empty() {
-            join.refuse(&mut turn, &request.member_id, ResponseError::UnknownMemberId);
+        } else if let Err((member, error)) = join.check_new_group(&turn) {
+            join.refuse(&mut turn, member, error);
         } else if let Err(error) = kind::admit(groups, &request.group_id) {
             join.refuse(&mut turn, "", error);
         } else {

@@ -81,8 +81,24 @@ const BATCH_HEADER_BYTES: usize = 61;
 
 /// Whether records fit into one batch, which they must to be atomic.
 pub(crate) fn fit(records: &[Record]) -> bool {
-    let bytes: usize = records.iter().enumerate().map(|(at, record)| record_bytes(record, at)).sum();
-    BATCH_HEADER_BYTES + bytes <= MESSAGE_BYTES
+    let mut atomic = Atomic::default();
+    records.iter().all(|record| atomic.takes(record))
+}
+
+/// One batch, as far as it has been filled. Ask before all records are made where a client says how many there are.
+#[derive(Debug, Default)]
+pub(crate) struct Atomic {
+    records: usize,
+    bytes: usize,
+}
+
+impl Atomic {
+    /// Whether it takes one more record.
+    pub(crate) fn takes(&mut self, record: &Record) -> bool {
+        self.bytes += record_bytes(record, self.records);
+        self.records += 1;
+        BATCH_HEADER_BYTES + self.bytes <= MESSAGE_BYTES
+    }
 }
 
 /// What a record takes in a batch, as the one of number `at`.

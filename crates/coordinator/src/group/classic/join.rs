@@ -41,11 +41,25 @@ impl Join {
     }
 
     /// Whether it can't be served, as it would be given a member id and too many of them wait to be used.
-    pub(crate) fn is_too_much(&self, turn: &Turn<'_>, of_group: usize) -> bool {
+    fn is_too_much(&self, turn: &Turn<'_>, of_group: usize) -> bool {
         let named = !self.request.member_id.is_empty() || self.instance().is_some();
         !named
             && self.waiting.version >= VERSION_MEMBER_ID
             && (of_group >= GROUP_PENDING_MEMBERS || *turn.pending_members >= GROUPS_PENDING_MEMBERS)
+    }
+
+    /// Whether a group would be made for it.
+    ///
+    /// # Errors
+    /// The member id to answer with, and COORDINATOR_NOT_AVAILABLE, or UNKNOWN_MEMBER_ID for one of another group.
+    pub(crate) fn check_new_group(&self, turn: &Turn<'_>) -> Result<(), (&str, ResponseError)> {
+        if self.is_too_much(turn, 0) {
+            return Err(("", ResponseError::CoordinatorNotAvailable));
+        }
+        if self.request.member_id.is_empty() {
+            return Ok(());
+        }
+        Err((&self.request.member_id, ResponseError::UnknownMemberId))
     }
 
     fn names(&self) -> impl Iterator<Item = &str> {

@@ -45,12 +45,13 @@ impl ConsumerGroup {
         let approach = Approach { member_id: id, instance_id, joins, consumer: None };
         let mut records = Vec::new();
         let member = self.find_or_create(&approach, &mut records)?;
-        let existing = instance_id.and_then(|id| self.state.static_member(id));
-        let downgrade = existing.is_some_and(|existing| self.can_downgrade_replacing(call, existing));
         let subscription = subscription(request)?;
 
         let mut updated = member.clone();
         update(&mut updated, caller, request, &subscription);
+        let existing = instance_id.and_then(|id| self.state.static_member(id));
+        let downgrade =
+            existing.is_some_and(|existing| self.can_downgrade_replacing(call, existing, &updated));
         let both = (&member, &updated);
         let names_changed = write_member(both, &mut records);
         let (regex_update, resolve) = self.update_regex(call, both, &mut records)?;
@@ -149,9 +150,14 @@ impl ConsumerGroup {
     /// UNKNOWN_MEMBER_ID, FENCED_INSTANCE_ID, ILLEGAL_GENERATION, and REBALANCE_IN_PROGRESS where the member has to rejoin.
     pub fn classic_heartbeat(&mut self, call: &Call<'_>, request: &HeartbeatRequest) -> Result<(), Refusal> {
         let instance_id = request.group_instance_id.as_deref();
+        // Where nobody is left that uses the consumer protocol, as the group is too large to become a classic one, only
+        // those who rejoin bring about another target.
+        let alone = self.state.classic_members == self.state.members.len();
+        let is_due = alone && (self.state.epoch > self.state.target_epoch || self.has_metadata_changed(call));
         let (member, classic) =
             self.classic_member(&request.member_id, instance_id, request.generation_id)?;
-        let has_to_rejoin = member.epoch < self.state.target_epoch
+        let has_to_rejoin = is_due
+            || member.epoch < self.state.target_epoch
             || member.state == MemberState::UnrevokedPartitions
             || (member.state == MemberState::UnreleasedPartitions && !self.waits_for_others(member));
         let (id, session_timeout_ms) = (member.id.clone(), classic.session_timeout_ms);

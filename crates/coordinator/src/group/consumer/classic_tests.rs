@@ -312,3 +312,64 @@ fn groups_change_their_protocol_only_where_that_is_allowed() {
     world.send(&beat("a", -1)).unwrap();
     assert_eq!((world.group.len(), world.group.state.classic_members), (1, 1));
 }
+
+#[test]
+fn members_that_are_left_alone_by_the_classic_protocol_go_on_rebalancing() {
+    let mut world = World::new(&[("foo", 2)]);
+    world.options.migration_policy = MigrationPolicy::Upgrade;
+    world.send(&join("a", &["foo"])).unwrap();
+    let rejoin = |world: &mut World, owned: &[i32]| {
+        let request = classic_join("b", &["foo"], &[("foo", owned)]);
+        world.classic_join(&request).unwrap().0.generation_id
+    };
+    let generation = rejoin(&mut world, &[]);
+    assert_eq!(world.sync("b", generation), Ok(BTreeMap::new()));
+    // The one that computed targets is gone: what it had must not stay unread.
+    world.send(&beat("a", -1)).unwrap();
+    world.pass(1_000);
+    assert_eq!(world.classic_beat("b", generation), Err(ResponseError::RebalanceInProgress));
+    let generation = rejoin(&mut world, &[]);
+    assert_eq!(world.sync("b", generation), Ok(foo(&[0, 1])));
+    assert_eq!(world.classic_beat("b", generation), Ok(()));
+    // Nor what topics have got since.
+    world.topics.set("foo", 3);
+    world.pass(1_000);
+    assert_eq!(world.classic_beat("b", generation), Err(ResponseError::RebalanceInProgress));
+    let generation = rejoin(&mut world, &[0, 1]);
+    assert_eq!(world.sync("b", generation), Ok(foo(&[0, 1, 2])));
+    assert_eq!(world.classic_beat("b", generation), Ok(()));
+}
+
+#[test]
+fn a_group_of_many_topics_goes_back_as_it_came() {
+    let names: Vec<String> = (0..150).map(|number| format!("topic-{number}")).collect();
+    let all: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut world = World::new(&all.iter().map(|name| (*name, 40)).collect::<Vec<_>>());
+    let classic = Upgrade {
+        generation: 7,
+        members: (0..40).map(|number| upgraded(&format!("m-{number:02}"), &all, &[])).collect(),
+    };
+    let upgraded = world.call(|group, call| {
+        let (new, records) = ConsumerGroup::upgrade(call, "grp", classic)?;
+        *group = new;
+        Ok(((), Outcome { batches: vec![records], downgrade: None }))
+    });
+    upgraded.unwrap();
+    world.send(&join("a", &all)).unwrap();
+    let (_, outcome) = world.classic_leave(vec![MemberIdentity::default().with_member_id(text("a"))]);
+    assert_eq!(outcome.downgrade.map(|downgrade| downgrade.members.len()), Some(40));
+}
+
+#[test]
+fn a_static_member_takes_no_group_along_that_would_not_fit_into_a_batch() {
+    let mut world = World::new(&[("foo", 2)]);
+    world.send(&join("a", &["foo"]).with_instance_id(Some(text("i")))).unwrap();
+    let mut request = classic_join("", &["foo"], &[]);
+    request.group_instance_id = Some(text("i"));
+    let large = JoinGroupRequestProtocol::default()
+        .with_name(text("large"))
+        .with_metadata(Bytes::from(vec![0; levee_base::limits::MESSAGE_BYTES]));
+    request.protocols.push(large);
+    let refused = world.classic_join(&request).map(|_| ());
+    assert_eq!(refused, Err(ResponseError::UnknownServerError));
+}

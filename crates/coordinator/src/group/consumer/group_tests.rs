@@ -607,3 +607,18 @@ fn nothing_is_left_of_a_group_that_is_deleted() {
     assert!(last.values().all(|deleted| *deleted));
     assert_eq!(last.keys().collect::<BTreeSet<_>>().len(), 10);
 }
+
+#[test]
+fn what_a_refused_member_brings_to_notice_is_noticed_by_the_next_one() {
+    let mut world = World::new(&[("foo", 2)]);
+    assert_eq!(world.send(&join("a", &["foo"])).unwrap().member_epoch, 2);
+    world.topics.set("foo", 3);
+    world.pass(2_000);
+    let names: Vec<String> = (0..6_000).map(|number| format!("{number:0200}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).chain(["foo"]).collect();
+    assert_eq!(world.send(&join("b", &names)).map(|_| ()), Err(ResponseError::UnknownServerError));
+    let response = world.send(&beat("a", 2)).unwrap();
+    assert_eq!(response.member_epoch, 3);
+    let id = world.id("foo");
+    assert_eq!(assigned(&response).map(|all| all[&id].len()), Some(3));
+}

@@ -205,7 +205,7 @@ impl ConsumerGroup {
 
     /// Takes a member one step further to its target. Returns whether it waits for something else then.
     pub(super) fn reconcile(
-        &self,
+        &mut self,
         call: &Call<'_>,
         member: &mut Member,
         target: &Target,
@@ -217,7 +217,7 @@ impl ConsumerGroup {
             return Ok(false);
         }
         let before = member.clone();
-        Reconciliation {
+        let reconciled = Reconciliation {
             target_epoch: target.epoch,
             target: &target.partitions,
             subscribed: &self.state.subscribed_ids(member, call.cluster),
@@ -225,7 +225,12 @@ impl ConsumerGroup {
             owned,
             is_held: &|topic, partition| self.state.is_held(topic, partition),
         }
-        .apply(member)?;
+        .apply(member);
+        if reconciled.is_err() {
+            // What the group has seen of the topics meanwhile is not written down.
+            self.topics.expire();
+        }
+        reconciled?;
         let changed = *member != before;
         if changed {
             records.push(Change::CurrentMember(member.id.clone(), Some(member.current())));

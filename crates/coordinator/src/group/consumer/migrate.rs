@@ -18,8 +18,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// What a record takes beside its texts, or a member in a record, at most.
 const RECORD_BYTES: usize = 64;
-/// What a topic takes in an assignment at most: its name has 249 bytes, and two lengths.
-const TOPIC_BYTES: usize = 256;
+/// What a topic takes in an assignment beside its name, or its id, at most.
+const TOPIC_BYTES: usize = 24;
 /// What a partition takes in an assignment.
 const PARTITION_BYTES: usize = 4;
 
@@ -122,46 +122,70 @@ impl ConsumerGroup {
     pub(super) fn can_downgrade_without(&self, call: &Call<'_>, leaving: &[&Member]) -> bool {
         let classic = leaving.iter().filter(|member| member.uses_classic()).count();
         let left = self.state.members.len() - leaving.len();
-        left > 0 && self.state.classic_members - classic == left && self.may_downgrade(call, left)
+        left > 0 && self.state.classic_members - classic == left && self.may_downgrade(call, left, 0)
     }
 
-    /// Whether the group is to become a classic one when a static member comes back by the classic protocol.
-    pub(super) fn can_downgrade_replacing(&self, call: &Call<'_>, replaced: &Member) -> bool {
+    /// Whether the group is to become a classic one when a static member comes back by the classic protocol, as `joining`.
+    pub(super) fn can_downgrade_replacing(
+        &self,
+        call: &Call<'_>,
+        replaced: &Member,
+        joining: &Member,
+    ) -> bool {
         let members = self.state.members.len();
         !replaced.uses_classic()
             && self.state.classic_members == members - 1
-            && self.may_downgrade(call, members)
+            && self.may_downgrade(call, members, self.replacing_bytes(call.cluster, replaced, joining))
     }
 
-    fn may_downgrade(&self, call: &Call<'_>, members: usize) -> bool {
+    fn may_downgrade(&self, call: &Call<'_>, members: usize, more_bytes: usize) -> bool {
         call.options.migration_policy.downgrades()
             && members <= call.classic_size_max
-            && self.downgrade_bytes() <= MESSAGE_BYTES
+            && self.downgrade_bytes(call.cluster) + more_bytes <= MESSAGE_BYTES
     }
 
     /// What the records take, at most, that make the group a classic one: three tombstones a member, and one record with
     /// all of them. A group that is too large for one batch stays what it is.
-    fn downgrade_bytes(&self) -> usize {
+    fn downgrade_bytes(&self, cluster: &dyn Cluster) -> usize {
         let of_member = |member: &Member| {
-            let metadata = &member.metadata;
-            let texts = [
-                &metadata.client_id,
-                &metadata.client_host,
-                metadata.instance_id.as_ref().unwrap_or(&member.id),
-            ];
-            let texts: usize = texts.iter().map(|text| text.len()).sum();
+            let tombstones = 3 * (RECORD_BYTES + self.id.len() + member.id.len());
             let protocols = member.classic().into_iter().flat_map(|classic| &classic.protocols);
             let subscription = protocols.map(|protocol| protocol.metadata.len()).max().unwrap_or(0);
-            let target = self.state.target.get(&member.id).into_iter().flatten();
-            let assignment =
-                target.map(|(_, each)| TOPIC_BYTES + PARTITION_BYTES * each.len()).sum::<usize>();
-            let tombstones = 3 * (RECORD_BYTES + self.id.len() + member.id.len());
-            tombstones + RECORD_BYTES + member.id.len() + texts + subscription + assignment
+            tombstones
+                + RECORD_BYTES
+                + texts_bytes(member)
+                + subscription
+                + self.target_bytes(cluster, &member.id)
         };
         let regexes = self.state.resolved.keys().map(|regex| RECORD_BYTES + self.id.len() + regex.len());
         self.state.members.values().map(of_member).sum::<usize>()
             + regexes.sum::<usize>()
             + 8 * (RECORD_BYTES + self.id.len())
+    }
+
+    /// What a member takes beside that which joins in the place of another: its records as a member of this group, and
+    /// what the group's record says of it.
+    fn replacing_bytes(&self, cluster: &dyn Cluster, replaced: &Member, joining: &Member) -> usize {
+        let metadata = &joining.metadata;
+        let protocols = joining.classic().into_iter().flat_map(|classic| &classic.protocols);
+        let protocols =
+            protocols.map(|protocol| RECORD_BYTES + protocol.name.len() + protocol.metadata.len());
+        let names = metadata.subscribed_topic_names.iter().map(|name| RECORD_BYTES + name.len());
+        let texts = texts_bytes(joining) + metadata.rack_id.as_ref().map_or(0, String::len);
+        let records = 4 * (RECORD_BYTES + self.id.len() + joining.id.len());
+        // Written as its target and as what it has, and twice where it goes a step further.
+        let assignments = 4 * self.target_bytes(cluster, &replaced.id);
+        records + 2 * (texts + protocols.sum::<usize>() + names.sum::<usize>()) + assignments
+    }
+
+    /// What the target assignment of a member takes.
+    fn target_bytes(&self, cluster: &dyn Cluster, member: &str) -> usize {
+        let target = self.state.target.get(member).into_iter().flatten();
+        let of_topic = |(id, partitions): (&uuid::Uuid, &BTreeSet<i32>)| {
+            let name = cluster.topic_by_id(*id).map_or(0, |topic| topic.name.len());
+            TOPIC_BYTES + name + PARTITION_BYTES * partitions.len()
+        };
+        target.map(of_topic).sum()
     }
 
     /// The tombstones of all that there is of the group.
@@ -245,6 +269,13 @@ impl ConsumerGroup {
         let downgrade = self.downgrade(call, &BTreeSet::new(), Some(joining), stale);
         Outcome { batches: vec![records], downgrade: Some(downgrade) }
     }
+}
+
+/// What a member's ids and addresses take.
+fn texts_bytes(member: &Member) -> usize {
+    let metadata = &member.metadata;
+    let instance = metadata.instance_id.as_ref().unwrap_or(&member.id);
+    [&member.id, instance, &metadata.client_id, &metadata.client_host].iter().map(|text| text.len()).sum()
 }
 
 /// Partitions of topics by name, as far as the topics exist.

@@ -204,6 +204,8 @@ impl ConsumerGroup {
     fn commit(&mut self, outcome: &mut Outcome, batch: Vec<Change>) -> Result<(), Refusal> {
         let records: Vec<_> = batch.iter().map(|change| change.record(&self.id)).collect();
         if !fit(&records) {
+            // What it has seen of the topics is not written down.
+            self.topics.expire();
             let message = "The group's assignment doesn't fit into a record batch.";
             return Err(Refusal::new(ResponseError::UnknownServerError, message));
         }

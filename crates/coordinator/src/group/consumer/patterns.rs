@@ -12,21 +12,22 @@ pub(super) fn resolve(
     cluster: &dyn Cluster,
     wall_ms: i64,
 ) -> BTreeMap<String, ResolvedRegex> {
-    let compiled: Vec<_> =
-        patterns.iter().map(|pattern| (pattern, compile(pattern).ok(), BTreeSet::new())).collect();
-    let mut resolved = compiled;
-    for topic in cluster.topics() {
-        for (_, regex, topics) in &mut resolved {
-            if regex.as_ref().is_some_and(|regex| regex.is_match(&topic.name)) {
-                topics.insert(topic.name.to_string());
-            }
-        }
-    }
-    resolved
-        .into_iter()
-        .map(|(pattern, _, topics)| {
-            // There is no metadata log as Kafka's, so that no version of it is known; by 0 Kafka would match anew.
-            (pattern.clone(), ResolvedRegex { topics, version: 0, timestamp_ms: wall_ms })
+    let topics = cluster.topics();
+    // One compiled pattern at a time: each may take much memory.
+    let matching = |pattern: &str| {
+        let Ok(regex) = compile(pattern) else { return BTreeSet::new() };
+        topics
+            .iter()
+            .filter(|topic| regex.is_match(&topic.name))
+            .map(|topic| topic.name.to_string())
+            .collect()
+    };
+    patterns
+        .iter()
+        // There is no metadata log as Kafka's, so that no version of it is known; by 0 Kafka would match anew.
+        .map(|pattern| {
+            let resolved = ResolvedRegex { topics: matching(pattern), version: 0, timestamp_ms: wall_ms };
+            (pattern.clone(), resolved)
         })
         .collect()
 }

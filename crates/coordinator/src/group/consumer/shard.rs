@@ -248,14 +248,19 @@ fn beat(
     Ok(response)
 }
 
-/// Serves a JoinGroup for a consumer group that has members. Returns whether there is one.
+/// Serves a JoinGroup for a consumer group. Returns false where there is none, or not any more: an empty one goes, if a
+/// classic one is about to be made for the member.
 pub(in crate::group) fn join(groups: &mut Groups, turn: &mut Turn<'_>, join: &Join) -> bool {
     let Some((id, Group::Consumer(group))) = groups.get_key_value(&**join.request.group_id) else {
         return false;
     };
     let id = Arc::clone(id);
     if group.is_empty() {
-        // It becomes a classic one, which has yet to be made.
+        // A member that is refused leaves the group what it is: its offsets have no other.
+        if let Err((member, error)) = join.check_new_group(turn) {
+            join.refuse(turn, member, error);
+            return true;
+        }
         turn.effects.append(group.tombstones().iter().map(|change| change.record(&id)).collect());
         if let Some(group) = groups.remove(&id) {
             group.cancel_timers(turn);

@@ -115,6 +115,20 @@ impl ConsumerGroup {
         self.topics.has_expired(&self.state.subscribed, call.cluster, call.time)
     }
 
+    /// Whether the topics are others than those of the group's epoch. If so, whoever comes next begins another.
+    pub(super) fn has_metadata_changed(&mut self, call: &Call<'_>) -> bool {
+        if !self.has_metadata_expired(call) {
+            return false;
+        }
+        let changed = self.topics.hash(&self.state.subscribed, call.cluster) != self.state.metadata_hash;
+        if changed {
+            self.topics.expire();
+        } else {
+            self.topics.refreshed(call.time);
+        }
+        changed
+    }
+
     /// Computes the hash of the topics that are subscribed to with `updated` in `member`'s place. Returns the epoch: a new
     /// one begins if the hash is another, or if `bump` says so.
     pub(super) fn refresh_metadata(

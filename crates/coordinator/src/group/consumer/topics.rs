@@ -30,8 +30,13 @@ pub(super) struct TopicCache {
 impl TopicCache {
     /// See `ConsumerGroup::request_metadata_refresh`.
     pub(super) const fn request_refresh(&mut self) {
-        self.deadline_ms = 0;
+        self.expire();
         self.matched_at = None;
+    }
+
+    /// What was seen will do no longer: whoever comes next computes the hash anew.
+    pub(super) const fn expire(&mut self) {
+        self.deadline_ms = 0;
     }
 
     /// Whether the hash of the topics has to be computed anew.

@@ -562,6 +562,17 @@ fn a_group_without_members_is_what_its_first_member_wants_as_in_kafka() {
 }
 
 #[test]
+fn a_classic_member_that_is_refused_leaves_an_empty_consumer_group_what_it_is() {
+    let mut world = World::new("g");
+    assert_eq!(world.consumer_join("a", None), (0, 2, Some(vec![0, 1, 2])));
+    assert_eq!(world.consumer_beat("a", -1), (0, -1, None));
+    let written = world.log.len();
+    assert_eq!(world.join("somebody-else's", None, &[]).error_code, 25, "UNKNOWN_MEMBER_ID");
+    assert_eq!(world.log.len(), written);
+    assert!(matches!(world.shard.groups.get("g"), Some(crate::group::kind::Group::Consumer(_))));
+}
+
+#[test]
 fn a_static_member_takes_its_group_along_as_in_kafka() {
     let mut world = World::new("cgt-1796m1796045064es");
     assert_eq!(world.consumer_join("s1", Some("i")), (0, 2, Some(vec![0, 1, 2])));

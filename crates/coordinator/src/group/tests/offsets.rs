@@ -241,6 +241,23 @@ fn a_commit_must_fit_into_a_batch() {
 }
 
 #[test]
+fn what_does_not_fit_into_a_batch_takes_no_memory() {
+    let mut broker = Broker::new();
+    // Each record repeats the group's id: all of them would take 6 GB.
+    let group = "g".repeat(i16::MAX as usize);
+    let mut offsets = vec![("t", 0, 1); 200_000];
+    offsets.push(("nowhere", 0, 1));
+    let errors = ask(&mut broker, 9, request(&group, &offsets));
+    let refused = errors.iter().filter(|(_, _, error)| *error == 28).count();
+    assert_eq!((refused, errors.len()), (200_000, 200_001), "INVALID_COMMIT_OFFSET_SIZE");
+    assert_eq!(broker.log.len(), 0);
+    commit(&mut broker, &group, &[("t", 0, 1)]);
+    let deleted = vec![("t", 0); 200_000];
+    assert_eq!(delete(&mut broker, &group, &deleted).0, -1, "UNKNOWN_SERVER_ERROR");
+    assert_eq!(fetched(&mut broker, &group, "t", 0), (1, 0));
+}
+
+#[test]
 fn members_commit_as_of_their_generation() {
     let mut broker = Broker::new();
     let mut consumers = [Consumer::new(), Consumer::fixed("i")];

@@ -398,11 +398,13 @@ pub const GROUPS_PENDING_MEMBERS: usize = 100_000;
 pub const GROUP_TOPICS_LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Groups of one partition of `__consumer_offsets`,
 pub const GROUPS: usize = 100_000;
+/// what is kept of what their clients say, ids, subscriptions and assignments, in bytes,
+pub const GROUPS_BYTES: usize = 256 * MIB;
 /// members of one group,
 pub const GROUP_MEMBERS: usize = 100_000;
 /// offsets, committed and pending, of all groups of the partition,
 pub const COMMITTED_OFFSETS: usize = 1_000_000;
-/// and what clients have added to these, in bytes. Kafka bounds none of these four.
+/// and what clients have added to these, in bytes. Kafka bounds none of these five.
 pub const OFFSETS_METADATA_BYTES: usize = 64 * MIB;
 /// Kafka's `producer.id.expiration.ms`.
 pub const PRODUCER_ID_EXPIRATION: Duration = Duration::from_secs(24 * 60 * 60);

@@ -332,7 +332,7 @@ impl GroupShard {
                     ResponseError::IllegalGeneration
                 });
             }
-            kind::admit(groups, committer.group)?;
+            kind::admit(groups, &turn, committer.group)?;
             let id: Arc<str> = committer.group.into();
             groups.insert(Arc::clone(&id), Group::new(id, turn.time.wall_ms));
         }

@@ -16,13 +16,19 @@ use std::sync::Arc;
 ///
 /// # Errors
 /// POLICY_VIOLATION. Kafka has no bound.
-pub(crate) fn admit(groups: &BTreeMap<Arc<str>, Group>, id: &str) -> Result<(), ResponseError> {
-    if groups.len() < GROUPS {
+pub(crate) fn admit(
+    groups: &BTreeMap<Arc<str>, Group>,
+    turn: &Turn<'_>,
+    id: &str,
+) -> Result<(), ResponseError> {
+    if groups.len() < GROUPS && !turn.full {
         return Ok(());
     }
     tracing::debug!(
         group = id,
-        "a new group is refused: this partition of __consumer_offsets has {GROUPS}; delete those that are no longer used"
+        groups = groups.len(),
+        "a new group is refused: this partition of __consumer_offsets has as many, or as much is kept of them, as may \
+         be; delete those that are no longer used"
     );
     Err(ResponseError::PolicyViolation)
 }
@@ -63,6 +69,14 @@ impl Group {
         match self {
             Self::Classic(group) => group.protocol_type().unwrap_or_default(),
             Self::Consumer(_) => consumer::protocol::PROTOCOL_TYPE,
+        }
+    }
+
+    /// What is kept of what its clients say, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        match self {
+            Self::Classic(group) => group.bytes(),
+            Self::Consumer(group) => group.bytes(),
         }
     }
 

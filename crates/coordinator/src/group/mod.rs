@@ -17,6 +17,7 @@ mod kind;
 mod offsets;
 mod options;
 mod producers;
+mod sizes;
 mod timers;
 mod turn;
 
@@ -38,6 +39,7 @@ use kafka_protocol::messages::{
 use kind::Group;
 use levee_base::Random;
 use offsets::Offsets;
+use sizes::Sizes;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +61,7 @@ pub struct GroupShard {
     timers: Timers,
     /// Member ids that were handed out and are not used yet.
     pending_members: usize,
+    sizes: Sizes,
     /// The time of the newest record that was replayed.
     replayed_ms: i64,
 }
@@ -74,6 +77,7 @@ impl GroupShard {
             offsets: Offsets::default(),
             timers: Timers::default(),
             pending_members: 0,
+            sizes: Sizes::default(),
             replayed_ms: 0,
         }
     }
@@ -133,6 +137,7 @@ impl GroupShard {
     #[must_use]
     pub fn loaded(&mut self, ctx: Context<'_>) -> Effects {
         tracing::debug!(groups = self.groups.len(), "groups are loaded");
+        self.measure_all();
         let (groups, mut turn) = self.turn(ctx);
         for group in groups.values_mut() {
             group.loaded(&mut turn);
@@ -146,6 +151,18 @@ impl GroupShard {
     /// The shell has split what names several groups, and has found the names of topics that are named by their ids.
     #[must_use]
     pub fn handle(&mut self, ctx: Context<'_>, request: Request) -> Effects {
+        let (changed, made) = (self.changed_by(&request.kind), sizes::made_by(&request.kind));
+        let effects = self.serve(ctx, request);
+        for group in changed {
+            self.measure(&group);
+        }
+        if let Some(group) = made {
+            self.measure_new(&group);
+        }
+        effects
+    }
+
+    fn serve(&mut self, ctx: Context<'_>, request: Request) -> Effects {
         let Request { token, client, version, kind } = request;
         let waiting = Waiting { token, version };
         match kind {
@@ -211,6 +228,7 @@ impl GroupShard {
         let mut effects = Effects::default();
         while let Some(timer) = self.timers.pop(ctx.time.now) {
             effects.extend(self.fire(ctx, &timer));
+            self.measure_of(&timer);
         }
         effects
     }
@@ -249,8 +267,8 @@ impl GroupShard {
 
     /// The groups, and what they act with during a call.
     fn turn<'a>(&'a mut self, ctx: Context<'a>) -> (&'a mut BTreeMap<Arc<str>, Group>, Turn<'a>) {
-        let Self { options, random, groups, timers, pending_members, .. } = self;
-        (groups, Turn::new(ctx, options, random, timers, pending_members))
+        let Self { options, random, groups, timers, pending_members, sizes, .. } = self;
+        (groups, Turn::new(ctx, options, random, timers, pending_members, sizes.are_full()))
     }
 
     /// Forgets a group that was deleted.
@@ -275,7 +293,7 @@ impl GroupShard {
             group.join(&mut turn, join);
         } else if let Err((member, error)) = join.check_new_group(&turn) {
             join.refuse(&mut turn, member, error);
-        } else if let Err(error) = kind::admit(groups, &request.group_id) {
+        } else if let Err(error) = kind::admit(groups, &turn, &request.group_id) {
             join.refuse(&mut turn, "", error);
         } else {
             let id: Arc<str> = (**request.group_id).into();

@@ -24,6 +24,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) timers: &'a mut Timers,
     /// The member ids of all groups that were handed out and are not used yet.
     pub(crate) pending_members: &'a mut usize,
+    /// Whether as much is kept of what clients say as may be.
+    pub(crate) full: bool,
     /// What is to be done.
     pub(crate) effects: Effects,
 }
@@ -35,9 +37,10 @@ impl<'a> Turn<'a> {
         random: &'a Random,
         timers: &'a mut Timers,
         pending_members: &'a mut usize,
+        full: bool,
     ) -> Self {
         let effects = Effects::default();
-        Self { time: ctx.time, cluster: ctx.cluster, options, random, timers, pending_members, effects }
+        Self { time: ctx.time, cluster: ctx.cluster, options, random, timers, pending_members, full, effects }
     }
 
     /// Answers once all appends so far are durable.

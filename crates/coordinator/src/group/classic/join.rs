@@ -1,5 +1,6 @@
 //! JoinGroup.
 
+use super::member::protocol_bytes;
 use super::{ClassicGroup, Member, Protocol, State, Waiting};
 use crate::context::Client;
 use crate::group::turn::{Turn, text};
@@ -15,9 +16,6 @@ const VERSION_MEMBER_ID: i16 = 4;
 const VERSION_NO_PROTOCOL: i16 = 7;
 /// The first version in which a leader can be told not to assign (KIP-814).
 const VERSION_SKIP_ASSIGNMENT: i16 = 9;
-
-/// What a protocol takes in memory beside its name and its metadata.
-const PROTOCOL_BYTES: usize = 64;
 
 /// A JoinGroup.
 #[derive(Debug, Clone)]
@@ -66,11 +64,15 @@ impl Join {
         self.request.protocols.iter().map(|protocol| &*protocol.name)
     }
 
+    /// What its protocols take in memory.
+    fn protocols_bytes(&self) -> usize {
+        let protocols = self.request.protocols.iter();
+        protocols.map(|protocol| protocol_bytes(&protocol.name, &protocol.metadata)).sum()
+    }
+
     /// Whether its protocols take more memory than they may.
     pub(crate) fn is_too_large(&self) -> bool {
-        let protocols = self.request.protocols.iter();
-        let bytes = protocols.map(|protocol| PROTOCOL_BYTES + protocol.name.len() + protocol.metadata.len());
-        bytes.sum::<usize>() > GROUP_MEMBER_BYTES
+        self.protocols_bytes() > GROUP_MEMBER_BYTES
     }
 
     /// How long a rebalance waits for the member; version 0 has the session's time-out for it.
@@ -111,6 +113,9 @@ impl ClassicGroup {
         }
         if join.is_too_large() {
             return join.refuse(turn, member, ResponseError::InvalidRequest);
+        }
+        if turn.full && self.members.get(member).is_none_or(|known| join.protocols_bytes() > known.bytes()) {
+            return join.refuse(turn, "", ResponseError::GroupMaxSizeReached);
         }
         if member.is_empty() { self.join_unknown(turn, join) } else { self.join_known(turn, join) }
     }

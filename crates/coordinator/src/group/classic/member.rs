@@ -8,6 +8,16 @@ use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use std::sync::Arc;
 
+/// What a member takes in memory beside what it says.
+const MEMBER_BYTES: usize = 256;
+/// What a protocol takes in memory beside its name and its metadata.
+const PROTOCOL_BYTES: usize = 64;
+
+/// What a protocol takes in memory, in bytes.
+pub(super) fn protocol_bytes(name: &str, metadata: &[u8]) -> usize {
+    PROTOCOL_BYTES + name.len() + metadata.len()
+}
+
 /// A request that waits for its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Waiting {
@@ -57,6 +67,15 @@ pub(crate) struct Member {
 }
 
 impl Member {
+    /// What it takes in memory, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let texts = [Some(&self.id), self.instance.as_ref(), Some(&self.client_id), Some(&self.client_host)];
+        let texts: usize = texts.into_iter().flatten().map(|text| text.len()).sum();
+        let protocols =
+            self.protocols.iter().map(|protocol| protocol_bytes(&protocol.name, &protocol.metadata));
+        MEMBER_BYTES + texts + protocols.sum::<usize>() + self.assignment.len()
+    }
+
     /// What it says with a protocol; nothing where it doesn't support it.
     pub(crate) fn metadata(&self, protocol: Option<&str>) -> Bytes {
         let supported = self.protocols.iter().find(|supported| Some(&*supported.name) == protocol);

@@ -129,6 +129,12 @@ impl ClassicGroup {
         }
     }
 
+    /// What it takes in memory that its clients say, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        let members = self.members.values().map(Member::bytes).sum::<usize>();
+        members + self.pending_join.iter().map(|id| id.len()).sum::<usize>()
+    }
+
     pub(crate) const fn state(&self) -> State {
         self.state
     }

@@ -9,6 +9,9 @@ use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+/// What each member may be assigned, in bytes, however little room there is.
+const ASSIGNMENT_BYTES: usize = 1_024;
+
 /// Answers SyncGroup with an error.
 pub(crate) fn refuse(turn: &mut Turn<'_>, waiting: Waiting, error: ResponseError) {
     turn.answer_now(waiting.token, SyncGroupResponse::default().with_error_code(error.code()));
@@ -82,12 +85,15 @@ impl ClassicGroup {
             .iter()
             .map(|assignment| (&*assignment.member_id, &assignment.assignment))
             .collect();
+        let (mut before, mut now) = (ASSIGNMENT_BYTES * self.members.len(), 0);
         for (id, member) in &mut self.members {
             let assignment = assigned.get(&**id);
+            before += member.assignment.len();
             member.assignment = assignment.map_or_else(Bytes::new, |bytes| Bytes::copy_from_slice(bytes));
+            now += member.assignment.len();
         }
         let record = self.record();
-        if !fit(std::slice::from_ref(&record)) {
+        if !fit(std::slice::from_ref(&record)) || (turn.full && now > before) {
             tracing::warn!(group = &*self.id, "a group is too large to be written");
             self.reset_assignment(turn, ResponseError::UnknownServerError);
             return self.rebalance(turn, "the assignment is too large to be written");

@@ -53,6 +53,7 @@ impl ConsumerGroup {
         let downgrade =
             existing.is_some_and(|existing| self.can_downgrade_replacing(call, existing, &updated));
         let both = (&member, &updated);
+        self.check_room(call, both)?;
         let names_changed = write_member(both, &mut records);
         let (regex_update, resolve) = self.update_regex(call, both, &mut records)?;
         let changed = names_changed || regex_update.updated();

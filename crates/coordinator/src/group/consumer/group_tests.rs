@@ -60,6 +60,7 @@ struct World {
     topics: Topics,
     options: ConsumerOptions,
     time: Time,
+    full: bool,
     group: ConsumerGroup,
     log: Vec<Record>,
     /// What a group is that reads the log as it is written.
@@ -74,6 +75,7 @@ impl World {
             topics: Topics::default(),
             options: ConsumerOptions::default(),
             time: Time { wall_ms: START_MS, now: Duration::from_secs(100) },
+            full: false,
             group: ConsumerGroup::new("grp"),
             log: Vec::new(),
             shadow: ConsumerGroup::new("grp"),
@@ -99,8 +101,8 @@ impl World {
         &mut self,
         act: impl FnOnce(&mut ConsumerGroup, &Call<'_>) -> Result<(T, Outcome), Refusal>,
     ) -> Result<(T, Outcome), Refusal> {
-        let Self { topics, options, time, group, log, shadow } = self;
-        let call = Call { time: *time, cluster: topics, options, classic_size_max: 1_000 };
+        let Self { topics, options, time, full, group, log, shadow } = self;
+        let call = Call { time: *time, cluster: topics, options, classic_size_max: 1_000, full: *full };
         let before = group.state.clone();
         let result = act(group, &call);
         match &result {

@@ -52,6 +52,7 @@ impl ConsumerGroup {
         let mut updated = member.clone();
         update(&mut updated, caller, request);
         let both = (&member, &updated);
+        self.check_room(call, both)?;
         let names_changed = write_member(both, &mut records);
         let (regex_update, resolve) = self.update_regex(call, both, &mut records)?;
         let subscription_changed = names_changed || regex_update.updated();
@@ -96,6 +97,23 @@ impl ConsumerGroup {
             return Ok(());
         }
         let message = format!("The consumer group has reached its maximum capacity of {most} members.");
+        Err(Refusal::new(ResponseError::GroupMaxSizeReached, message))
+    }
+
+    /// Whether there is room for what a member says now.
+    ///
+    /// # Errors
+    /// GROUP_MAX_SIZE_REACHED. Kafka has no bound.
+    pub(super) fn check_room(
+        &self,
+        call: &Call<'_>,
+        (member, updated): (&Member, &Member),
+    ) -> Result<(), Refusal> {
+        let known = self.state.members.contains_key(&updated.id);
+        if !call.full || (known && updated.bytes() <= member.bytes()) {
+            return Ok(());
+        }
+        let message = "There is no room for more groups and members; delete groups that are no longer used.";
         Err(Refusal::new(ResponseError::GroupMaxSizeReached, message))
     }
 

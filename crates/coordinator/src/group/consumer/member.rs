@@ -11,6 +11,11 @@ pub(super) const EPOCH_LEAVE: i32 = -1;
 /// The epoch of a static member that leaves for a while.
 pub(super) const EPOCH_LEAVE_STATIC: i32 = -2;
 
+/// What a member takes in memory beside what it says,
+const MEMBER_BYTES: usize = 512;
+/// and a name beside its characters.
+const NAME_BYTES: usize = 64;
+
 /// How far a member is with the target assignment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum MemberState {
@@ -80,6 +85,19 @@ impl Member {
             assigned: Assigned::new(),
             pending_revocation: Assigned::new(),
         }
+    }
+
+    /// What it takes in memory that its client says, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let metadata = &self.metadata;
+        let optional = [&metadata.instance_id, &metadata.rack_id, &metadata.subscribed_topic_regex]
+            .into_iter()
+            .flatten();
+        let texts = optional.chain([&self.id, &metadata.client_id, &metadata.client_host]);
+        let names = metadata.subscribed_topic_names.iter().map(|name| NAME_BYTES + name.len());
+        let protocols = self.classic().into_iter().flat_map(|classic| &classic.protocols);
+        let protocols = protocols.map(|protocol| NAME_BYTES + protocol.name.len() + protocol.metadata.len());
+        MEMBER_BYTES + texts.map(String::len).sum::<usize>() + names.sum::<usize>() + protocols.sum::<usize>()
     }
 
     pub(super) fn instance_id(&self) -> Option<&str> {

@@ -62,6 +62,8 @@ pub struct Call<'a> {
     pub options: &'a ConsumerOptions,
     /// The most members that a classic group may have.
     pub classic_size_max: usize,
+    /// Whether as much is kept of what clients say as may be.
+    pub full: bool,
 }
 
 impl std::fmt::Debug for Call<'_> {
@@ -165,6 +167,12 @@ impl ConsumerGroup {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.state.members.is_empty()
+    }
+
+    /// What it takes in memory that its clients say, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.state.members.values().map(member::Member::bytes).sum()
     }
 
     /// Its state.

@@ -34,6 +34,7 @@ impl<'a> Turn<'a> {
             cluster: self.cluster,
             options: &self.options.consumer,
             classic_size_max: self.options.size_max,
+            full: self.full,
         }
     }
 
@@ -212,7 +213,7 @@ fn beat(
     // The group is made, or made of a classic one, if the member can join it.
     let (mut group, mut records) = match groups.get(&id) {
         None if joins => {
-            kind::admit(groups, &id).map_err(|error| {
+            kind::admit(groups, turn, &id).map_err(|error| {
                 Refusal::new(error, "There are too many groups; delete those that are no longer used.")
             })?;
             (ConsumerGroup::new(&id), Vec::new())

@@ -287,6 +287,7 @@ impl World {
     fn run(&mut self, call: impl FnOnce(&mut GroupShard, Context<'_>) -> Effects) {
         let time = Time { wall_ms: 1_700_000_000_000 + self.now.as_millis() as i64, now: self.now };
         let effects = call(&mut self.shard, Context { time, cluster: &self.topics });
+        self.shard.check_sizes();
         self.log.extend(effects.appends.into_iter().flat_map(|append| append.records));
         self.answers.extend(effects.answers.into_iter().map(|answer| (answer.token, answer.response)));
     }

@@ -132,6 +132,7 @@ impl Broker {
         assert_eq!(waiting, self.waiting.keys().copied().collect::<Vec<_>>(), "requests that wait");
         assert_eq!(pending, self.shard.pending_members);
         self.shard.offsets.check();
+        self.shard.check_sizes();
     }
 
     /// Asks, and doesn't look at the answer.

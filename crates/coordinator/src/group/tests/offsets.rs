@@ -22,7 +22,7 @@ use kafka_protocol::messages::{
     OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, OffsetFetchResponse, ResponseKind,
     TopicName, TxnOffsetCommitRequest,
 };
-use levee_base::limits::{GROUPS, MESSAGE_BYTES};
+use levee_base::limits::{GROUPS, GROUPS_BYTES, MESSAGE_BYTES};
 use uuid::Uuid;
 
 pub(super) fn topic(name: &str) -> TopicName {
@@ -515,6 +515,7 @@ fn there_is_room_for_so_many_groups() {
         let id = arc(&number.to_string());
         broker.shard.groups.insert(id.clone(), Group::new(id, START_MS));
     }
+    broker.shard.measure_all();
     let refused = ask(&mut broker, 8, request("h", &[("t", 0, 1)]));
     assert_eq!(refused, [("t".to_owned(), 0, 44)], "POLICY_VIOLATION");
     let mut consumer = Consumer { group: "h", ..Consumer::new() };
@@ -525,4 +526,32 @@ fn there_is_room_for_so_many_groups() {
     consumer.group = "g";
     let token = consumer.join(&mut broker);
     assert_eq!(joined(&broker, token).error_code, 79, "MEMBER_ID_REQUIRED");
+}
+
+#[test]
+fn there_is_room_for_so_much_of_what_clients_say() {
+    let mut broker = Broker::new();
+    commit(&mut broker, "offsets", &[("t", 0, 1)]);
+    let mut member =
+        Consumer { group: "g", protocols: vec![("range", vec![0; 1_000].into())], ..Consumer::new() };
+    let token = member.enter(&mut broker);
+    broker.pass_ms(10_000);
+    assert_eq!(member.joined(&broker, token).error_code, 0);
+    for number in 0..GROUPS_BYTES / 32_768 {
+        let id = arc(&format!("{number:032767}"));
+        broker.shard.groups.insert(id.clone(), Group::new(id, START_MS));
+    }
+    broker.shard.measure_all();
+    let refused = ask(&mut broker, 8, request("h", &[("t", 0, 1)]));
+    assert_eq!(refused, [("t".to_owned(), 0, 44)], "POLICY_VIOLATION");
+    let token = Consumer { group: "g", ..Consumer::new() }.join(&mut broker);
+    assert_eq!(joined(&broker, token).error_code, 81, "GROUP_MAX_SIZE_REACHED");
+    // Those that are there go on, unless they want more.
+    commit(&mut broker, "offsets", &[("t", 1, 1)]);
+    member.protocols = vec![("range", vec![0; 2_000].into())];
+    let token = member.join(&mut broker);
+    assert_eq!(joined(&broker, token).error_code, 81, "GROUP_MAX_SIZE_REACHED");
+    member.protocols = vec![("range", vec![0; 1_000].into())];
+    let token = member.join(&mut broker);
+    assert_eq!(member.joined(&broker, token).error_code, 0);
 }

@@ -16,6 +16,7 @@ mod assignor;
 mod check;
 mod classic;
 mod describe;
+mod downgrade_size;
 mod hash;
 mod heartbeat;
 mod leave;

@@ -9,6 +9,10 @@ APIS = ("FindCoordinator", "JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", 
         "DescribeTopicPartitions", "ElectLeaders", "ListOffsets", "ApiVersions", "DescribeCluster")
 # These are not sent when they name nothing: Kafka never answers the first, and the others mean all that there is then.
 NOT_EMPTY = {"AddPartitionsToTxn", "ListConfigResources", "DescribeLogDirs", "DescribeTopicPartitions", "ElectLeaders"}
+# The first field of these is a string.
+BEGIN_WITH_STRING = ("JoinGroup", "SyncGroup", "Heartbeat", "LeaveGroup", "OffsetCommit", "OffsetDelete",
+                     "ConsumerGroupHeartbeat", "InitProducerId", "AddOffsetsToTxn", "EndTxn", "TxnOffsetCommit")
+STRING_MAX = 32767
 # Bodies of so many bytes less one: the shortest of them that could be a request is longer.
 SHORT_MAX = 16
 
@@ -32,6 +36,11 @@ def edges(api):
                 s.ask("lengths that are short of it", api, version, body=b"\x7f" * length)
             if version in kind.request_type.flexible_versions and api not in NOT_EMPTY:
                 s.ask("a tag that nobody knows", api, version, body=full[:-1] + b"\1\x63\2hi")
+            if version in kind.request_type.flexible_versions and api in BEGIN_WITH_STRING:
+                # In place of the empty string: a length of three bytes, one more than the string's, seven bits each.
+                for length in (STRING_MAX, STRING_MAX + 1, 100_000):
+                    varint = bytes((length + 1 >> shift & 0x7f) | more for shift, more in ((0, 0x80), (7, 0x80), (14, 0)))
+                    s.ask(f"a string of {length}", api, version, body=varint + b"s" * length + full[1:])
     return script
 
 

@@ -2,30 +2,21 @@
 //! a shard sees its own only, and their answers are put together in the order in which they were asked for.
 
 use super::shard::{Call, Handle};
-use super::{Coordinators, Marker, Shared, Unwritten, markers};
-use crate::batch::compose::NO_SEQUENCE;
+use super::{Coordinators, Marker, Shared, Unwritten, committing, markers};
 use crate::errors::Code;
 use crate::handlers::operations::GROUP_OPERATIONS;
-use crate::handlers::produce::append_code;
-use crate::handlers::transactions::{Enrolment, Transactions};
-use crate::internal_topics::CONSUMER_OFFSETS;
 use crate::partition::PartitionLog;
 use crate::partition::verifications::Guard;
 use futures::future::join_all;
-use kafka_protocol::messages::TxnOffsetCommitResponse;
-use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestTopic;
-use kafka_protocol::messages::txn_offset_commit_response::{
-    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
-};
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
     DescribeTransactionsResponse, HeartbeatResponse, ListGroupsResponse, ListTransactionsResponse,
-    OffsetFetchResponse, RequestKind, ResponseKind, TxnOffsetCommitRequest,
+    OffsetFetchResponse, RequestKind, ResponseKind,
 };
 use levee_base::Slot;
 use levee_base::limits::{GROUP_ANSWER, TRANSACTION_ANSWER};
 use levee_coordinator::refusal::refusal;
-use levee_coordinator::{Client, Cluster, Request};
+use levee_coordinator::{Client, Request};
 use std::collections::BTreeSet;
 use std::mem::take;
 use std::sync::Arc;
@@ -36,43 +27,42 @@ use tokio::sync::oneshot;
 const FETCH_GROUPS_FROM: i16 = 8;
 /// The first version of AddPartitionsToTxn that names several transactions (KIP-890).
 const ADD_BATCHED_FROM: i16 = 4;
-/// The first version of TxnOffsetCommit with which the partition joins the transaction (KIP-890).
-const OFFSETS_JOIN_FROM: i16 = 5;
-/// The first version of TxnOffsetCommit that knows TRANSACTION_ABORTABLE.
-const ABORTABLE_FROM: i16 = 4;
 
 /// How a shard is asked.
 #[derive(Debug, Clone, Copy, Default)]
-struct Manner {
+pub(super) struct Manner {
     /// Whoever asks goes on in the same write-ahead log.
-    in_order: bool,
+    pub(super) in_order: bool,
     /// See [`Call::Request`].
-    guard: Option<Guard>,
+    pub(super) guard: Option<Guard>,
     /// After so long it is told that no coordinator is available, as in Kafka; what was asked for may yet be done.
-    patience: Option<Duration>,
+    pub(super) patience: Option<Duration>,
 }
 
 impl Manner {
-    fn patient(patience: Duration) -> Self {
+    pub(super) fn patient(patience: Duration) -> Self {
         Self { patience: Some(patience), ..Self::default() }
     }
 }
 
 /// Asks a shard.
-async fn ask(shared: &Shared, handle: Option<Handle>, request: Request, asking: Manner) -> ResponseKind {
+pub(super) async fn ask(
+    shared: &Shared,
+    handle: Option<Handle>,
+    request: Request,
+    asking: Manner,
+) -> ResponseKind {
     let Manner { in_order, guard, patience } = asking;
     let (kind, version) = (request.kind.clone(), request.version);
     let failed = |code: Code| refused(&kind, version, code);
     let Some(handle) = handle else { return failed(Code::NotCoordinator) };
-    // Its task is gone: this broker leads the partition no more.
-    if handle.calls.is_closed() {
-        return failed(Code::NotCoordinator);
-    }
-    if !handle.is_loaded() {
-        // A heartbeat is none the worse for it, as in Kafka: its member stays.
+    if let Err(code) = handle.ready() {
+        // A heartbeat is none the worse for a shard that is being loaded, as in Kafka: its member stays.
         return match kind {
-            RequestKind::Heartbeat(_) => ResponseKind::Heartbeat(HeartbeatResponse::default()),
-            _ => failed(Code::CoordinatorLoadInProgress),
+            RequestKind::Heartbeat(_) if code == Code::CoordinatorLoadInProgress => {
+                ResponseKind::Heartbeat(HeartbeatResponse::default())
+            }
+            _ => failed(code),
         };
     }
     let (answer, answered) = oneshot::channel();
@@ -91,7 +81,8 @@ async fn ask(shared: &Shared, handle: Option<Handle>, request: Request, asking: 
     answered.unwrap_or_else(|| failed(Code::NotCoordinator))
 }
 
-fn refused(kind: &RequestKind, version: i16, code: Code) -> ResponseKind {
+/// The answer that says only `code`.
+pub(super) fn refused(kind: &RequestKind, version: i16, code: Code) -> ResponseKind {
     // Only coordinators' requests are routed here.
     refusal(kind, version, code.code())
         .unwrap_or(ResponseKind::Heartbeat(HeartbeatResponse::default().with_error_code(code.code())))
@@ -111,14 +102,14 @@ pub(super) async fn ask_transaction(
 }
 
 /// One asker's request, to be handed to shards.
-struct Asking<'a> {
-    shared: &'a Shared,
-    client: Client,
-    version: i16,
+pub(super) struct Asking<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) client: Client,
+    pub(super) version: i16,
 }
 
 impl Asking<'_> {
-    fn request(&self, kind: RequestKind) -> Request {
+    pub(super) fn request(&self, kind: RequestKind) -> Request {
         Request { token: self.shared.token(), client: self.client.clone(), version: self.version, kind }
     }
 
@@ -199,7 +190,7 @@ impl Coordinators {
             return Some(asking.transaction(&id, kind).await);
         }
         Some(match kind {
-            RequestKind::TxnOffsetCommit(request) => self.commit_in_transaction(asking, request).await,
+            RequestKind::TxnOffsetCommit(request) => committing::commit(asking, request).await,
             RequestKind::ListGroups(_) => list_groups(asking, &kind).await,
             RequestKind::ListTransactions(_) => list_transactions(asking, &kind).await,
             // What names the parts is taken out first: the rest is repeated for each of them.
@@ -285,51 +276,6 @@ impl Coordinators {
         })
     }
 
-    /// Commits offsets within a transaction, which the partition of the group's offsets joins first, or is asked whether
-    /// it has (KIP-890).
-    async fn commit_in_transaction(
-        &self,
-        asking: &Asking<'_>,
-        request: TxnOffsetCommitRequest,
-    ) -> ResponseKind {
-        let (group, version) = (request.group_id.0.clone(), asking.version);
-        let (producer, epoch) = (request.producer_id.0, request.producer_epoch);
-        let exists = |topic: &str, partition: i32| {
-            self.shared.cluster.topic(topic).is_some_and(|topic| topic.has(partition))
-        };
-        let refuse = |request, code| refuse_commit(&request, exists, code);
-        let asks = |topic: &TxnOffsetCommitRequestTopic| {
-            topic.partitions.iter().any(|partition| exists(&topic.name, partition.partition_index))
-        };
-        // What does not exist joins no transaction.
-        if !request.topics.iter().any(asks) {
-            return refuse(request, Code::UnknownTopicOrPartition);
-        }
-        let Some(handle) = self.shared.groups.holds(&group) else {
-            return refuse(request, Code::NotCoordinator);
-        };
-        let joins = version >= OFFSETS_JOIN_FROM;
-        let guard = match handle.log.verify(producer, epoch, NO_SEQUENCE, joins) {
-            Ok(guard) => guard,
-            Err(error) => return refuse(request, append_code(&error)),
-        };
-        if guard.is_some() && handle.is_loaded() {
-            let how = if joins { Enrolment::Add } else { Enrolment::Verify };
-            let partition = handle.partition.cast_signed();
-            let id = request.transactional_id.0.clone();
-            let joined = self
-                .shared
-                .enrol(&id, producer, epoch, vec![(CONSUMER_OFFSETS.into(), partition)], how)
-                .await;
-            if let Some(Err(code)) = joined.first() {
-                return refuse(request, commit_code(*code, version));
-            }
-        }
-        let request = asking.request(RequestKind::TxnOffsetCommit(request));
-        let manner = Manner { guard, ..Manner::patient(GROUP_ANSWER) };
-        ask(asking.shared, Some(handle), request, manner).await
-    }
-
     /// Appends a transaction marker to a partition that this broker leads. Returns the partition, and the slot that it
     /// is durable with, if it is not yet.
     ///
@@ -342,55 +288,6 @@ impl Coordinators {
         marker: Marker,
     ) -> Result<(Arc<PartitionLog>, Option<Slot>), Unwritten> {
         markers::write(&self.shared, topic, partition, marker).await
-    }
-}
-
-/// Refuses to commit any offset in a transaction. Partitions that don't exist say so, and come first, as in Kafka.
-fn refuse_commit(
-    request: &TxnOffsetCommitRequest,
-    exists: impl Fn(&str, i32) -> bool,
-    code: Code,
-) -> ResponseKind {
-    let mut topics: Vec<TxnOffsetCommitResponseTopic> = Vec::new();
-    for known in [false, true] {
-        let code = if known { code } else { Code::UnknownTopicOrPartition };
-        for topic in &request.topics {
-            let of_kind =
-                topic.partitions.iter().filter(|it| exists(&topic.name, it.partition_index) == known);
-            let partitions = of_kind.map(|it| {
-                TxnOffsetCommitResponsePartition::default()
-                    .with_partition_index(it.partition_index)
-                    .with_error_code(code.code())
-            });
-            let partitions: Vec<_> = partitions.collect();
-            match topics.iter_mut().find(|told| told.name == topic.name) {
-                Some(told) => told.partitions.extend(partitions),
-                None if partitions.is_empty() => {}
-                None => topics.push(
-                    TxnOffsetCommitResponseTopic::default()
-                        .with_name(topic.name.clone())
-                        .with_partitions(partitions),
-                ),
-            }
-        }
-    }
-    ResponseKind::TxnOffsetCommit(TxnOffsetCommitResponse::default().with_topics(topics))
-}
-
-/// What a client that commits offsets is told when they could not join its transaction, as Kafka maps it.
-fn commit_code(code: Code, version: i16) -> Code {
-    match code {
-        Code::TransactionAbortable if version < ABORTABLE_FROM => Code::InvalidTxnState,
-        Code::NetworkException => Code::CoordinatorLoadInProgress,
-        Code::UnknownTopicOrPartition
-        | Code::NotEnoughReplicas
-        | Code::NotEnoughReplicasAfterAppend
-        | Code::RequestTimedOut => Code::CoordinatorNotAvailable,
-        Code::NotLeaderOrFollower | Code::KafkaStorageError => Code::NotCoordinator,
-        Code::MessageTooLarge | Code::RecordListTooLarge | Code::InvalidFetchSize => {
-            Code::InvalidCommitOffsetSize
-        }
-        code => code,
     }
 }
 

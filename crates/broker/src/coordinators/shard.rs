@@ -13,6 +13,7 @@ use super::Shared;
 use super::load::{LoadError, load};
 use super::machine::Machine;
 use super::markers::{self, Marker};
+use crate::errors::Code;
 use crate::handlers::backend::BackendError;
 use crate::handlers::produce::append_code;
 use crate::partition::verifications::Guard;
@@ -71,6 +72,18 @@ struct News {
 }
 
 impl Handle {
+    /// Whether the shard can be asked.
+    ///
+    /// # Errors
+    /// The code to refuse a request with.
+    pub(super) fn ready(&self) -> Result<(), Code> {
+        // Its task is gone: this broker leads the partition no more.
+        if self.calls.is_closed() {
+            return Err(Code::NotCoordinator);
+        }
+        if self.is_loaded() { Ok(()) } else { Err(Code::CoordinatorLoadInProgress) }
+    }
+
     /// Whether the shard can answer.
     pub(super) fn is_loaded(&self) -> bool {
         self.loaded.load(Ordering::Acquire)

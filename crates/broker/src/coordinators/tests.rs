@@ -19,7 +19,7 @@ fn client() -> Client {
     Client { id: "test".into(), host: "/127.0.0.1".into() }
 }
 
-async fn with_internal_topics() -> Arc<LedTopics> {
+pub(super) async fn with_internal_topics() -> Arc<LedTopics> {
     let led = led().await;
     for name in [CONSUMER_OFFSETS, TRANSACTION_STATE] {
         let topic = internal_topic(name).unwrap();

@@ -17,6 +17,7 @@ use kafka_protocol::messages::txn_offset_commit_response::{
 use kafka_protocol::messages::{RequestKind, ResponseKind, TxnOffsetCommitRequest, TxnOffsetCommitResponse};
 use levee_base::limits::GROUP_ANSWER;
 use levee_coordinator::Cluster;
+use std::collections::BTreeMap;
 
 /// The first version of TxnOffsetCommit with which the partition joins the transaction (KIP-890).
 const OFFSETS_JOIN_FROM: i16 = 5;
@@ -102,6 +103,7 @@ fn refuse_all(
     code: Code,
 ) -> TxnOffsetCommitResponse {
     let mut topics: Vec<TxnOffsetCommitResponseTopic> = Vec::new();
+    let mut places = BTreeMap::new();
     for known in [false, true] {
         let code = if known { code } else { Code::UnknownTopicOrPartition };
         for topic in &request.topics {
@@ -113,15 +115,14 @@ fn refuse_all(
                     .with_error_code(code.code())
             });
             let partitions: Vec<_> = partitions.collect();
-            match topics.iter_mut().find(|told| told.name == topic.name) {
-                Some(told) => told.partitions.extend(partitions),
-                None if partitions.is_empty() => {}
-                None => topics.push(
-                    TxnOffsetCommitResponseTopic::default()
-                        .with_name(topic.name.clone())
-                        .with_partitions(partitions),
-                ),
+            if partitions.is_empty() {
+                continue;
             }
+            let place = *places.entry(&topic.name).or_insert_with(|| {
+                topics.push(TxnOffsetCommitResponseTopic::default().with_name(topic.name.clone()));
+                topics.len() - 1
+            });
+            topics[place].partitions.extend(partitions);
         }
     }
     TxnOffsetCommitResponse::default().with_topics(topics)

@@ -312,11 +312,12 @@ async fn list_groups(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
 async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
     let (all, complete) = asking.shared.transactions.all();
     let (mut listed, mut codes) = (ListTransactionsResponse::default(), Vec::new());
+    let mut unknown = BTreeSet::new();
     for answer in asking.each(all, kind, TRANSACTION_ANSWER).await {
         let ResponseKind::ListTransactions(one) = answer else { continue };
         codes.push(one.error_code);
         for filter in one.unknown_state_filters {
-            if !listed.unknown_state_filters.contains(&filter) {
+            if unknown.insert(filter.clone()) {
                 listed.unknown_state_filters.push(filter);
             }
         }

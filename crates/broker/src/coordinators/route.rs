@@ -7,18 +7,24 @@ use crate::errors::Code;
 use crate::handlers::operations::GROUP_OPERATIONS;
 use crate::partition::PartitionLog;
 use crate::partition::verifications::Guard;
-use futures::future::join_all;
+use futures::{StreamExt, stream};
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
-    DescribeTransactionsResponse, HeartbeatResponse, ListGroupsResponse, ListTransactionsResponse,
-    OffsetFetchResponse, RequestKind, ResponseKind,
+    DescribeTransactionsResponse, HeartbeatResponse, JoinGroupRequest, ListGroupsRequest, ListGroupsResponse,
+    ListTransactionsRequest, ListTransactionsResponse, OffsetFetchResponse, RequestKind, ResponseKind,
+    SyncGroupRequest,
 };
 use levee_base::Slot;
-use levee_base::limits::{GROUP_ANSWER, TRANSACTION_ANSWER};
+use levee_base::clock::Instant;
+use levee_base::limits::{
+    COORDINATOR_PARTS_AT_ONCE, COORDINATOR_SHARDS_AT_ONCE, GROUP_ANSWER, NAMED_IN_A_REQUEST,
+    TRANSACTION_ANSWER,
+};
 use levee_coordinator::refusal::refusal;
 use levee_coordinator::{Client, Request};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -53,32 +59,51 @@ pub(super) async fn ask(
     asking: Manner,
 ) -> ResponseKind {
     let Manner { in_order, guard, patience } = asking;
-    let (kind, version) = (request.kind.clone(), request.version);
-    let failed = |code: Code| refused(&kind, version, code);
-    let Some(handle) = handle else { return failed(Code::NotCoordinator) };
-    if let Err(code) = handle.ready() {
+    let version = request.version;
+    let ready = handle.ok_or(Code::NotCoordinator).and_then(|handle| handle.ready().map(|()| handle));
+    let handle = match (ready, &request.kind) {
+        (Ok(handle), _) => handle,
         // A heartbeat is none the worse for a shard that is being loaded, as in Kafka: its member stays.
-        return match kind {
-            RequestKind::Heartbeat(_) if code == Code::CoordinatorLoadInProgress => {
-                ResponseKind::Heartbeat(HeartbeatResponse::default())
-            }
-            _ => failed(code),
-        };
-    }
+        (Err(Code::CoordinatorLoadInProgress), RequestKind::Heartbeat(_)) => {
+            return ResponseKind::Heartbeat(HeartbeatResponse::default());
+        }
+        (Err(code), kind) => return refused(kind, version, code),
+    };
+    let deadline = patience.map(|patience| shared.clock.now() + patience);
+    // One that waits for its turn is there once.
+    let turn = match within(shared, deadline, handle.calls.reserve()).await {
+        Some(Ok(turn)) => turn,
+        Some(Err(_)) => return refused(&request.kind, version, Code::NotCoordinator),
+        None => return refused(&request.kind, version, Code::CoordinatorNotAvailable),
+    };
     let (answer, answered) = oneshot::channel();
-    let request = Box::new(request);
-    let asking = async {
-        handle.calls.send(Call::Request { request, in_order, guard, answer }).await.ok()?;
-        answered.await.ok()
-    };
-    let answered = match patience {
-        None => asking.await,
-        Some(patience) => match shared.clock.timeout(patience, asking).await {
-            Some(answered) => answered,
-            None => return failed(Code::CoordinatorNotAvailable),
-        },
-    };
-    answered.unwrap_or_else(|| failed(Code::NotCoordinator))
+    let kind = what_a_refusal_needs(&request.kind);
+    turn.send(Call::Request { request: Box::new(request), in_order, guard, answer });
+    match within(shared, deadline, answered).await {
+        Some(Ok(answer)) => answer,
+        Some(Err(_)) => refused(&kind, version, Code::NotCoordinator),
+        None => refused(&kind, version, Code::CoordinatorNotAvailable),
+    }
+}
+
+/// Until the deadline, if there is one; `None` when it was over first.
+async fn within<F: Future>(shared: &Shared, deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    let Some(deadline) = deadline else { return Some(future.await) };
+    let left = deadline.saturating_duration_since(shared.clock.now());
+    shared.clock.timeout(left, future).await
+}
+
+/// A request without what its refusal does not repeat, where that may be much: it is kept until the answer comes.
+fn what_a_refusal_needs(kind: &RequestKind) -> RequestKind {
+    match kind {
+        RequestKind::JoinGroup(request) => {
+            RequestKind::JoinGroup(JoinGroupRequest::default().with_member_id(request.member_id.clone()))
+        }
+        RequestKind::SyncGroup(_) => RequestKind::SyncGroup(SyncGroupRequest::default()),
+        RequestKind::ListGroups(_) => RequestKind::ListGroups(ListGroupsRequest::default()),
+        RequestKind::ListTransactions(_) => RequestKind::ListTransactions(ListTransactionsRequest::default()),
+        kind => kind.clone(),
+    }
 }
 
 /// The answer that says only `code`.
@@ -106,6 +131,8 @@ pub(super) struct Asking<'a> {
     pub(super) shared: &'a Shared,
     pub(super) client: Client,
     pub(super) version: i16,
+    /// When it came.
+    pub(super) since: Instant,
 }
 
 impl Asking<'_> {
@@ -116,45 +143,67 @@ impl Asking<'_> {
     async fn group(&self, group: &str, kind: RequestKind) -> ResponseKind {
         // These wait for other members.
         let waits = matches!(kind, RequestKind::JoinGroup(_) | RequestKind::SyncGroup(_));
-        let manner = if waits { Manner::default() } else { Manner::patient(GROUP_ANSWER) };
+        let manner = if waits { Manner::default() } else { self.patient(GROUP_ANSWER) };
         ask(self.shared, self.shared.groups.holds(group), self.request(kind), manner).await
     }
 
     async fn transaction(&self, id: &str, kind: RequestKind) -> ResponseKind {
         let handle = self.shared.transactions.holds(id);
-        ask(self.shared, handle, self.request(kind), Manner::patient(TRANSACTION_ANSWER)).await
+        ask(self.shared, handle, self.request(kind), self.patient(TRANSACTION_ANSWER)).await
     }
 
-    /// Asks each shard of a topic.
+    /// However many parts the request has, and however few of them are asked for at once: what is asked for last has no
+    /// longer than what was first.
+    fn patient(&self, patience: Duration) -> Manner {
+        let passed = self.shared.clock.now().saturating_duration_since(self.since);
+        Manner::patient(patience.saturating_sub(passed))
+    }
+
+    /// Asks each shard of a topic, a few at a time: each gets the whole request.
     async fn each(&self, all: Vec<Handle>, kind: &RequestKind, patience: Duration) -> Vec<ResponseKind> {
-        let asked = all.into_iter().map(|handle| {
-            ask(self.shared, Some(handle), self.request(kind.clone()), Manner::patient(patience))
-        });
-        join_all(asked).await
+        let asked = all
+            .into_iter()
+            .map(|handle| ask(self.shared, Some(handle), self.request(kind.clone()), self.patient(patience)));
+        stream::iter(asked).buffered(COORDINATOR_SHARDS_AT_ONCE).collect().await
     }
 }
 
-/// Asks for each part by itself: `$request` is made of `$part`, for the coordinator of `$id`. Gives what the answers list,
-/// one after the other.
+/// Asks for each part by itself, some at a time: `$request` is made of `$part`, for the coordinator of `$id`. Gives what the
+/// answers list, one after the other. What is named too often is refused: each time it is answered in full, and all is held
+/// until the last is there.
 macro_rules! apart {
     ($asking:ident.$coordinator:ident, $kind:ident.$list:ident, $parts:expr, |$part:ident| $id:expr, $request:expr) => {{
+        let mut named = BTreeMap::new();
         let asked = $parts.into_iter().map(|$part| {
             let id = $id.clone();
+            let times = named.entry(id.clone()).or_insert(0_usize);
+            *times += 1;
+            let too_often = *times > NAMED_IN_A_REQUEST;
             let request = RequestKind::$kind($request);
-            async move { $asking.$coordinator(&id, request).await }
+            async move {
+                // Many are answered without waiting for anybody.
+                tokio::task::consume_budget().await;
+                if too_often {
+                    return refused(&request, $asking.version, Code::InvalidRequest);
+                }
+                $asking.$coordinator(&id, request).await
+            }
         });
-        let answers = join_all(asked).await.into_iter().map(|answer| match answer {
-            ResponseKind::$kind(response) => response.$list,
-            _ => Vec::new(),
-        });
-        answers.flatten().collect::<Vec<_>>()
+        let mut answers = pin!(stream::iter(asked).buffered(COORDINATOR_PARTS_AT_ONCE));
+        let mut list = Vec::new();
+        while let Some(answer) = answers.next().await {
+            if let ResponseKind::$kind(response) = answer {
+                list.extend(response.$list);
+            }
+        }
+        list
     }};
 }
 
 impl Coordinators {
     /// Answers a request to a group's or a transaction's coordinator; `None` for any other request.
     pub async fn coordinate(&self, client: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
-        let asking = &Asking { shared: &self.shared, client, version };
+        let asking = &Asking { shared: &self.shared, client, version, since: self.shared.clock.now() };
         // What can't be is refused whoever would coordinate it.
         if let RequestKind::InitProducerId(request) = &kind
             && request.transactional_id.as_ref().is_some_and(|id| id.is_empty())
@@ -325,3 +374,7 @@ async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseK
     }
     listed.with_error_code(list_code(complete, codes.into_iter())).into()
 }
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

@@ -93,8 +93,10 @@ pub(super) async fn write(
 /// partition that takes none now holds back no other. `None` when this broker's epoch has ended: whoever comes after
 /// writes them.
 ///
-/// A partition that has seen a newer epoch of the producer, or of its coordinator, counts as done: whoever wrote that
-/// has ended what was open there.
+/// A partition that has seen a newer epoch of the producer counts as done: whoever wrote that has ended what was open
+/// there. So does one that has seen a newer epoch of its coordinator, if nothing of the producer is open there. It may be:
+/// an administrator's marker carries any epoch that he likes, and the producer may have gone on after it. Then the
+/// transaction stays decided for all to see, as in Kafka, until somebody ends it in that partition by hand.
 pub(super) async fn write_all(shared: &Shared, markers: Markers) -> Option<(String, Producer)> {
     let Markers {
         transactional_id,
@@ -113,7 +115,8 @@ pub(super) async fn write_all(shared: &Shared, markers: Markers) -> Option<(Stri
                 // One that was deleted takes part no more.
                 Ok(_) | Err(Unwritten::Unknown) => {}
                 Err(Unwritten::Refused(AppendError::Producer(
-                    error @ (ProducerError::OldEpoch { .. } | ProducerError::OldCoordinator { .. }),
+                    error @ (ProducerError::OldEpoch { .. }
+                    | ProducerError::OldCoordinator { open: false, .. }),
                 ))) => {
                     tracing::warn!(
                         %transactional_id, topic, index, %error, "a partition has seen a newer producer or coordinator"
@@ -138,3 +141,7 @@ pub(super) async fn write_all(shared: &Shared, markers: Markers) -> Option<(Stri
         shared.clock.sleep(COORDINATOR_MARKERS_AGAIN).await;
     }
 }
+
+#[cfg(test)]
+#[path = "markers_tests.rs"]
+mod tests;

@@ -2,32 +2,29 @@
 //! a shard sees its own only, and their answers are put together in the order in which they were asked for.
 
 use super::shard::{Call, Handle};
-use super::{Coordinators, Marker, Shared, Unwritten, markers};
-use crate::batch::compose::NO_SEQUENCE;
+use super::{Coordinators, Marker, Shared, Unwritten, committing, markers};
 use crate::errors::Code;
 use crate::handlers::operations::GROUP_OPERATIONS;
-use crate::handlers::produce::append_code;
-use crate::handlers::transactions::{Enrolment, Transactions};
-use crate::internal_topics::CONSUMER_OFFSETS;
 use crate::partition::PartitionLog;
 use crate::partition::verifications::Guard;
-use futures::future::join_all;
-use kafka_protocol::messages::TxnOffsetCommitResponse;
-use kafka_protocol::messages::txn_offset_commit_request::TxnOffsetCommitRequestTopic;
-use kafka_protocol::messages::txn_offset_commit_response::{
-    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
-};
+use futures::{StreamExt, stream};
 use kafka_protocol::messages::{
     AddPartitionsToTxnResponse, ConsumerGroupDescribeResponse, DeleteGroupsResponse, DescribeGroupsResponse,
-    DescribeTransactionsResponse, HeartbeatResponse, ListGroupsResponse, ListTransactionsResponse,
-    OffsetFetchResponse, RequestKind, ResponseKind, TxnOffsetCommitRequest,
+    DescribeTransactionsResponse, HeartbeatResponse, JoinGroupRequest, ListGroupsRequest, ListGroupsResponse,
+    ListTransactionsRequest, ListTransactionsResponse, OffsetFetchResponse, RequestKind, ResponseKind,
+    SyncGroupRequest,
 };
 use levee_base::Slot;
-use levee_base::limits::{GROUP_ANSWER, TRANSACTION_ANSWER};
+use levee_base::clock::Instant;
+use levee_base::limits::{
+    COORDINATOR_PARTS_AT_ONCE, COORDINATOR_SHARDS_AT_ONCE, GROUP_ANSWER, NAMED_IN_A_REQUEST,
+    TRANSACTION_ANSWER,
+};
 use levee_coordinator::refusal::refusal;
-use levee_coordinator::{Client, Cluster, Request};
-use std::collections::BTreeSet;
+use levee_coordinator::{Client, Request};
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -36,62 +33,81 @@ use tokio::sync::oneshot;
 const FETCH_GROUPS_FROM: i16 = 8;
 /// The first version of AddPartitionsToTxn that names several transactions (KIP-890).
 const ADD_BATCHED_FROM: i16 = 4;
-/// The first version of TxnOffsetCommit with which the partition joins the transaction (KIP-890).
-const OFFSETS_JOIN_FROM: i16 = 5;
-/// The first version of TxnOffsetCommit that knows TRANSACTION_ABORTABLE.
-const ABORTABLE_FROM: i16 = 4;
 
 /// How a shard is asked.
 #[derive(Debug, Clone, Copy, Default)]
-struct Manner {
+pub(super) struct Manner {
     /// Whoever asks goes on in the same write-ahead log.
-    in_order: bool,
+    pub(super) in_order: bool,
     /// See [`Call::Request`].
-    guard: Option<Guard>,
+    pub(super) guard: Option<Guard>,
     /// After so long it is told that no coordinator is available, as in Kafka; what was asked for may yet be done.
-    patience: Option<Duration>,
+    pub(super) patience: Option<Duration>,
 }
 
 impl Manner {
-    fn patient(patience: Duration) -> Self {
+    pub(super) fn patient(patience: Duration) -> Self {
         Self { patience: Some(patience), ..Self::default() }
     }
 }
 
 /// Asks a shard.
-async fn ask(shared: &Shared, handle: Option<Handle>, request: Request, asking: Manner) -> ResponseKind {
+pub(super) async fn ask(
+    shared: &Shared,
+    handle: Option<Handle>,
+    request: Request,
+    asking: Manner,
+) -> ResponseKind {
     let Manner { in_order, guard, patience } = asking;
-    let (kind, version) = (request.kind.clone(), request.version);
-    let failed = |code: Code| refused(&kind, version, code);
-    let Some(handle) = handle else { return failed(Code::NotCoordinator) };
-    // Its task is gone: this broker leads the partition no more.
-    if handle.calls.is_closed() {
-        return failed(Code::NotCoordinator);
-    }
-    if !handle.is_loaded() {
-        // A heartbeat is none the worse for it, as in Kafka: its member stays.
-        return match kind {
-            RequestKind::Heartbeat(_) => ResponseKind::Heartbeat(HeartbeatResponse::default()),
-            _ => failed(Code::CoordinatorLoadInProgress),
-        };
-    }
+    let version = request.version;
+    let ready = handle.ok_or(Code::NotCoordinator).and_then(|handle| handle.ready().map(|()| handle));
+    let handle = match (ready, &request.kind) {
+        (Ok(handle), _) => handle,
+        // A heartbeat is none the worse for a shard that is being loaded, as in Kafka: its member stays.
+        (Err(Code::CoordinatorLoadInProgress), RequestKind::Heartbeat(_)) => {
+            return ResponseKind::Heartbeat(HeartbeatResponse::default());
+        }
+        (Err(code), kind) => return refused(kind, version, code),
+    };
+    let deadline = patience.map(|patience| shared.clock.now() + patience);
+    // One that waits for its turn is there once.
+    let turn = match within(shared, deadline, handle.calls.reserve()).await {
+        Some(Ok(turn)) => turn,
+        Some(Err(_)) => return refused(&request.kind, version, Code::NotCoordinator),
+        None => return refused(&request.kind, version, Code::CoordinatorNotAvailable),
+    };
     let (answer, answered) = oneshot::channel();
-    let request = Box::new(request);
-    let asking = async {
-        handle.calls.send(Call::Request { request, in_order, guard, answer }).await.ok()?;
-        answered.await.ok()
-    };
-    let answered = match patience {
-        None => asking.await,
-        Some(patience) => match shared.clock.timeout(patience, asking).await {
-            Some(answered) => answered,
-            None => return failed(Code::CoordinatorNotAvailable),
-        },
-    };
-    answered.unwrap_or_else(|| failed(Code::NotCoordinator))
+    let kind = what_a_refusal_needs(&request.kind);
+    turn.send(Call::Request { request: Box::new(request), in_order, guard, answer });
+    match within(shared, deadline, answered).await {
+        Some(Ok(answer)) => answer,
+        Some(Err(_)) => refused(&kind, version, Code::NotCoordinator),
+        None => refused(&kind, version, Code::CoordinatorNotAvailable),
+    }
 }
 
-fn refused(kind: &RequestKind, version: i16, code: Code) -> ResponseKind {
+/// Until the deadline, if there is one; `None` when it was over first.
+async fn within<F: Future>(shared: &Shared, deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    let Some(deadline) = deadline else { return Some(future.await) };
+    let left = deadline.saturating_duration_since(shared.clock.now());
+    shared.clock.timeout(left, future).await
+}
+
+/// A request without what its refusal does not repeat, where that may be much: it is kept until the answer comes.
+fn what_a_refusal_needs(kind: &RequestKind) -> RequestKind {
+    match kind {
+        RequestKind::JoinGroup(request) => {
+            RequestKind::JoinGroup(JoinGroupRequest::default().with_member_id(request.member_id.clone()))
+        }
+        RequestKind::SyncGroup(_) => RequestKind::SyncGroup(SyncGroupRequest::default()),
+        RequestKind::ListGroups(_) => RequestKind::ListGroups(ListGroupsRequest::default()),
+        RequestKind::ListTransactions(_) => RequestKind::ListTransactions(ListTransactionsRequest::default()),
+        kind => kind.clone(),
+    }
+}
+
+/// The answer that says only `code`.
+pub(super) fn refused(kind: &RequestKind, version: i16, code: Code) -> ResponseKind {
     // Only coordinators' requests are routed here.
     refusal(kind, version, code.code())
         .unwrap_or(ResponseKind::Heartbeat(HeartbeatResponse::default().with_error_code(code.code())))
@@ -111,59 +127,83 @@ pub(super) async fn ask_transaction(
 }
 
 /// One asker's request, to be handed to shards.
-struct Asking<'a> {
-    shared: &'a Shared,
-    client: Client,
-    version: i16,
+pub(super) struct Asking<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) client: Client,
+    pub(super) version: i16,
+    /// When it came.
+    pub(super) since: Instant,
 }
 
 impl Asking<'_> {
-    fn request(&self, kind: RequestKind) -> Request {
+    pub(super) fn request(&self, kind: RequestKind) -> Request {
         Request { token: self.shared.token(), client: self.client.clone(), version: self.version, kind }
     }
 
     async fn group(&self, group: &str, kind: RequestKind) -> ResponseKind {
         // These wait for other members.
         let waits = matches!(kind, RequestKind::JoinGroup(_) | RequestKind::SyncGroup(_));
-        let manner = if waits { Manner::default() } else { Manner::patient(GROUP_ANSWER) };
+        let manner = if waits { Manner::default() } else { self.patient(GROUP_ANSWER) };
         ask(self.shared, self.shared.groups.holds(group), self.request(kind), manner).await
     }
 
     async fn transaction(&self, id: &str, kind: RequestKind) -> ResponseKind {
         let handle = self.shared.transactions.holds(id);
-        ask(self.shared, handle, self.request(kind), Manner::patient(TRANSACTION_ANSWER)).await
+        ask(self.shared, handle, self.request(kind), self.patient(TRANSACTION_ANSWER)).await
     }
 
-    /// Asks each shard of a topic.
+    /// However many parts the request has, and however few of them are asked for at once: what is asked for last has no
+    /// longer than what was first.
+    fn patient(&self, patience: Duration) -> Manner {
+        let passed = self.shared.clock.now().saturating_duration_since(self.since);
+        Manner::patient(patience.saturating_sub(passed))
+    }
+
+    /// Asks each shard of a topic, a few at a time: each gets the whole request.
     async fn each(&self, all: Vec<Handle>, kind: &RequestKind, patience: Duration) -> Vec<ResponseKind> {
-        let asked = all.into_iter().map(|handle| {
-            ask(self.shared, Some(handle), self.request(kind.clone()), Manner::patient(patience))
-        });
-        join_all(asked).await
+        let asked = all
+            .into_iter()
+            .map(|handle| ask(self.shared, Some(handle), self.request(kind.clone()), self.patient(patience)));
+        stream::iter(asked).buffered(COORDINATOR_SHARDS_AT_ONCE).collect().await
     }
 }
 
-/// Asks for each part by itself: `$request` is made of `$part`, for the coordinator of `$id`. Gives what the answers list,
-/// one after the other.
+/// Asks for each part by itself, some at a time: `$request` is made of `$part`, for the coordinator of `$id`. Gives what the
+/// answers list, one after the other. What is named too often is refused: each time it is answered in full, and all is held
+/// until the last is there.
 macro_rules! apart {
     ($asking:ident.$coordinator:ident, $kind:ident.$list:ident, $parts:expr, |$part:ident| $id:expr, $request:expr) => {{
+        let mut named = BTreeMap::new();
         let asked = $parts.into_iter().map(|$part| {
             let id = $id.clone();
+            let times = named.entry(id.clone()).or_insert(0_usize);
+            *times += 1;
+            let too_often = *times > NAMED_IN_A_REQUEST;
             let request = RequestKind::$kind($request);
-            async move { $asking.$coordinator(&id, request).await }
+            async move {
+                // Many are answered without waiting for anybody.
+                tokio::task::consume_budget().await;
+                if too_often {
+                    return refused(&request, $asking.version, Code::InvalidRequest);
+                }
+                $asking.$coordinator(&id, request).await
+            }
         });
-        let answers = join_all(asked).await.into_iter().map(|answer| match answer {
-            ResponseKind::$kind(response) => response.$list,
-            _ => Vec::new(),
-        });
-        answers.flatten().collect::<Vec<_>>()
+        let mut answers = pin!(stream::iter(asked).buffered(COORDINATOR_PARTS_AT_ONCE));
+        let mut list = Vec::new();
+        while let Some(answer) = answers.next().await {
+            if let ResponseKind::$kind(response) = answer {
+                list.extend(response.$list);
+            }
+        }
+        list
     }};
 }
 
 impl Coordinators {
     /// Answers a request to a group's or a transaction's coordinator; `None` for any other request.
     pub async fn coordinate(&self, client: Client, version: i16, kind: RequestKind) -> Option<ResponseKind> {
-        let asking = &Asking { shared: &self.shared, client, version };
+        let asking = &Asking { shared: &self.shared, client, version, since: self.shared.clock.now() };
         // What can't be is refused whoever would coordinate it.
         if let RequestKind::InitProducerId(request) = &kind
             && request.transactional_id.as_ref().is_some_and(|id| id.is_empty())
@@ -199,7 +239,7 @@ impl Coordinators {
             return Some(asking.transaction(&id, kind).await);
         }
         Some(match kind {
-            RequestKind::TxnOffsetCommit(request) => self.commit_in_transaction(asking, request).await,
+            RequestKind::TxnOffsetCommit(request) => committing::commit(asking, request).await,
             RequestKind::ListGroups(_) => list_groups(asking, &kind).await,
             RequestKind::ListTransactions(_) => list_transactions(asking, &kind).await,
             // What names the parts is taken out first: the rest is repeated for each of them.
@@ -285,51 +325,6 @@ impl Coordinators {
         })
     }
 
-    /// Commits offsets within a transaction, which the partition of the group's offsets joins first, or is asked whether
-    /// it has (KIP-890).
-    async fn commit_in_transaction(
-        &self,
-        asking: &Asking<'_>,
-        request: TxnOffsetCommitRequest,
-    ) -> ResponseKind {
-        let (group, version) = (request.group_id.0.clone(), asking.version);
-        let (producer, epoch) = (request.producer_id.0, request.producer_epoch);
-        let exists = |topic: &str, partition: i32| {
-            self.shared.cluster.topic(topic).is_some_and(|topic| topic.has(partition))
-        };
-        let refuse = |request, code| refuse_commit(&request, exists, code);
-        let asks = |topic: &TxnOffsetCommitRequestTopic| {
-            topic.partitions.iter().any(|partition| exists(&topic.name, partition.partition_index))
-        };
-        // What does not exist joins no transaction.
-        if !request.topics.iter().any(asks) {
-            return refuse(request, Code::UnknownTopicOrPartition);
-        }
-        let Some(handle) = self.shared.groups.holds(&group) else {
-            return refuse(request, Code::NotCoordinator);
-        };
-        let joins = version >= OFFSETS_JOIN_FROM;
-        let guard = match handle.log.verify(producer, epoch, NO_SEQUENCE, joins) {
-            Ok(guard) => guard,
-            Err(error) => return refuse(request, append_code(&error)),
-        };
-        if guard.is_some() && handle.is_loaded() {
-            let how = if joins { Enrolment::Add } else { Enrolment::Verify };
-            let partition = handle.partition.cast_signed();
-            let id = request.transactional_id.0.clone();
-            let joined = self
-                .shared
-                .enrol(&id, producer, epoch, vec![(CONSUMER_OFFSETS.into(), partition)], how)
-                .await;
-            if let Some(Err(code)) = joined.first() {
-                return refuse(request, commit_code(*code, version));
-            }
-        }
-        let request = asking.request(RequestKind::TxnOffsetCommit(request));
-        let manner = Manner { guard, ..Manner::patient(GROUP_ANSWER) };
-        ask(asking.shared, Some(handle), request, manner).await
-    }
-
     /// Appends a transaction marker to a partition that this broker leads. Returns the partition, and the slot that it
     /// is durable with, if it is not yet.
     ///
@@ -342,55 +337,6 @@ impl Coordinators {
         marker: Marker,
     ) -> Result<(Arc<PartitionLog>, Option<Slot>), Unwritten> {
         markers::write(&self.shared, topic, partition, marker).await
-    }
-}
-
-/// Refuses to commit any offset in a transaction. Partitions that don't exist say so, and come first, as in Kafka.
-fn refuse_commit(
-    request: &TxnOffsetCommitRequest,
-    exists: impl Fn(&str, i32) -> bool,
-    code: Code,
-) -> ResponseKind {
-    let mut topics: Vec<TxnOffsetCommitResponseTopic> = Vec::new();
-    for known in [false, true] {
-        let code = if known { code } else { Code::UnknownTopicOrPartition };
-        for topic in &request.topics {
-            let of_kind =
-                topic.partitions.iter().filter(|it| exists(&topic.name, it.partition_index) == known);
-            let partitions = of_kind.map(|it| {
-                TxnOffsetCommitResponsePartition::default()
-                    .with_partition_index(it.partition_index)
-                    .with_error_code(code.code())
-            });
-            let partitions: Vec<_> = partitions.collect();
-            match topics.iter_mut().find(|told| told.name == topic.name) {
-                Some(told) => told.partitions.extend(partitions),
-                None if partitions.is_empty() => {}
-                None => topics.push(
-                    TxnOffsetCommitResponseTopic::default()
-                        .with_name(topic.name.clone())
-                        .with_partitions(partitions),
-                ),
-            }
-        }
-    }
-    ResponseKind::TxnOffsetCommit(TxnOffsetCommitResponse::default().with_topics(topics))
-}
-
-/// What a client that commits offsets is told when they could not join its transaction, as Kafka maps it.
-fn commit_code(code: Code, version: i16) -> Code {
-    match code {
-        Code::TransactionAbortable if version < ABORTABLE_FROM => Code::InvalidTxnState,
-        Code::NetworkException => Code::CoordinatorLoadInProgress,
-        Code::UnknownTopicOrPartition
-        | Code::NotEnoughReplicas
-        | Code::NotEnoughReplicasAfterAppend
-        | Code::RequestTimedOut => Code::CoordinatorNotAvailable,
-        Code::NotLeaderOrFollower | Code::KafkaStorageError => Code::NotCoordinator,
-        Code::MessageTooLarge | Code::RecordListTooLarge | Code::InvalidFetchSize => {
-            Code::InvalidCommitOffsetSize
-        }
-        code => code,
     }
 }
 
@@ -415,11 +361,12 @@ async fn list_groups(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
 async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseKind {
     let (all, complete) = asking.shared.transactions.all();
     let (mut listed, mut codes) = (ListTransactionsResponse::default(), Vec::new());
+    let mut unknown = BTreeSet::new();
     for answer in asking.each(all, kind, TRANSACTION_ANSWER).await {
         let ResponseKind::ListTransactions(one) = answer else { continue };
         codes.push(one.error_code);
         for filter in one.unknown_state_filters {
-            if !listed.unknown_state_filters.contains(&filter) {
+            if unknown.insert(filter.clone()) {
                 listed.unknown_state_filters.push(filter);
             }
         }
@@ -427,3 +374,7 @@ async fn list_transactions(asking: &Asking<'_>, kind: &RequestKind) -> ResponseK
     }
     listed.with_error_code(list_code(complete, codes.into_iter())).into()
 }
+
+#[cfg(test)]
+#[path = "route_tests.rs"]
+mod tests;

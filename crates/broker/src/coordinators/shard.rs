@@ -13,8 +13,11 @@ use super::Shared;
 use super::load::{LoadError, load};
 use super::machine::Machine;
 use super::markers::{self, Marker};
+use crate::batch::compose::NO_SEQUENCE;
+use crate::errors::Code;
 use crate::handlers::backend::BackendError;
 use crate::handlers::produce::append_code;
+use crate::partition::claim::ProducerError;
 use crate::partition::verifications::Guard;
 use crate::partition::{AppendError, PartitionLog};
 use crate::seeded_bugs::{Bug, seeded};
@@ -71,6 +74,18 @@ struct News {
 }
 
 impl Handle {
+    /// Whether the shard can be asked.
+    ///
+    /// # Errors
+    /// The code to refuse a request with.
+    pub(super) fn ready(&self) -> Result<(), Code> {
+        // Its task is gone: this broker leads the partition no more.
+        if self.calls.is_closed() {
+            return Err(Code::NotCoordinator);
+        }
+        if self.is_loaded() { Ok(()) } else { Err(Code::CoordinatorLoadInProgress) }
+    }
+
     /// Whether the shard can answer.
     pub(super) fn is_loaded(&self) -> bool {
         self.loaded.load(Ordering::Acquire)
@@ -412,6 +427,14 @@ impl<M: Machine> Running<M> {
                 Err(AppendError::Full) => self.room().await,
                 // Clients are told that no coordinator is available meanwhile.
                 Err(AppendError::NoSpace) => self.shared.clock.sleep(COORDINATOR_NO_SPACE_AGAIN).await,
+                // It had the right, and nothing has come between: markers come by way of this task only. So many others
+                // have asked for theirs meanwhile that it was forgotten.
+                Err(AppendError::Producer(ProducerError::NotVerified)) if self.guard.is_some() => {
+                    let Some((id, epoch)) = producer else {
+                        return Err(Ended::Refused(ProducerError::NotVerified.into()));
+                    };
+                    self.guard = self.log.verify(id, epoch, NO_SEQUENCE, false).map_err(Ended::Refused)?;
+                }
                 Err(AppendError::NotLeader) => return Err(Ended::NotLeader),
                 Err(error) => return Err(Ended::Refused(error)),
             }
@@ -454,3 +477,7 @@ fn record_bytes(record: &Record) -> usize {
 fn pairs(records: Vec<Record>) -> Vec<(Option<Bytes>, Option<Bytes>)> {
     records.into_iter().map(|record| (Some(record.key), record.value)).collect()
 }
+
+#[cfg(test)]
+#[path = "shard_tests.rs"]
+mod tests;

@@ -3,6 +3,9 @@
 use super::*;
 use crate::led_topics::LedTopics;
 use crate::led_topics::tests::led;
+use crate::partition::Streams;
+use crate::partition::log::LogConfig;
+use crate::partition::simulated::Simulated;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::offset_commit_request::{
     OffsetCommitRequestPartition, OffsetCommitRequestTopic,
@@ -12,14 +15,15 @@ use kafka_protocol::messages::{
     GroupId, JoinGroupRequest, OffsetCommitRequest, OffsetFetchRequest, RequestKind, ResponseKind, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use levee_base::{Offset, StreamId};
 use levee_coordinator::{Client, Producer};
 use levee_meta::{Command, TopicId};
 
-fn client() -> Client {
+pub(super) fn client() -> Client {
     Client { id: "test".into(), host: "/127.0.0.1".into() }
 }
 
-async fn with_internal_topics() -> Arc<LedTopics> {
+pub(super) async fn with_internal_topics() -> Arc<LedTopics> {
     let led = led().await;
     for name in [CONSUMER_OFFSETS, TRANSACTION_STATE] {
         let topic = internal_topic(name).unwrap();
@@ -28,7 +32,22 @@ async fn with_internal_topics() -> Arc<LedTopics> {
     led
 }
 
-fn commit(group: &'static str, offset: i64) -> RequestKind {
+/// A loaded shard of groups, over a partition in streams that the test has in its hands.
+pub(super) async fn on_simulated_streams(led: &LedTopics) -> (Arc<Simulated>, Handle, AbortHandle) {
+    let streams = Simulated::new();
+    streams.open(StreamId(1), Offset::ZERO);
+    let over: Arc<dyn Streams> = Arc::new(streams.clone());
+    let log = PartitionLog::open(over, StreamId(1), 0, LogConfig::default(), led.clock, None).await.unwrap();
+    let make = || GroupShard::new(GroupOptions::default(), Random::seeded(1));
+    let (handle, task) = shard::shard(led.coordinators.shared(), 0, Arc::new(log), make);
+    let task = tokio::spawn(task).abort_handle();
+    while !handle.is_loaded() {
+        led.clock.sleep(Duration::from_millis(1)).await;
+    }
+    (streams, handle, task)
+}
+
+pub(super) fn commit(group: &'static str, offset: i64) -> RequestKind {
     let partition = OffsetCommitRequestPartition::default().with_committed_offset(offset);
     let topic = OffsetCommitRequestTopic::default()
         .with_name(TopicName(StrBytes::from("t")))

@@ -229,23 +229,36 @@ fn changed(own: &Configs, resource: &Resource) -> Result<Configs, Failure> {
                 let adds = operation == APPEND;
                 let default = list(resource.kind, name, adds)?;
                 let before = changed.get(name.as_str()).map_or(default, String::as_str);
-                let mut list: Vec<&str> = before.split(',').filter(|one| !one.is_empty()).collect();
-                for one in value.split(',') {
-                    let at = list.iter().position(|other| *other == one);
-                    match at {
-                        None if adds => list.push(one),
-                        Some(at) if !adds => {
-                            list.remove(at);
-                        }
-                        _ => {}
-                    }
-                }
-                let list = list.join(",");
-                changed.insert(name.to_string(), list);
+                let list = before.split(',').filter(|one| !one.is_empty()).collect();
+                let list = if adds { with(list, value) } else { without(list, value) };
+                changed.insert(name.to_string(), list.join(","));
             }
         }
     }
     Ok(changed)
+}
+
+/// A list with those of `value` that it lacks.
+fn with<'a>(mut list: Vec<&'a str>, value: &'a str) -> Vec<&'a str> {
+    let mut known: BTreeSet<&str> = list.iter().copied().collect();
+    list.extend(value.split(',').filter(|one| known.insert(one)));
+    list
+}
+
+/// A list without those of `value`, each as often as it is there.
+fn without<'a>(mut list: Vec<&'a str>, value: &str) -> Vec<&'a str> {
+    let mut gone: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in value.split(',') {
+        *gone.entry(one).or_default() += 1;
+    }
+    list.retain(|one| match gone.get_mut(one) {
+        Some(times) if *times > 0 => {
+            *times -= 1;
+            false
+        }
+        _ => true,
+    });
+    list
 }
 
 /// What a list is to which is added, or from which is taken, while it is not set.
@@ -279,3 +292,7 @@ fn valid(topic: &str, changed: Configs) -> Result<Configs, Failure> {
     topic_configs::check_together(&checked)?;
     Ok(checked)
 }
+
+#[cfg(test)]
+#[path = "altering_tests.rs"]
+mod tests;

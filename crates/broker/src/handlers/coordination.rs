@@ -19,6 +19,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use levee_base::Slot;
 use levee_coordinator::Client;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -84,13 +85,16 @@ pub async fn offset_commit_by_id<B: Backend, C: Coordination>(
     if known.is_empty() && !answered.is_empty() {
         return OffsetCommitResponse::default().with_topics(answered);
     }
-    let ids: Vec<_> = known.iter().map(|topic| (topic.name.clone(), topic.topic_id)).collect();
+    let mut ids = BTreeMap::new();
+    for topic in &known {
+        ids.entry(topic.name.clone()).or_insert(topic.topic_id);
+    }
     let request = RequestKind::OffsetCommit(request.with_topics(known));
     if let Some(ResponseKind::OffsetCommit(response)) =
         coordination.coordinate(client, NAMED_VERSION, request).await
     {
         answered.extend(response.topics.into_iter().map(|topic| {
-            let id = ids.iter().find(|(name, _)| *name == topic.name).map_or(Uuid::nil(), |(_, id)| *id);
+            let id = ids.get(&topic.name).copied().unwrap_or_default();
             topic.with_topic_id(id)
         }));
     }

@@ -10,6 +10,9 @@ use kafka_protocol::messages::describe_producers_response::{
 };
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, ProducerId};
 use kafka_protocol::protocol::StrBytes;
+use levee_base::StreamId;
+use levee_base::limits::NAMED_IN_A_REQUEST;
+use std::collections::BTreeMap;
 
 /// Answers a request.
 #[must_use]
@@ -17,12 +20,13 @@ pub fn describe_producers(
     table: &PartitionTable,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
+    let mut named = BTreeMap::new();
     let topics = request.topics.into_iter().map(|topic| {
         let known = find(table, &topic.name);
         let partitions = topic.partition_indexes.iter().map(|&index| {
             let answer = PartitionResponse::default().with_partition_index(index);
             match &known {
-                Ok(topic) => describe(topic, index, answer),
+                Ok(topic) => describe(topic, index, answer, &mut named),
                 Err((code, message)) => answer
                     .with_error_code(code.code())
                     .with_error_message(Some(StrBytes::from_string(message.clone()))),
@@ -39,7 +43,13 @@ fn find(table: &PartitionTable, name: &str) -> Result<std::sync::Arc<Topic>, (Co
     table.by_name(name).ok_or_else(|| (Code::UnknownTopicOrPartition, unknown()))
 }
 
-fn describe(topic: &Topic, index: i32, answer: PartitionResponse) -> PartitionResponse {
+/// With how often each partition has been `named` before.
+fn describe(
+    topic: &Topic,
+    index: i32,
+    answer: PartitionResponse,
+    named: &mut BTreeMap<StreamId, usize>,
+) -> PartitionResponse {
     // Kafka has words for what is wrong with a topic, and none for a partition.
     match topic.partition(index) {
         None => answer.with_error_code(Code::UnknownTopicOrPartition.code()),
@@ -47,6 +57,12 @@ fn describe(topic: &Topic, index: i32, answer: PartitionResponse) -> PartitionRe
             answer.with_error_code(Code::NotLeaderOrFollower.code())
         }
         Some(Partition::Here(log)) => {
+            let times = named.entry(log.stream()).or_default();
+            *times += 1;
+            // All its producers are told each time.
+            if *times > NAMED_IN_A_REQUEST {
+                return answer.with_error_code(Code::InvalidRequest.code());
+            }
             answer.with_active_producers(log.active_producers().iter().map(state).collect())
         }
     }
@@ -71,8 +87,7 @@ mod tests {
     use crate::partition::{PartitionLog, Streams};
     use kafka_protocol::messages::TopicName;
     use kafka_protocol::messages::describe_producers_request::TopicRequest;
-    use levee_base::{Clock, Offset, StreamId};
-    use std::collections::BTreeMap;
+    use levee_base::{Clock, Offset};
     use std::sync::Arc;
     use uuid::Uuid;
 
@@ -116,6 +131,23 @@ mod tests {
         };
         let all: Vec<_> = answers[0].active_producers.iter().map(shown).collect();
         assert_eq!(all, [((4, 1, 8, 50), -1, -1), ((9, 1, -1, 1_000), 6, 4)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_partition_is_described_as_often_as_it_is_named_up_to_a_bound() {
+        let table = table().await;
+        let mut topics = Vec::new();
+        for _ in 0..2 {
+            let name = TopicName(StrBytes::from_static_str("t"));
+            topics.push(TopicRequest::default().with_name(name).with_partition_indexes(vec![0; 9]));
+        }
+        let request = DescribeProducersRequest::default().with_topics(topics);
+        let answers = describe_producers(&table, request).topics;
+        let partitions = answers.iter().flat_map(|topic| &topic.partitions);
+        let told: Vec<_> = partitions.map(|one| (one.error_code, one.active_producers.len())).collect();
+        assert_eq!((&told[..16], &told[16..]), (&[(0, 2); 16][..], &[(42, 0); 2][..]));
+        // The next request counts anew.
+        assert_eq!(ask(&table, "t", &[0])[0].error_code, 0);
     }
 
     #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@
 
 use super::dynamic::Dynamic;
 use crate::errors::{Code, Failure};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What values a configuration may have.
 #[derive(Debug, Clone, Copy)]
@@ -376,12 +376,12 @@ fn is_replica(text: &str) -> bool {
 
 /// The values of a list, without blanks and repetitions.
 fn list<'a>(name: &str, value: &'a str) -> Result<Vec<&'a str>, Failure> {
-    let mut values = Vec::new();
+    let (mut values, mut known) = (Vec::new(), BTreeSet::new());
     for value in value.split(',').map(str::trim) {
         if value.is_empty() {
             return Err(invalid(format!("Configuration '{name}' values must not be empty.")));
         }
-        if !values.contains(&value) {
+        if known.insert(value) {
             values.push(value);
         }
     }

@@ -14,10 +14,11 @@ use kafka_protocol::messages::{ProducerId, WriteTxnMarkersResponse};
 use kafka_protocol::protocol::StrBytes;
 use levee_base::Slot;
 use levee_coordinator::Producer;
+use std::collections::BTreeMap;
 
 /// Answers a request.
 pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) -> WriteTxnMarkersResponse {
-    let mut results: Vec<(i64, Vec<AppendedTopic>)> = Vec::new();
+    let mut results = Results::default();
     for marker in markers {
         let mut topics = Vec::with_capacity(marker.topics.len());
         for (topic, partitions) in &marker.topics {
@@ -27,24 +28,11 @@ pub async fn handle<C: Coordination>(coordination: &C, markers: Vec<TxnMarker>) 
             }
             topics.push((topic.clone(), answered));
         }
-        // Those of one producer are answered together, and one that asks for nothing not at all, as in Kafka.
-        let told = results.iter_mut().find(|(producer_id, _)| *producer_id == marker.producer_id);
-        match told {
-            _ if topics.is_empty() => {}
-            Some((_, told)) => {
-                for (name, partitions) in topics {
-                    match told.iter_mut().find(|(known, _)| *known == name) {
-                        Some((_, known)) => known.extend(partitions),
-                        None => told.push((name, partitions)),
-                    }
-                }
-            }
-            None => results.push((marker.producer_id, topics)),
-        }
+        results.add(marker.producer_id, topics);
     }
     // All are appended by now, so one flush makes most of them durable.
-    let mut answered = Vec::with_capacity(results.len());
-    for (producer_id, topics) in results {
+    let mut answered = Vec::with_capacity(results.by_producer.len());
+    for (producer_id, topics) in results.by_producer {
         let mut told = Vec::with_capacity(topics.len());
         for (name, partitions) in topics {
             let mut codes = Vec::with_capacity(partitions.len());
@@ -77,6 +65,41 @@ type Appended = (std::sync::Arc<PartitionLog>, Option<Slot>);
 /// A topic, and what came of its partitions, by number.
 type AppendedTopic = (String, Vec<(i32, Result<Appended, Code>)>);
 
+/// What came of all markers.
+#[derive(Default)]
+struct Results {
+    /// By producer, in the order in which they are named first.
+    by_producer: Vec<(i64, Vec<AppendedTopic>)>,
+    /// Where a producer is among them, and each of its topics among its own. A request may name as many as it has room
+    /// for.
+    places: BTreeMap<i64, (usize, BTreeMap<String, usize>)>,
+}
+
+impl Results {
+    /// Of one marker. Those of one producer are answered together, and one that asks for nothing not at all, as in Kafka.
+    fn add(&mut self, producer_id: i64, topics: Vec<AppendedTopic>) {
+        if topics.is_empty() {
+            return;
+        }
+        let first = !self.places.contains_key(&producer_id);
+        let (place, names) = self.places.entry(producer_id).or_insert_with(|| {
+            self.by_producer.push((producer_id, Vec::new()));
+            (self.by_producer.len() - 1, BTreeMap::new())
+        });
+        let (_, told) = &mut self.by_producer[*place];
+        for (name, partitions) in topics {
+            match names.get(&name) {
+                // Only what a further marker says of a topic joins what was said before.
+                Some(&known) if !first => told[known].1.extend(partitions),
+                _ => {
+                    names.entry(name.clone()).or_insert(told.len());
+                    told.push((name, partitions));
+                }
+            }
+        }
+    }
+}
+
 async fn append<C: Coordination>(
     coordination: &C,
     topic: &str,
@@ -106,3 +129,7 @@ async fn durable(log: &PartitionLog, slot: Option<Slot>) -> i16 {
         _ => NONE,
     }
 }
+
+#[cfg(test)]
+#[path = "write_txn_markers_tests.rs"]
+mod tests;

@@ -161,12 +161,13 @@ async fn markers_are_checked_by_the_version_of_the_protocol() {
     assert_eq!(refused(marker(3, 0, TV2)), old(3, 3), "each transaction has its own");
     marker(4, 7, TV2).unwrap();
     marker(4, 7, TV2).expect("it was sent again");
-    let fenced = ProducerError::OldCoordinator { producer_id: 1, epoch: 6, current: 7 };
-    assert_eq!(refused(marker(5, 6, TV2)), fenced);
+    let fenced = |open| ProducerError::OldCoordinator { producer_id: 1, epoch: 6, current: 7, open };
+    assert_eq!(refused(marker(5, 6, TV2)), fenced(false));
     // The marker's epoch is the producer's: it begins with 0, and what is late is refused.
     assert_eq!(log.verify(1, 3, 1, true), Err(AppendError::Producer(old(3, 4))));
     let guard = log.verify(1, 4, 0, true).unwrap();
     append(&log, &batch(1, 4, 0), guard).unwrap();
+    assert_eq!(refused(marker(5, 6, TV2)), fenced(true));
     assert_eq!(refused(marker(4, 8, TV2)), old(4, 4));
     let known = log.active_producers()[0];
     assert_eq!((known.epoch, known.coordinator_epoch, known.last_sequence), (4, 7, 0));

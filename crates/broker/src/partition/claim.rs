@@ -141,5 +141,7 @@ pub enum ProducerError {
         epoch: i32,
         /// The newest epoch seen.
         current: i32,
+        /// Whether the producer has a transaction open, which the refused marker would have ended.
+        open: bool,
     },
 }

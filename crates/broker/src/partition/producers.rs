@@ -264,7 +264,13 @@ impl Producers {
         }
         let current = producer.coordinator_epoch;
         if coordinator_epoch < current {
-            return Err(ProducerError::OldCoordinator { producer_id, epoch: coordinator_epoch, current });
+            let open = producer.transaction.is_some();
+            return Err(ProducerError::OldCoordinator {
+                producer_id,
+                epoch: coordinator_epoch,
+                current,
+                open,
+            });
         }
         Ok(())
     }

@@ -2,8 +2,8 @@
 //!
 //! The state machines are `levee-coordinator`'s. Here is what they lack: `load` reads a partition back into its shard,
 //! `shard` is the task that owns one, `markers` writes what ends transactions, `enrol` lets partitions join them,
-//! `committing` commits offsets within them, `route` finds the shard that a request is for. Shards are opened and closed with their partitions (`led_topics`), and end with
-//! the registration.
+//! `committing` commits offsets within them, `route` finds the shard that a request is for. Shards are opened and closed
+//! with their partitions (`led_topics`), and end with the registration.
 
 mod cluster;
 mod committing;

@@ -440,9 +440,11 @@ pub const COORDINATOR_PRODUCER_ID: Duration = Duration::from_secs(5);
 /// The longest request that may wait for other members of a group: what they make up together fits into a record batch.
 pub const WAITING_FRAME_BYTES: usize = 8 * MIB;
 /// Parts of one request, such as groups, that are asked for at once,
-pub const COORDINATOR_PARTS_AT_ONCE: usize = 64;
-/// and shards of one that all of a topic are asked: each gets the whole request.
+pub const COORDINATOR_PARTS_AT_ONCE: usize = 512;
+/// and shards of one that all of a topic are asked, if it has more filters than
 pub const COORDINATOR_SHARDS_AT_ONCE: usize = 4;
+/// these: each shard gets the whole request.
+pub const COORDINATOR_FILTERS: usize = 1_000;
 /// How often one request may name a group, a transactional id or a partition that is described in full each time. Kafka has
 /// no bound.
 pub const NAMED_IN_A_REQUEST: usize = 16;

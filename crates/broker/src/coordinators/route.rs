@@ -17,8 +17,8 @@ use kafka_protocol::messages::{
 use levee_base::Slot;
 use levee_base::clock::Instant;
 use levee_base::limits::{
-    COORDINATOR_PARTS_AT_ONCE, COORDINATOR_SHARDS_AT_ONCE, GROUP_ANSWER, NAMED_IN_A_REQUEST,
-    TRANSACTION_ANSWER,
+    COORDINATOR_FILTERS, COORDINATOR_PARTS_AT_ONCE, COORDINATOR_SHARDS_AT_ONCE, GROUP_ANSWER,
+    NAMED_IN_A_REQUEST, TRANSACTION_ANSWER,
 };
 use levee_coordinator::refusal::refusal;
 use levee_coordinator::{Client, Request};
@@ -86,11 +86,11 @@ pub(super) async fn ask(
     }
 }
 
-/// Until the deadline, if there is one; `None` when it was over first.
+/// Until the deadline, if there is one; `None` when it was over first, and then nothing is begun.
 async fn within<F: Future>(shared: &Shared, deadline: Option<Instant>, future: F) -> Option<F::Output> {
     let Some(deadline) = deadline else { return Some(future.await) };
     let left = deadline.saturating_duration_since(shared.clock.now());
-    shared.clock.timeout(left, future).await
+    if left.is_zero() { None } else { shared.clock.timeout(left, future).await }
 }
 
 /// A request without what its refusal does not repeat, where that may be much: it is kept until the answer comes.
@@ -159,12 +159,21 @@ impl Asking<'_> {
         Manner::patient(patience.saturating_sub(passed))
     }
 
-    /// Asks each shard of a topic, a few at a time: each gets the whole request.
+    /// Asks each shard of a topic; a few at a time where the request, which each gets whole, is large.
     async fn each(&self, all: Vec<Handle>, kind: &RequestKind, patience: Duration) -> Vec<ResponseKind> {
+        let filters = match kind {
+            RequestKind::ListGroups(request) => request.states_filter.len() + request.types_filter.len(),
+            RequestKind::ListTransactions(request) => {
+                request.state_filters.len() + request.producer_id_filters.len()
+            }
+            _ => 0,
+        };
+        let at_once =
+            if filters > COORDINATOR_FILTERS { COORDINATOR_SHARDS_AT_ONCE } else { all.len().max(1) };
         let asked = all
             .into_iter()
             .map(|handle| ask(self.shared, Some(handle), self.request(kind.clone()), self.patient(patience)));
-        stream::iter(asked).buffered(COORDINATOR_SHARDS_AT_ONCE).collect().await
+        stream::iter(asked).buffered(at_once).collect().await
     }
 }
 

@@ -113,6 +113,8 @@ async fn few_parts_of_a_request_wait_at_once_however_many_it_has() {
         panic!()
     };
     assert!(response.groups.iter().all(|group| group.error_code == Code::CoordinatorNotAvailable.code()));
+    // (What is told so before it was its turn was not handed on.)
+    assert_eq!(handle.calls.max_capacity() - handle.calls.capacity(), COORDINATOR_PARTS_AT_ONCE);
     assert_eq!(response.groups.len(), 1_000);
     assert!(led.clock.now() - began < GROUP_ANSWER * 2, "{:?}", led.clock.now() - began);
 }

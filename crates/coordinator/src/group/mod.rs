@@ -151,13 +151,10 @@ impl GroupShard {
     /// The shell has split what names several groups, and has found the names of topics that are named by their ids.
     #[must_use]
     pub fn handle(&mut self, ctx: Context<'_>, request: Request) -> Effects {
-        let (changed, made) = (self.changed_by(&request.kind), sizes::made_by(&request.kind));
+        let changed = sizes::changed_by(&request.kind);
         let effects = self.serve(ctx, request);
         for group in changed {
             self.measure(&group);
-        }
-        if let Some(group) = made {
-            self.measure_new(&group);
         }
         effects
     }

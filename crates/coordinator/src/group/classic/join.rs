@@ -114,7 +114,10 @@ impl ClassicGroup {
         if join.is_too_large() {
             return join.refuse(turn, member, ResponseError::InvalidRequest);
         }
-        if turn.full && self.members.get(member).is_none_or(|known| join.protocols_bytes() > known.bytes()) {
+        // Those that are there go on, static ones under a new id, too.
+        let known = join.instance().and_then(|instance| self.static_members.get(instance));
+        let known = self.members.get(known.map_or(member, |id| id));
+        if turn.full && known.is_none_or(|known| join.protocols_bytes() > known.bytes()) {
             return join.refuse(turn, "", ResponseError::GroupMaxSizeReached);
         }
         if member.is_empty() { self.join_unknown(turn, join) } else { self.join_known(turn, join) }
@@ -160,6 +163,7 @@ impl ClassicGroup {
         tracing::debug!(group = &*self.id, member = &*id, "a member id is handed out");
         turn.set_timer_ms(self.session(&id), join.request.session_timeout_ms);
         join.refuse(turn, &id, ResponseError::MemberIdRequired);
+        self.pending_bytes += id.len();
         self.pending_join.insert(id);
         *turn.pending_members += 1;
     }
@@ -231,14 +235,14 @@ impl ClassicGroup {
             is_new: true,
         };
         turn.set_timer(self.session(&id), turn.options.new_member_join_timeout);
-        self.members.insert(id, member);
+        self.members.insert(member);
         self.rebalance(turn, "a member is new");
     }
 
     /// A member joins again, maybe with other protocols and time-outs.
     fn update_member(&mut self, turn: &mut Turn<'_>, join: &Join, id: &str) {
         let protocols = Protocol::all(&join.request.protocols);
-        let Some(member) = self.members.get_mut(id) else { return };
+        let Some(mut member) = self.members.get_mut(id) else { return };
         self.supported.remove(&member.protocols);
         self.supported.add(&protocols);
         member.protocols = protocols;
@@ -290,7 +294,7 @@ impl ClassicGroup {
         if let Some(instance) = &member.instance {
             self.static_members.insert(Arc::clone(instance), Arc::clone(id));
         }
-        self.members.insert(Arc::clone(id), member);
+        self.members.insert(member);
     }
 
     /// A static member is back in a stable group, and nothing changes but its id: that is written, and no rebalance is
@@ -303,7 +307,8 @@ impl ClassicGroup {
         leader_before: Option<&Arc<str>>,
         old: &Member,
     ) {
-        self.awaiting_join -= usize::from(self.members.get_mut(id).and_then(|m| m.joining.take()).is_some());
+        self.awaiting_join -=
+            usize::from(self.members.get_mut(id).and_then(|mut m| m.joining.take()).is_some());
         let record = self.record();
         if !crate::group::turn::fit(std::slice::from_ref(&record)) {
             self.undo_static(turn, join, id, old);
@@ -331,7 +336,7 @@ impl ClassicGroup {
         let waiting = join.waiting;
         debug_assert!(self.members.get(id).is_some_and(|member| member.joining != Some(waiting)));
         self.rename_static(turn, id, &old.id);
-        if let Some(member) = self.members.get_mut(&old.id) {
+        if let Some(mut member) = self.members.get_mut(&old.id) {
             self.supported.remove(&member.protocols);
             self.supported.add(&old.protocols);
             member.protocols.clone_from(&old.protocols);

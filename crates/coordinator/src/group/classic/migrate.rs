@@ -43,14 +43,14 @@ impl ClassicGroup {
 
     /// It has become a consumer group: whoever waits is told to rejoin, and nothing is waited for any more.
     pub(crate) fn hand_over(&mut self, turn: &mut Turn<'_>) {
-        for (id, member) in &mut self.members {
+        self.members.for_each_mut(|member| {
             if let Some(waiting) = member.joining.take() {
-                join::refuse(turn, waiting, id, ResponseError::RebalanceInProgress);
+                join::refuse(turn, waiting, &member.id, ResponseError::RebalanceInProgress);
             }
             if let Some(waiting) = member.syncing.take() {
                 sync::refuse(turn, waiting, ResponseError::RebalanceInProgress);
             }
-        }
+        });
         self.awaiting_join = 0;
         self.cancel_timers(turn);
     }
@@ -77,10 +77,11 @@ impl ClassicGroup {
         group.subscribed = group.subscribed_topics();
         let protocol = group.protocol.clone();
         for (id, assignment) in assignments {
-            if let Some(member) = group.members.get_mut::<Arc<str>>(&id) {
+            if let Some(mut member) = group.members.get_mut(&id) {
                 // Consumers read it in the version that they speak themselves.
                 let version = version(member.metadata(protocol.as_deref())).unwrap_or(0);
                 member.assignment = assignment.write(version);
+                group.assigned_bytes += member.assignment.len();
             }
         }
         records.push(group.record());
@@ -105,7 +106,7 @@ impl ClassicGroup {
             .collect();
         self.supported.add(&protocols);
         let member = Member {
-            id: Arc::clone(&id),
+            id,
             instance,
             client_id: member.client_id.into(),
             client_host: member.client_host.into(),
@@ -117,6 +118,6 @@ impl ClassicGroup {
             syncing: None,
             is_new: false,
         };
-        self.members.insert(id, member);
+        self.members.insert(member);
     }
 }

@@ -14,6 +14,7 @@
 
 mod join;
 mod member;
+mod members;
 mod migrate;
 mod protocols;
 mod rebalance;
@@ -31,6 +32,7 @@ use super::timers::Timer;
 use super::turn::{Turn, text};
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
+use members::Members;
 use protocols::Supported;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -88,11 +90,15 @@ pub(crate) struct ClassicGroup {
     protocol: Option<Arc<str>>,
     generation: i32,
     leader: Option<Arc<str>>,
-    members: BTreeMap<Arc<str>, Member>,
+    members: Members,
     /// Member ids by instance id.
     static_members: BTreeMap<Arc<str>, Arc<str>>,
     /// Ids that were handed out and whose members have not joined yet.
     pending_join: BTreeSet<Arc<str>>,
+    /// What these take, in bytes.
+    pending_bytes: usize,
+    /// What all members were assigned last, in bytes.
+    assigned_bytes: usize,
     /// Members that have yet to send SyncGroup.
     pending_sync: BTreeSet<Arc<str>>,
     /// Members whose JoinGroup waits.
@@ -117,9 +123,11 @@ impl ClassicGroup {
             protocol: None,
             generation: 0,
             leader: None,
-            members: BTreeMap::new(),
+            members: Members::default(),
             static_members: BTreeMap::new(),
             pending_join: BTreeSet::new(),
+            pending_bytes: 0,
+            assigned_bytes: 0,
             pending_sync: BTreeSet::new(),
             awaiting_join: 0,
             supported: Supported::default(),
@@ -130,9 +138,8 @@ impl ClassicGroup {
     }
 
     /// What it takes in memory that its clients say, in bytes.
-    pub(crate) fn bytes(&self) -> usize {
-        let members = self.members.values().map(Member::bytes).sum::<usize>();
-        members + self.pending_join.iter().map(|id| id.len()).sum::<usize>()
+    pub(crate) const fn bytes(&self) -> usize {
+        self.members.bytes() + self.pending_bytes
     }
 
     pub(crate) const fn state(&self) -> State {
@@ -314,7 +321,7 @@ impl ClassicGroup {
         for (instance, id) in &self.static_members {
             assert_eq!(self.members[id].instance.as_ref(), Some(instance));
         }
-        for (id, member) in &self.members {
+        for (id, member) in self.members.iter() {
             assert_eq!(id, &member.id);
             assert!(!self.pending_join.contains(id));
             if let Some(instance) = &member.instance {
@@ -328,6 +335,8 @@ impl ClassicGroup {
             }
         }
         self.supported.check(self.members.values());
+        assert_eq!(self.members.bytes(), self.members.values().map(Member::bytes).sum::<usize>());
+        assert_eq!(self.pending_bytes, self.pending_join.iter().map(|id| id.len()).sum::<usize>());
         match self.state {
             State::Empty => assert!(self.protocol.is_none() || self.generation == 0),
             State::PreparingRebalance => {}

@@ -119,9 +119,10 @@ impl ClassicGroup {
         tracing::info!(group = &*self.id, generation = self.generation, members, "a generation begins");
         let ids: Vec<_> = self.members.keys().map(Arc::clone).collect();
         for id in ids {
-            let Some(member) = self.members.get_mut(&id) else { continue };
+            let Some(mut member) = self.members.get_mut(&id) else { continue };
             member.is_new = false;
             let (waiting, session_timeout_ms) = (member.joining.take(), member.session_timeout_ms);
+            drop(member);
             if let Some(waiting) = waiting {
                 self.awaiting_join -= 1;
                 let response = self.joined(waiting, &id);
@@ -158,6 +159,7 @@ impl ClassicGroup {
     /// An id that was handed out is used, or given up.
     pub(super) fn forget_pending(&mut self, turn: &mut Turn<'_>, id: &str) {
         if self.pending_join.remove(id) {
+            self.pending_bytes -= id.len();
             *turn.pending_members -= 1;
         }
     }

@@ -92,7 +92,7 @@ impl ClassicGroup {
             self.static_members.insert(Arc::clone(instance), Arc::clone(&id));
         }
         let member = Member {
-            id: Arc::clone(&id),
+            id,
             instance,
             client_id: member.client_id.into(),
             client_host: member.client_host.into(),
@@ -104,6 +104,7 @@ impl ClassicGroup {
             syncing: None,
             is_new: false,
         };
-        self.members.insert(id, member);
+        self.assigned_bytes += member.assignment.len();
+        self.members.insert(member);
     }
 }

@@ -9,7 +9,7 @@ use kafka_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// What each member may be assigned, in bytes, however little room there is.
+/// What each member may be assigned beside what it had, in bytes, where there is no room.
 const ASSIGNMENT_BYTES: usize = 1_024;
 
 /// Answers SyncGroup with an error.
@@ -37,7 +37,7 @@ impl ClassicGroup {
             State::PreparingRebalance => refuse(turn, waiting, ResponseError::RebalanceInProgress),
             State::CompletingRebalance => {
                 self.synced(turn, &id);
-                let before = self.members.get_mut(&id).and_then(|member| member.syncing.replace(waiting));
+                let before = self.members.get_mut(&id).and_then(|mut member| member.syncing.replace(waiting));
                 if let Some(before) = before {
                     // It asked before, on a connection that it gave up.
                     refuse(turn, before, ResponseError::RebalanceInProgress);
@@ -85,28 +85,30 @@ impl ClassicGroup {
             .iter()
             .map(|assignment| (&*assignment.member_id, &assignment.assignment))
             .collect();
-        let (mut before, mut now) = (ASSIGNMENT_BYTES * self.members.len(), 0);
-        for (id, member) in &mut self.members {
-            let assignment = assigned.get(&**id);
-            before += member.assignment.len();
+        let mut bytes = 0;
+        self.members.for_each_mut(|member| {
+            let assignment = assigned.get(&*member.id);
             member.assignment = assignment.map_or_else(Bytes::new, |bytes| Bytes::copy_from_slice(bytes));
-            now += member.assignment.len();
-        }
+            bytes += member.assignment.len();
+        });
         let record = self.record();
-        if !fit(std::slice::from_ref(&record)) || (turn.full && now > before) {
-            tracing::warn!(group = &*self.id, "a group is too large to be written");
+        let has_room = !turn.full || bytes <= self.assigned_bytes + ASSIGNMENT_BYTES * self.members.len();
+        if !has_room || !fit(std::slice::from_ref(&record)) {
+            tracing::warn!(group = &*self.id, bytes, has_room, "a group's assignment is too large");
             self.reset_assignment(turn, ResponseError::UnknownServerError);
-            return self.rebalance(turn, "the assignment is too large to be written");
+            return self.rebalance(turn, "the assignment is too large");
         }
+        self.assigned_bytes = bytes;
         turn.effects.append(vec![record]);
         self.transition(turn, State::Stable);
         let members = self.members.len();
         tracing::info!(group = &*self.id, generation = self.generation, members, "a group is stable");
         let ids: Vec<_> = self.members.keys().map(Arc::clone).collect();
         for id in ids {
-            let Some(member) = self.members.get_mut(&id) else { continue };
+            let Some(mut member) = self.members.get_mut(&id) else { continue };
             let session_timeout_ms = member.session_timeout_ms;
             let Some(waiting) = member.syncing.take() else { continue };
+            drop(member);
             let response = self.assigned(&id);
             turn.answer(waiting.token, response);
             // Who waits isn't expected to send heartbeats; from now on it is.
@@ -127,7 +129,7 @@ impl ClassicGroup {
         let ids: Vec<_> = self.members.keys().map(Arc::clone).collect();
         for id in ids {
             let session = self.session(&id);
-            let Some(member) = self.members.get_mut(&id) else { continue };
+            let Some(mut member) = self.members.get_mut(&id) else { continue };
             member.assignment = Bytes::new();
             if let Some(waiting) = member.syncing.take() {
                 turn.set_timer_ms(session, member.session_timeout_ms);

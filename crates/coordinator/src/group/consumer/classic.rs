@@ -154,7 +154,9 @@ impl ConsumerGroup {
         // Where nobody is left that uses the consumer protocol, as the group is too large to become a classic one, only
         // those who rejoin bring about another target.
         let alone = self.state.classic_members == self.state.members.len();
-        let is_due = alone && (self.state.epoch > self.state.target_epoch || self.has_metadata_changed(call));
+        let is_due = alone
+            && self.may_replace_target(call)
+            && (self.state.epoch > self.state.target_epoch || self.has_metadata_changed(call));
         let (member, classic) =
             self.classic_member(&request.member_id, instance_id, request.generation_id)?;
         let has_to_rejoin = is_due

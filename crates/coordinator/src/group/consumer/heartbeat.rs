@@ -109,7 +109,10 @@ impl ConsumerGroup {
         call: &Call<'_>,
         (member, updated): (&Member, &Member),
     ) -> Result<(), Refusal> {
-        let known = self.state.members.contains_key(&updated.id);
+        // A static member may have come back by another id.
+        let is_static = |id: &str| self.state.static_members.contains_key(id);
+        let known =
+            self.state.members.contains_key(&updated.id) || updated.instance_id().is_some_and(is_static);
         if !call.full || (known && updated.bytes() <= member.bytes()) {
             return Ok(());
         }

@@ -172,8 +172,8 @@ impl ConsumerGroup {
 
     /// What it takes in memory that its clients say, in bytes.
     #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.state.members.values().map(member::Member::bytes).sum()
+    pub const fn bytes(&self) -> usize {
+        self.state.member_bytes
     }
 
     /// Its state.

@@ -262,6 +262,10 @@ pub(in crate::group) fn join(groups: &mut Groups, turn: &mut Turn<'_>, join: &Jo
             join.refuse(turn, member, error);
             return true;
         }
+        if turn.full {
+            join.refuse(turn, "", ResponseError::PolicyViolation);
+            return true;
+        }
         turn.effects.append(group.tombstones().iter().map(|change| change.record(&id)).collect());
         if let Some(group) = groups.remove(&id) {
             group.cancel_timers(turn);

@@ -39,6 +39,8 @@ pub(super) struct State {
     pub(super) assignors: BTreeMap<String, usize>,
     /// How many members use the classic protocol.
     pub(super) classic_members: usize,
+    /// What members take that their clients say, in bytes.
+    pub(super) member_bytes: usize,
     /// How many of them offer a protocol.
     pub(super) classic_protocols: BTreeMap<String, usize>,
     /// Who holds a partition. It is nobody else's until that member has given it up.
@@ -63,6 +65,7 @@ impl State {
             regexes: BTreeMap::new(),
             assignors: BTreeMap::new(),
             classic_members: 0,
+            member_bytes: 0,
             classic_protocols: BTreeMap::new(),
             holders: BTreeMap::new(),
         }
@@ -149,6 +152,9 @@ impl State {
 
     /// Adds a member to the indexes, or takes it out of them.
     fn index(&mut self, member: &Member, add: bool) {
+        let bytes = member.bytes();
+        self.member_bytes =
+            if add { self.member_bytes + bytes } else { self.member_bytes.saturating_sub(bytes) };
         count_member(&mut self.subscribed, member, add);
         if let Some(regex) = member.regex() {
             count(&mut self.regexes, regex, add);

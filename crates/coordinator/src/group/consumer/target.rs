@@ -56,10 +56,7 @@ impl ConsumerGroup {
         records: &mut Vec<Change>,
     ) -> Target {
         let state = &self.state;
-        let interval_ms = self.settings(call).assignment_interval_ms;
-        if epoch <= state.target_epoch
-            || !may_replace(state.target_timestamp_ms, interval_ms, call.time.wall_ms)
-        {
+        if epoch <= state.target_epoch || !self.may_replace_target(call) {
             return self.last_target(updated);
         }
         // A static member that has come back by another id takes the place of the one it was.
@@ -100,6 +97,12 @@ impl ConsumerGroup {
         }
         records.push(Change::Target(Some(TargetEpoch { epoch, timestamp_ms: call.time.wall_ms })));
         Target { epoch, partitions: own }
+    }
+
+    /// Whether a target assignment of a newer epoch would be made now.
+    pub(super) fn may_replace_target(&self, call: &Call<'_>) -> bool {
+        let interval_ms = self.settings(call).assignment_interval_ms;
+        may_replace(self.state.target_timestamp_ms, interval_ms, call.time.wall_ms)
     }
 
     /// A member's part of the target assignment that there is.

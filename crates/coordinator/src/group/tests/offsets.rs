@@ -3,6 +3,7 @@
 use super::harness::{Broker, Consumer, START_MS, arc, group_id, joined, stabilize, text, topic_id};
 use crate::effects::{Producer, When};
 use crate::group::classic::State;
+use crate::group::consumer::ConsumerGroup;
 use crate::group::kind::Group;
 use crate::schema::group::{OffsetCommitKey, OffsetCommitValue};
 use kafka_protocol::messages::offset_commit_request::{
@@ -535,8 +536,14 @@ fn there_is_room_for_so_much_of_what_clients_say() {
     let mut member =
         Consumer { group: "g", protocols: vec![("range", vec![0; 1_000].into())], ..Consumer::new() };
     let token = member.enter(&mut broker);
-    broker.pass_ms(10_000);
+    broker.pass_ms(4_000);
     assert_eq!(member.joined(&broker, token).error_code, 0);
+    let mut fixed = Consumer { group: "fixed", ..Consumer::fixed("i") };
+    let token = fixed.join(&mut broker);
+    broker.pass_ms(4_000);
+    assert_eq!(fixed.joined(&broker, token).error_code, 0);
+    let empty = ConsumerGroup::new("empty");
+    broker.shard.groups.insert(arc("empty"), Group::Consumer(Box::new(empty)));
     for number in 0..GROUPS_BYTES / 32_768 {
         let id = arc(&format!("{number:032767}"));
         broker.shard.groups.insert(id.clone(), Group::new(id, START_MS));
@@ -554,4 +561,10 @@ fn there_is_room_for_so_much_of_what_clients_say() {
     member.protocols = vec![("range", vec![0; 1_000].into())];
     let token = member.join(&mut broker);
     assert_eq!(member.joined(&broker, token).error_code, 0);
+    // A static one that starts anew is there; and an empty group keeps its offsets, whatever it was.
+    let token = Consumer { id: String::new(), ..fixed.clone() }.join(&mut broker);
+    assert_eq!(joined(&broker, token).error_code, 0);
+    let token = Consumer { group: "empty", ..Consumer::new() }.join(&mut broker);
+    assert_eq!(joined(&broker, token).error_code, 44, "POLICY_VIOLATION");
+    assert!(matches!(broker.shard.groups.get("empty"), Some(Group::Consumer(_))));
 }

@@ -111,6 +111,19 @@ impl Backend for Current {
         self.view(|state| state.topic(id).map(|topic| self.shown(state, id, topic)))
     }
 
+    // Of a topic of many partitions these cost as little as of one.
+    fn topic_id(&self, name: &str) -> Option<Uuid> {
+        self.view(|state| state.topic_by_name(name).map(|(id, _)| id.0))
+    }
+
+    fn topic_name(&self, id: Uuid) -> Option<Arc<str>> {
+        self.view(|state| state.topic(TopicId(id)).map(|topic| topic.name.as_str().into()))
+    }
+
+    fn topic_colliding(&self, name: &str) -> Option<Arc<str>> {
+        self.view(|state| state.topic_colliding(name).map(|topic| topic.name.as_str().into()))
+    }
+
     fn defaults(&self) -> Defaults {
         self.config.defaults
     }

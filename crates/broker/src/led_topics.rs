@@ -8,7 +8,7 @@ use crate::coordinators::{CoordinatorConfig, Coordinators};
 use crate::handlers::backend::BackendError;
 use crate::handlers::dynamic::Dynamic;
 use crate::handlers::led::LedPartitions;
-use crate::handlers::resource;
+use crate::handlers::{resource, uuid_text};
 use crate::keeper::Keeper;
 use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
@@ -431,7 +431,11 @@ impl LedTopics {
         partitions: u32,
         configs: BTreeMap<String, String>,
     ) -> Result<TopicId, BackendError> {
-        let topic = TopicId(self.random.uuid());
+        let mut topic = TopicId(self.random.uuid());
+        while uuid_text::text(topic.0).starts_with('-') {
+            // Tools would take it for an option.
+            topic = TopicId(self.random.uuid());
+        }
         let leader = self.epoch;
         self.commit(Command::CreateTopic { name, topic, partitions, configs, leader }).await?;
         self.open(topic).await;

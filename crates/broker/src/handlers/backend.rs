@@ -107,6 +107,22 @@ pub trait Backend: Send + Sync + 'static {
     /// The topic with this id.
     fn topic_by_id(&self, id: Uuid) -> Option<Topic>;
 
+    /// The id of the topic of this name.
+    fn topic_id(&self, name: &str) -> Option<Uuid> {
+        self.topic(name).map(|topic| topic.id)
+    }
+
+    /// The name of the topic with this id.
+    fn topic_name(&self, id: Uuid) -> Option<Arc<str>> {
+        self.topic_by_id(id).map(|topic| topic.name)
+    }
+
+    /// The name of the topic that has this name, or one that Kafka's metrics don't tell from it: there '.' becomes '_'.
+    fn topic_colliding(&self, name: &str) -> Option<Arc<str>> {
+        let told = |name: &str| name.replace('.', "_");
+        self.topics().into_iter().map(|topic| topic.name).find(|other| told(other) == told(name))
+    }
+
     /// What is taken where a request does not say.
     fn defaults(&self) -> Defaults;
 

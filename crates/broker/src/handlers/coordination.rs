@@ -47,12 +47,11 @@ pub trait Coordination: Send + Sync + 'static {
 }
 
 fn name_of<B: Backend>(backend: &B, id: Uuid) -> Option<TopicName> {
-    let topic = backend.topic_by_id(id)?;
-    Some(TopicName(StrBytes::from_string(topic.name.to_string())))
+    backend.topic_name(id).map(|name| TopicName(StrBytes::from_string(name.to_string())))
 }
 
 fn id_of<B: Backend>(backend: &B, name: &TopicName) -> Option<Uuid> {
-    backend.topic(name).map(|topic| topic.id)
+    backend.topic_id(name)
 }
 
 /// Answers an OffsetCommit 10. Topics that are not known come first, as in Kafka.

@@ -39,8 +39,14 @@ pub async fn handle<B: Backend>(
         .filter(|topic| !seen.insert(&topic.name))
         .map(|topic| topic.name.clone())
         .collect();
+    if partitions(&request, &twice, backend.defaults().partitions) > TOPIC_PARTITIONS {
+        let message = "Excessively large number of partitions per request.";
+        let refused =
+            |topic: CreatableTopic| failed(topic.name, Failure::new(Code::PolicyViolation, message));
+        return CreateTopicsResponse::default()
+            .with_topics(request.topics.into_iter().map(refused).collect());
+    }
     let mut answered = BTreeSet::new();
-    let mut partitions = 0;
     let mut results = Vec::new();
     for topic in request.topics {
         let name = topic.name.clone();
@@ -51,7 +57,7 @@ pub async fn handle<B: Backend>(
             }
             continue;
         }
-        let outcome = match check(backend, topic, &mut partitions) {
+        let outcome = match check(backend, topic) {
             Err(failure) => Err(failure),
             Ok(checked) if request.validate_only => Ok((Uuid::nil(), checked)),
             Ok(checked) => {
@@ -71,19 +77,31 @@ pub async fn handle<B: Backend>(
     CreateTopicsResponse::default().with_topics(results)
 }
 
-fn check<B: Backend>(backend: &B, topic: CreatableTopic, partitions: &mut usize) -> Result<Checked, Failure> {
+/// How many partitions all topics are to have that are named once, whether they can be created or not.
+fn partitions(request: &CreateTopicsRequest, twice: &BTreeSet<TopicName>, default: u32) -> usize {
+    let topics = request.topics.iter().filter(|topic| !twice.contains(&topic.name));
+    let of_topic = |topic: &CreatableTopic| match topic.num_partitions {
+        _ if !topic.assignments.is_empty() => topic.assignments.len(),
+        -1 => default as usize,
+        count => usize::try_from(count).unwrap_or(0),
+    };
+    topics.map(of_topic).fold(0, usize::saturating_add)
+}
+
+fn check<B: Backend>(backend: &B, topic: CreatableTopic) -> Result<Checked, Failure> {
     let name: &str = &topic.name;
     if name == topic_name::CLUSTER_METADATA {
         let message = format!("Creation of internal topic {name} is prohibited.");
         return Err(Failure::new(Code::InvalidRequest, message));
     }
     topic_name::check(name).map_err(|wrong| Failure::new(Code::InvalidTopicException, wrong))?;
-    if backend.topic(name).is_some() {
-        return Err(exists(name));
-    }
-    if let Some(other) = backend.topics().iter().find(|other| topic_name::collide(&other.name, name)) {
-        let message = format!("Topic '{name}' collides with existing topic: {}", other.name);
-        return Err(Failure::new(Code::InvalidTopicException, message));
+    match backend.topic_colliding(name) {
+        Some(other) if *other == *name => return Err(exists(name)),
+        Some(other) => {
+            let message = format!("Topic '{name}' collides with existing topic: {other}");
+            return Err(Failure::new(Code::InvalidTopicException, message));
+        }
+        None => {}
     }
     let mut configs = BTreeMap::new();
     for config in &topic.configs {
@@ -113,12 +131,6 @@ fn check<B: Backend>(backend: &B, topic: CreatableTopic, partitions: &mut usize)
     } else {
         assigned(backend, &topic)?
     };
-    *partitions = partitions.saturating_add(count as usize);
-    if *partitions > TOPIC_PARTITIONS {
-        let message =
-            format!("Excessively large number of partitions per request: at most {TOPIC_PARTITIONS}.");
-        return Err(Failure::new(Code::PolicyViolation, message));
-    }
     Ok(Checked {
         new: NewTopic { name: Arc::from(name), partitions: count, leaders, configs },
         replication_factor,

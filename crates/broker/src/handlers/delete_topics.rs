@@ -40,14 +40,15 @@ pub async fn handle<B: Backend>(
     let doubly: BTreeMap<Uuid, TopicName> = asked
         .iter()
         .filter(|topic| topic.name.is_none())
-        .filter_map(|topic| backend.topic_by_id(topic.topic_id))
-        .map(|topic| (topic.id, TopicName(topic.name.to_string().into())))
+        .filter_map(|topic| Some((topic.topic_id, backend.topic_name(topic.topic_id)?)))
+        .map(|(id, name)| (id, TopicName(name.to_string().into())))
         .filter(|(_, name)| named.contains(name))
         .collect();
+    let by_both: BTreeSet<&TopicName> = doubly.values().collect();
     let mut results: Vec<_> = doubly.iter().map(|(id, name)| twice(name, *id)).collect();
     for DeleteTopicState { name, topic_id, .. } in asked {
         let skip = match &name {
-            Some(name) => topic_id.is_nil() && doubly.values().any(|other| other == name),
+            Some(name) => topic_id.is_nil() && by_both.contains(name),
             None => doubly.contains_key(&topic_id),
         };
         if skip {

@@ -11,6 +11,8 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
+use levee_base::Clock;
+use levee_base::limits::AUTO_CREATE_WAIT;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tracing::warn;
@@ -24,7 +26,12 @@ const BY_ID_FROM: i16 = 12;
 const CLUSTER_OPERATIONS_IN: std::ops::RangeInclusive<i16> = 8..=10;
 
 /// Answers a request.
-pub async fn handle<B: Backend>(backend: &B, request: MetadataRequest, version: i16) -> MetadataResponse {
+pub async fn handle<B: Backend>(
+    backend: &B,
+    clock: &Clock,
+    request: MetadataRequest,
+    version: i16,
+) -> MetadataResponse {
     if let Some(code) = refusal(request.topics.as_deref().unwrap_or_default(), version) {
         return refused(request.topics.unwrap_or_default(), code);
     }
@@ -32,7 +39,7 @@ pub async fn handle<B: Backend>(backend: &B, request: MetadataRequest, version: 
     let topics = match request.topics {
         None => everything(backend),
         Some(asked) if asked.is_empty() && version < NULL_IS_ALL_FROM => everything(backend),
-        Some(asked) => named(backend, asked, request.allow_auto_topic_creation).await,
+        Some(asked) => named(backend, clock, asked, request.allow_auto_topic_creation).await,
     };
     let topics = topics
         .into_iter()
@@ -82,6 +89,7 @@ fn refused(asked: Vec<MetadataRequestTopic>, code: Code) -> MetadataResponse {
 
 async fn named<B: Backend>(
     backend: &B,
+    clock: &Clock,
     asked: Vec<MetadataRequestTopic>,
     may_create: bool,
 ) -> Vec<MetadataResponseTopic> {
@@ -89,6 +97,7 @@ async fn named<B: Backend>(
     // As in Kafka, names count only where there are no ids.
     let by_id = asked.iter().any(|topic| !topic.topic_id.is_nil());
     let (mut names, mut ids) = (BTreeSet::new(), BTreeSet::new());
+    let deadline = clock.now() + AUTO_CREATE_WAIT;
     let mut answers = Vec::new();
     for MetadataRequestTopic { name, topic_id, .. } in asked {
         if !topic_id.is_nil() && ids.insert(topic_id) {
@@ -96,7 +105,10 @@ async fn named<B: Backend>(
             answers.push(topic.map_or_else(|| failed(None, topic_id, Code::UnknownTopicId), |t| found(&t)));
         }
         if let Some(name) = name.filter(|name| !by_id && names.insert(name.clone())) {
-            answers.push(by_name(backend, name, may_create).await);
+            let left = deadline.saturating_duration_since(clock.now());
+            // What takes longer is yet made. Those topics that there are must not wait for it.
+            let answer = clock.timeout(left, by_name(backend, name.clone(), may_create)).await;
+            answers.push(answer.unwrap_or_else(|| failed(Some(name), Uuid::nil(), Code::LeaderNotAvailable)));
         }
     }
     answers
@@ -112,7 +124,7 @@ async fn by_name<B: Backend>(backend: &B, name: TopicName, may_create: bool) -> 
     if !may_create || &**name == topic_name::CLUSTER_METADATA {
         return failed(Some(name), Uuid::nil(), Code::UnknownTopicOrPartition);
     }
-    if backend.topics().iter().any(|topic| topic_name::collide(&topic.name, &name)) {
+    if backend.topic_colliding(&name).is_some() {
         return failed(Some(name), Uuid::nil(), Code::InvalidTopicException);
     }
     let internal = internal_topic(&name);
@@ -183,7 +195,7 @@ mod tests {
         version: i16,
     ) -> Vec<(String, i16)> {
         let request = MetadataRequest::default().with_topics(topics);
-        let response = handle(backend, request, version).await;
+        let response = handle(backend, &Clock::system(), request, version).await;
         assert_eq!((response.brokers.len(), response.controller_id), (1, BrokerId(1)));
         assert_eq!(response.cluster_id.as_deref(), Some("AAAAAAAAAAAAAAAAAAAABw"));
         response.encode(&mut BytesMut::new(), version).unwrap();
@@ -213,8 +225,13 @@ mod tests {
                 assert_eq!(unknown, [(String::new(), Code::UnknownTopicId.code())]);
             }
         }
-        let by_id_too_early =
-            handle(&backend, MetadataRequest::default().with_topics(Some(vec![id(101)])), 10).await;
+        let by_id_too_early = handle(
+            &backend,
+            &Clock::system(),
+            MetadataRequest::default().with_topics(Some(vec![id(101)])),
+            10,
+        )
+        .await;
         assert_eq!(by_id_too_early.topics[0].error_code, Code::InvalidRequest.code());
         assert_eq!(by_id_too_early.topics[0].name.as_deref().map(|name| &**name), Some(""));
     }
@@ -231,7 +248,7 @@ mod tests {
         // With neither, and with no other id, Kafka fails.
         for (other, named) in [(name("a"), "a"), (null(), "")] {
             let request = MetadataRequest::default().with_topics(Some(vec![other, null()]));
-            let response = handle(&backend, request, 12).await;
+            let response = handle(&backend, &Clock::system(), request, 12).await;
             let told: Vec<_> = response
                 .topics
                 .iter()
@@ -255,7 +272,7 @@ mod tests {
         let request = MetadataRequest::default()
             .with_topics(Some(vec![name("other")]))
             .with_allow_auto_topic_creation(false);
-        let response = handle(&backend, request, 4).await;
+        let response = handle(&backend, &Clock::system(), request, 4).await;
         assert_eq!(response.topics[0].error_code, Code::UnknownTopicOrPartition.code());
         for bad in ["no/name", "", "..", "a_b"] {
             let refused = ask(&backend, Some(vec![name(bad)]), 4).await;
@@ -270,9 +287,12 @@ mod tests {
         let backend = Memory::default();
         let internal = internal_topic("__transaction_state").unwrap();
         let request = MetadataRequest::default().with_topics(Some(vec![name(internal.name)]));
-        let unknown = handle(&backend, request.clone().with_allow_auto_topic_creation(false), 9).await;
+        let unknown =
+            handle(&backend, &Clock::system(), request.clone().with_allow_auto_topic_creation(false), 9)
+                .await;
         assert_eq!((unknown.topics[0].error_code, unknown.topics[0].is_internal), (3, true));
-        let created = handle(&backend, request.with_allow_auto_topic_creation(true), 9).await;
+        let created =
+            handle(&backend, &Clock::system(), request.with_allow_auto_topic_creation(true), 9).await;
         assert!(created.topics[0].is_internal);
         assert_eq!(created.topics[0].partitions.len(), 50);
         assert_eq!(backend.created(internal.name).unwrap().configs, internal.configs());
@@ -292,9 +312,12 @@ mod tests {
             .with_topics(None)
             .with_include_cluster_authorized_operations(true)
             .with_include_topic_authorized_operations(true);
-        let response = handle(&backend, request.clone(), 8).await;
+        let response = handle(&backend, &Clock::system(), request.clone(), 8).await;
         assert_eq!(response.cluster_authorized_operations, 8_096);
         assert_eq!(response.topics[0].topic_authorized_operations, 3_576);
-        assert_eq!(handle(&backend, request, 13).await.cluster_authorized_operations, i32::MIN);
+        assert_eq!(
+            handle(&backend, &Clock::system(), request, 13).await.cluster_authorized_operations,
+            i32::MIN
+        );
     }
 }

@@ -209,9 +209,11 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
             RequestKind::ApiVersions(request) => {
                 Response::message(head, version, &api_versions::handle(&request, version))
             }
-            RequestKind::Metadata(request) => {
-                Response::message(head, version, &metadata::handle(backend, request, version).await)
-            }
+            RequestKind::Metadata(request) => Response::message(
+                head,
+                version,
+                &metadata::handle(backend, &self.clock, request, version).await,
+            ),
             RequestKind::CreateTopics(request) => Response::message(
                 head,
                 version,

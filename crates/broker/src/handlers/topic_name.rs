@@ -36,13 +36,6 @@ pub fn check(name: &str) -> Result<(), String> {
     Err(format!("Topic name is invalid: {wrong}"))
 }
 
-/// Whether two names are one in Kafka's metrics, where '.' becomes '_'.
-#[must_use]
-pub fn collide(one: &str, other: &str) -> bool {
-    let plain = |byte: u8| if byte == b'.' { b'_' } else { byte };
-    one.bytes().map(plain).eq(other.bytes().map(plain))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +56,5 @@ mod tests {
         for bad in ["", ".", "..", "a b", "a/b", "ä", "a\0", &"x".repeat(NAME_CHARS + 1)] {
             assert!(check(bad).unwrap_err().starts_with("Topic name is invalid: "), "{bad:?}");
         }
-        assert!(collide("a.b", "a_b") && collide("a", "a") && !collide("a.b", "a-b") && !collide("a", "ab"));
     }
 }

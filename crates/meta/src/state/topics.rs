@@ -61,6 +61,12 @@ impl State {
         self.topics.get(&id).filter(|topic| topic.name == name).map(|topic| (id, topic))
     }
 
+    /// The topic whose name is this one, or would be one with it in Kafka's metrics, where `.` counts as `_`.
+    #[must_use]
+    pub fn topic_colliding(&self, name: &str) -> Option<&Topic> {
+        self.topics.get(self.names.get(&collision_key(name))?)
+    }
+
     /// All topics, by name (where `.` counts as `_`).
     pub fn topics(&self) -> impl Iterator<Item = (TopicId, &Topic)> {
         self.names.values().filter_map(|&id| Some((id, self.topics.get(&id)?)))

@@ -104,7 +104,7 @@ async fn names_and_numbers_are_refused_as_kafka_does() {
         (
             topic("x").with_num_partitions(10_001),
             Code::PolicyViolation,
-            "Excessively large number of partitions per request: at most 10000.",
+            "Excessively large number of partitions per request.",
         ),
         (
             topic("x").with_configs(vec![CreatableTopicConfig::default().with_name("no.such".into())]),
@@ -118,6 +118,16 @@ async fn names_and_numbers_are_refused_as_kafka_does() {
     let codes: Vec<_> = results.iter().map(|result| (&**result.name, result.error_code)).collect();
     assert_eq!(codes, [("x", Code::InvalidRequest.code()), ("y", 0)]);
     assert!(backend.topic("x").is_none());
+}
+
+#[tokio::test]
+async fn of_too_many_partitions_none_is_made() {
+    let backend = Memory::default();
+    let asked = vec![topic("x").with_num_partitions(9_999), topic("y").with_num_partitions(1), topic("z")];
+    let results = send(&backend, asked, false).await;
+    assert_eq!(results.len(), 3);
+    assert!(results.iter().all(|result| result.error_code == Code::PolicyViolation.code()));
+    assert!(backend.topics().is_empty());
 }
 
 #[tokio::test]

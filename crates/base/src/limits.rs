@@ -447,9 +447,11 @@ pub const COORDINATOR_PARTS_AT_ONCE: usize = 512;
 pub const COORDINATOR_SHARDS_AT_ONCE: usize = 4;
 /// these: each shard gets the whole request.
 pub const COORDINATOR_FILTERS: usize = 1_000;
-/// How often one request may name a group, a transactional id or a partition that is described in full each time. Kafka has
-/// no bound.
+/// How often one request may name a group, a transactional id, a partition or a resource with configurations, which is
+/// described in full each time. Kafka has no bound.
 pub const NAMED_IN_A_REQUEST: usize = 16;
+/// Configurations that one answer to DescribeConfigs lists, of all its resources together. Kafka has no bound.
+pub const DESCRIBED_CONFIGS: usize = 500_000;
 /// The least time between two looks at a shard's timers.
 pub const COORDINATOR_TIMER_PACE: Duration = Duration::from_millis(1);
 /// How long a marker waits before it is tried again.

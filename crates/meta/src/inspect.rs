@@ -314,7 +314,7 @@ pub fn show_state(state: &State) -> StateShown {
         configs: topic.configs.clone(),
         partitions: topic.streams.iter().filter_map(|&stream| show_partition(state, stream)).collect(),
     });
-    let resources = state.configs.iter().map(|(resource, configs)| ResourceShown {
+    let resources = state.configs.by_resource().iter().map(|(resource, configs)| ResourceShown {
         kind: resource.kind,
         name: resource.name.clone(),
         configs: configs.clone(),

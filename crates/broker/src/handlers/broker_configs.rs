@@ -46,7 +46,7 @@ const OWN: &[Known] = &[
         "log.cleaner.backoff.ms",
         Long(0),
         "15000",
-        "How often keyed compaction looks for something to do: `--cleaner-backoff-ms`.",
+        "How often keyed compaction looks for something to do: `--cleaner-backoff-ms`. A change is kept, without effect.",
     ),
     known(
         "log.retention.check.interval.ms",
@@ -61,7 +61,12 @@ const OWN: &[Known] = &[
         "How long records are kept where a topic's retention.ms is not set.",
     ),
     known("log.roll.hours", Int(1, INT_MAX), "168", "What segment.ms is where a topic doesn't set it."),
-    known("max.connections", Int(0, INT_MAX), "2147483647", "How many connections there may be."),
+    known(
+        "max.connections",
+        Int(0, INT_MAX),
+        "2147483647",
+        "How many connections there may be. A change is kept, without effect.",
+    ),
     known(
         "max.incremental.fetch.session.cache.slots",
         Int(0, INT_MAX),
@@ -79,7 +84,7 @@ const OWN: &[Known] = &[
         "producer.id.expiration.ms",
         Int(1, INT_MAX),
         "86400000",
-        "How long a silent idempotent producer is remembered.",
+        "How long a silent idempotent producer is remembered. A change is kept, without effect.",
     ),
     known("socket.request.max.bytes", Int(1, INT_MAX), "104857600", "The largest request."),
 ];
@@ -384,6 +389,19 @@ mod tests {
         let both = configs(&[("num.partitions", "1"), ("node.id", "1"), ("log.retention.ms", "1")]);
         let words = "Cannot update these configs dynamically: [node.id, num.partitions]";
         assert!(valid(both).unwrap_err().message.starts_with(words));
+    }
+
+    #[test]
+    fn what_can_be_changed_without_effect_says_so() {
+        // Topics take these for their defaults.
+        let followed = ["log.retention.ms", "log.roll.ms"];
+        let own = OWN.iter().filter(|known| OWN_DYNAMIC.contains(&known.name));
+        let all: Vec<_> = own.chain(DYNAMIC).filter(|known| !followed.contains(&known.name)).collect();
+        assert_eq!(all.len(), OWN_DYNAMIC.len() + DYNAMIC.len() - followed.len());
+        for known in all {
+            let words = known.documentation.to_ascii_lowercase();
+            assert!(words.contains("without effect"), "{}", known.name);
+        }
     }
 
     #[test]

@@ -14,41 +14,120 @@ use kafka_protocol::messages::describe_configs_response::{
 };
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
+use levee_base::limits::{DESCRIBED_CONFIGS, NAMED_IN_A_REQUEST};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a configuration comes from: a subscription to clients' metrics.
 const SOURCE_CLIENT_METRICS: i8 = 7;
 
 /// Answers a request.
-pub fn handle<B: Backend>(backend: &B, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+pub async fn handle<B: Backend>(backend: &B, request: DescribeConfigsRequest) -> DescribeConfigsResponse {
+    within(backend, request, DESCRIBED_CONFIGS).await
+}
+
+/// Answers with `most` configurations at most: few bytes ask for many, and all are held until the last is there.
+async fn within<B: Backend>(
+    backend: &B,
+    request: DescribeConfigsRequest,
+    most: usize,
+) -> DescribeConfigsResponse {
     let known = |resource: &DescribeConfigsResource| {
         matches!(resource.resource_type, TOPIC | BROKER | BROKER_LOGGER | CLIENT_METRICS | GROUP)
     };
-    // As in Kafka, one type that doesn't exist fails the request.
-    let unknown = request.resources.iter().find(|resource| !known(resource)).map(|resource| {
-        let (kind, name) = (resource.resource_type, &resource.resource_name);
-        Failure::new(Code::InvalidRequest, format!("Unexpected resource type {kind} for resource {name}"))
-    });
+    // As in Kafka, one type that doesn't exist fails the request. All the answers share the words.
+    let unknown = request.resources.iter().find(|resource| !known(resource)).map(unexpected);
     let asked = Asked { synonyms: request.include_synonyms, documentation: request.include_documentation };
-    let results = request.resources.into_iter().map(|resource| {
+    let mut room = Room::new(most);
+    let mut results = Vec::with_capacity(request.resources.len());
+    for resource in request.resources {
+        // Nothing here waits for anybody.
+        tokio::task::consume_budget().await;
         let outcome = match &unknown {
-            Some(failure) => Err(failure.clone()),
-            None => describe(backend, &resource, asked),
+            Some(words) => Err((Code::InvalidRequest, words.clone())),
+            None => room.describe(&resource, || describe(backend, &resource, asked)),
         };
         let result = DescribeConfigsResult::default()
             .with_resource_type(resource.resource_type)
             .with_resource_name(resource.resource_name);
-        match outcome {
+        results.push(match outcome {
             // An empty message and not none is Kafka's.
             Ok(configs) => result
                 .with_error_code(NONE)
                 .with_error_message(Some(StrBytes::default()))
                 .with_configs(configs),
-            Err(Failure { code, message }) => {
-                result.with_error_code(code.code()).with_error_message(Some(message.into()))
-            }
+            Err((code, words)) => result.with_error_code(code.code()).with_error_message(Some(words)),
+        });
+    }
+    DescribeConfigsResponse::default().with_results(results)
+}
+
+/// What is wrong with a resource of a type that doesn't exist. A name that is longer than topics' are is left out: the
+/// words are in the answer once for each resource.
+fn unexpected(resource: &DescribeConfigsResource) -> StrBytes {
+    let (kind, name) = (resource.resource_type, resource.resource_name.as_str());
+    if name.chars().count() > topic_name::NAME_CHARS {
+        return format!("Unexpected resource type {kind} for a resource with a long name").into();
+    }
+    format!("Unexpected resource type {kind} for resource {name}").into()
+}
+
+/// What room an answer has left.
+struct Room {
+    most: usize,
+    listed: usize,
+    full: bool,
+    /// How often each resource was named.
+    named: BTreeMap<(i8, StrBytes), usize>,
+    too_many: StrBytes,
+    too_often: StrBytes,
+}
+
+impl Room {
+    fn new(most: usize) -> Self {
+        let too_many =
+            format!("More than {most} configurations: ask for those of fewer resources at a time.");
+        let too_often =
+            format!("Named more than {NAMED_IN_A_REQUEST} times in one request: ask for each resource once.");
+        Self {
+            most,
+            listed: 0,
+            full: false,
+            named: BTreeMap::new(),
+            too_many: too_many.into(),
+            too_often: too_often.into(),
         }
-    });
-    DescribeConfigsResponse::default().with_results(results.collect())
+    }
+
+    /// What `describe` tells of a resource, if there is room for it. After the first for which there is none nothing is
+    /// described: what a client gets is the beginning of what it asked for.
+    fn describe(
+        &mut self,
+        resource: &DescribeConfigsResource,
+        describe: impl FnOnce() -> Result<Vec<DescribeConfigsResourceResult>, Failure>,
+    ) -> Result<Vec<DescribeConfigsResourceResult>, (Code, StrBytes)> {
+        let too_many = |room: &Self| Err((Code::InvalidRequest, room.too_many.clone()));
+        if self.full {
+            return too_many(self);
+        }
+        // A broker's number can be written in many ways.
+        let number = match resource.resource_type {
+            BROKER => resource.resource_name.parse::<i32>().ok(),
+            _ => None,
+        };
+        let name = number.map_or_else(|| resource.resource_name.clone(), |number| number.to_string().into());
+        let times = self.named.entry((resource.resource_type, name)).or_default();
+        *times += 1;
+        if *times > NAMED_IN_A_REQUEST {
+            return Err((Code::InvalidRequest, self.too_often.clone()));
+        }
+        let configs = describe().map_err(|failure| (failure.code, failure.message.into()))?;
+        if configs.len() > self.most - self.listed {
+            self.full = true;
+            return too_many(self);
+        }
+        self.listed += configs.len();
+        Ok(configs)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -63,7 +142,8 @@ fn describe<B: Backend>(
     asked: Asked,
 ) -> Result<Vec<DescribeConfigsResourceResult>, Failure> {
     let keys = resource.configuration_keys.as_deref().filter(|keys| !keys.is_empty());
-    let wanted = |name: &str| keys.is_none_or(|keys| keys.iter().any(|key| key.as_str() == name));
+    let keys: Option<BTreeSet<&str>> = keys.map(|keys| keys.iter().map(StrBytes::as_str).collect());
+    let wanted = |name: &str| keys.as_ref().is_none_or(|keys| keys.contains(name));
     let name = resource.resource_name.as_str();
     match resource.resource_type {
         TOPIC => {

@@ -5,7 +5,6 @@ use crate::handlers::backend::NewTopic;
 use crate::handlers::memory::Memory;
 use bytes::BytesMut;
 use kafka_protocol::protocol::Encodable;
-use std::collections::{BTreeMap, BTreeSet};
 
 async fn backend() -> Memory {
     let backend = Memory::default();
@@ -26,12 +25,16 @@ fn resource(kind: i8, name: &'static str, keys: Option<&[&'static str]>) -> Desc
         .with_configuration_keys(keys)
 }
 
-fn ask(backend: &Memory, resources: Vec<DescribeConfigsResource>, all: bool) -> Vec<DescribeConfigsResult> {
+async fn ask(
+    backend: &Memory,
+    resources: Vec<DescribeConfigsResource>,
+    all: bool,
+) -> Vec<DescribeConfigsResult> {
     let request = DescribeConfigsRequest::default()
         .with_resources(resources)
         .with_include_synonyms(all)
         .with_include_documentation(all);
-    let response = handle(backend, request);
+    let response = handle(backend, request).await;
     for version in 1..=4 {
         response.encode(&mut BytesMut::new(), version).unwrap();
     }
@@ -45,7 +48,7 @@ fn code(result: &DescribeConfigsResult) -> Option<Code> {
 #[tokio::test]
 async fn a_topic_is_described_with_types_sources_synonyms_and_documentation() {
     let backend = backend().await;
-    let result = ask(&backend, vec![resource(TOPIC, "t", None)], true).remove(0);
+    let result = ask(&backend, vec![resource(TOPIC, "t", None)], true).await.remove(0);
     assert_eq!((result.error_code, result.error_message.as_deref()), (0, Some("")));
     assert_eq!(result.configs.len(), 33);
     let told = |name: &str| {
@@ -75,11 +78,11 @@ async fn a_topic_is_described_with_types_sources_synonyms_and_documentation() {
 async fn what_was_not_asked_for_is_left_out() {
     let backend = backend().await;
     let keys: &[&str] = &["retention.ms", "nonsense", "retention.ms"];
-    let result = ask(&backend, vec![resource(TOPIC, "t", Some(keys))], false).remove(0);
+    let result = ask(&backend, vec![resource(TOPIC, "t", Some(keys))], false).await.remove(0);
     assert_eq!(result.configs.len(), 1);
     let config = &result.configs[0];
     assert_eq!((config.config_source, config.synonyms.len(), config.documentation.is_none()), (1, 0, true));
-    let none = ask(&backend, vec![resource(TOPIC, "t", Some(&[]))], false).remove(0);
+    let none = ask(&backend, vec![resource(TOPIC, "t", Some(&[]))], false).await.remove(0);
     assert_eq!(none.configs.len(), 33, "no keys are all keys");
 }
 
@@ -87,7 +90,7 @@ async fn what_was_not_asked_for_is_left_out() {
 async fn the_broker_tells_what_it_has_and_what_of_it_can_be_changed() {
     let backend = backend().await;
     for name in ["1", "01", "+1"] {
-        let result = ask(&backend, vec![resource(BROKER, name, None)], true).remove(0);
+        let result = ask(&backend, vec![resource(BROKER, name, None)], true).await.remove(0);
         let told = |name: &str| {
             let config = result.configs.iter().find(|config| &*config.name == name).unwrap();
             let sources: Vec<_> = config.synonyms.iter().map(|synonym| synonym.source).collect();
@@ -101,7 +104,7 @@ async fn the_broker_tells_what_it_has_and_what_of_it_can_be_changed() {
         assert_eq!(told("log.retention.check.interval.ms"), ("300000", 5, vec![5]));
         assert_eq!(told("message.max.bytes"), ("1048588", 5, vec![5]));
     }
-    let cluster = ask(&backend, vec![resource(BROKER, "", None)], true).remove(0);
+    let cluster = ask(&backend, vec![resource(BROKER, "", None)], true).await.remove(0);
     assert_eq!((cluster.error_code, cluster.configs.len()), (0, 0));
 }
 
@@ -119,7 +122,7 @@ async fn what_was_changed_of_brokers_shows_there_and_in_topics() {
         backend.alter_resource(BROKER, name, set, BTreeSet::new()).await.unwrap();
     }
     let asked = vec![resource(TOPIC, "t", None), resource(BROKER, "1", None), resource(BROKER, "", None)];
-    let results = ask(&backend, asked, true);
+    let results = ask(&backend, asked, true).await;
     let told = |result: &DescribeConfigsResult, name: &str| {
         let config = result.configs.iter().find(|config| &*config.name == name).unwrap();
         let synonyms =
@@ -150,7 +153,7 @@ async fn groups_and_subscriptions_have_defaults_without_being_there() {
     let set = BTreeMap::from([("interval.ms".to_owned(), "100".to_owned())]);
     backend.alter_resource(CLIENT_METRICS, "m", set, BTreeSet::new()).await.unwrap();
     let asked = [(GROUP, "g"), (GROUP, "none"), (CLIENT_METRICS, "m"), (CLIENT_METRICS, "none")];
-    let results = ask(&backend, asked.map(|(kind, name)| resource(kind, name, None)).to_vec(), true);
+    let results = ask(&backend, asked.map(|(kind, name)| resource(kind, name, None)).to_vec(), true).await;
     let told = |at: usize, name: &str| {
         let config = results[at].configs.iter().find(|config| &*config.name == name).unwrap();
         let sources: Vec<_> = config.synonyms.iter().map(|one| one.source).collect();
@@ -178,13 +181,85 @@ async fn refusals_have_kafkas_codes() {
         (CLIENT_METRICS, "", Code::InvalidRequest),
         (GROUP, "", Code::InvalidRequest),
     ] {
-        let results = ask(&backend, vec![resource(kind, name, None), resource(TOPIC, "t", None)], false);
+        let results =
+            ask(&backend, vec![resource(kind, name, None), resource(TOPIC, "t", None)], false).await;
         assert_eq!(code(&results[0]), Some(expected), "{kind} {name:?}");
         assert!(results[0].configs.is_empty());
         assert_eq!(results[1].error_code, 0, "one resource's failure is not the other's");
     }
     for kind in [0, 1, 3, 99, -1] {
-        let results = ask(&backend, vec![resource(TOPIC, "t", None), resource(kind, "t", None)], false);
+        let results = ask(&backend, vec![resource(TOPIC, "t", None), resource(kind, "t", None)], false).await;
         assert!(results.iter().all(|result| code(result) == Some(Code::InvalidRequest)), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_ends_with_the_first_resource_that_there_is_no_room_for() {
+    let backend = backend().await;
+    let few: &[&str] = &["retention.ms", "segment.ms"];
+    let asked = || {
+        let all = [resource(TOPIC, "t", Some(few)), resource(GROUP, "g", None), resource(TOPIC, "u", None)];
+        [all.as_slice(), &[resource(TOPIC, "t", None), resource(CLIENT_METRICS, "m", None)]].concat()
+    };
+    let told = async |most| {
+        let request = DescribeConfigsRequest::default().with_resources(asked());
+        let response = within(&backend, request, most).await;
+        assert!(response.results.iter().zip(asked()).all(|(one, asked)| {
+            (one.resource_type, &one.resource_name) == (asked.resource_type, &asked.resource_name)
+        }));
+        let refused = |one: &DescribeConfigsResult| {
+            let words = one.error_message.as_ref().unwrap();
+            code(one) == Some(Code::InvalidRequest)
+                && words.starts_with(&format!("More than {most} configurations: ask for "))
+        };
+        let answer = |one| if refused(one) { None } else { Some((one.error_code, one.configs.len())) };
+        response.results.iter().map(answer).collect::<Vec<_>>()
+    };
+    let unknown = Some((Code::UnknownTopicOrPartition.code(), 0));
+    let all = [Some((0, 2)), Some((0, 17)), unknown, Some((0, 33)), Some((0, 3))];
+    let first = |count: usize| [&all[..count], &vec![None; 5 - count]].concat();
+    assert_eq!(told(2 + 17 + 33 + 3).await, all);
+    assert_eq!(told(2 + 17 + 33 + 2).await, first(4));
+    // The last would fit into what is left here, and is refused as what comes before it is.
+    assert_eq!(told(2 + 17 + 32).await, first(3));
+    assert_eq!(told(2 + 16).await, first(1));
+    assert_eq!(told(1).await, first(0));
+}
+
+#[tokio::test]
+async fn who_is_named_too_often_is_refused_from_then_on() {
+    let backend = backend().await;
+    let spelled = ["1", "01", "+1", "001"];
+    let again = (0..NAMED_IN_A_REQUEST + 2).flat_map(|at| {
+        [resource(TOPIC, "t", None), resource(GROUP, "t", None), resource(BROKER, spelled[at % 4], None)]
+    });
+    let results = ask(&backend, again.chain([resource(TOPIC, "u", None)]).collect(), false).await;
+    let (told, refused) = results.split_at(3 * NAMED_IN_A_REQUEST);
+    assert!(told.iter().all(|one| one.error_code == 0 && !one.configs.is_empty()));
+    let (other, refused) = refused.split_last().unwrap();
+    assert_eq!((code(other), refused.len()), (Some(Code::UnknownTopicOrPartition), 6));
+    for one in refused {
+        assert_eq!((code(one), one.configs.len()), (Some(Code::InvalidRequest), 0));
+        assert!(one.error_message.as_ref().unwrap().starts_with("Named more than 16 times"));
+    }
+}
+
+#[tokio::test]
+async fn the_words_about_an_unknown_type_are_held_once_and_without_a_long_name() {
+    let backend = backend().await;
+    let longest = StrBytes::from("n".repeat(topic_name::NAME_CHARS));
+    for (name, words) in [
+        (longest.clone(), format!("Unexpected resource type 99 for resource {longest}")),
+        ("n".repeat(32_767).into(), "Unexpected resource type 99 for a resource with a long name".to_owned()),
+    ] {
+        let wrong = resource(99, "", None).with_resource_name(name);
+        let asked = vec![resource(TOPIC, "t", None), wrong, resource(TOPIC, "t", None)];
+        let results = ask(&backend, asked, false).await;
+        let told: Vec<_> = results.iter().map(|one| one.error_message.as_ref().unwrap()).collect();
+        assert!(told.iter().all(|told| told.as_str() == words));
+        assert!(
+            told.iter().all(|one| one.as_str().as_ptr() == told[0].as_str().as_ptr()),
+            "one copy for all"
+        );
     }
 }

@@ -2,9 +2,11 @@
 //! but where nobody leads; and there nobody is eligible yet.
 
 use super::backend::Backend;
-use crate::errors::{Code, Failure, NONE};
+use super::topic_name;
+use crate::errors::{Code, NONE};
 use kafka_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use kafka_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
 
 /// What kinds of elections there are: 0 of the preferred replica, 1 unclean.
 const KINDS: std::ops::RangeInclusive<i8> = 0..=1;
@@ -22,9 +24,9 @@ pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest, version: i1
         return timed_out(request, version);
     }
     let unknown = (!KINDS.contains(&kind))
-        .then(|| Failure::new(Code::InvalidRequest, format!("Unknown election type {kind}")));
+        .then(|| (Code::InvalidRequest, StrBytes::from(format!("Unknown election type {kind}"))));
     let response = ElectLeadersResponse::default()
-        .with_error_code(unknown.as_ref().map_or(NONE, |failure| failure.code.code()));
+        .with_error_code(unknown.as_ref().map_or(NONE, |(code, _)| code.code()));
     let Some(asked) = request.topic_partitions else {
         // All there are: of those only the elections that were held are told.
         let names = if unknown.is_some() { Vec::new() } else { backend.topics() };
@@ -33,35 +35,36 @@ pub fn handle<B: Backend>(backend: &B, request: ElectLeadersRequest, version: i1
     };
     let results = asked.into_iter().map(|topic| {
         let known = backend.topic(&topic.topic);
+        // All partitions of the topic share the words, but those that it doesn't have.
+        let of_all = unknown.clone().or_else(|| known.is_none().then(|| unknown_topic(&topic.topic)));
         let partitions = topic.partitions.into_iter().map(|partition| {
-            let failure = unknown.clone().unwrap_or_else(|| {
-                let found = known.as_ref().map(|topic| {
+            let (code, words) = of_all.clone().unwrap_or_else(|| {
+                let found = known.as_ref().and_then(|topic| {
                     usize::try_from(partition).ok().and_then(|index| topic.partitions.get(index))
                 });
                 match found {
-                    None => unknown_partition(format!("No such topic as {}", topic.topic.as_str())),
-                    Some(None) => unknown_partition(format!(
-                        "No such partition as {}-{partition}",
-                        topic.topic.as_str()
-                    )),
-                    Some(Some(found)) if found.leader.is_some() => Failure::new(
+                    None => {
+                        let words = format!("No such partition as {}-{partition}", topic.topic.as_str());
+                        (Code::UnknownTopicOrPartition, words.into())
+                    }
+                    Some(found) if found.leader.is_some() => (
                         Code::ElectionNotNeeded,
-                        "Leader election not needed for topic partition.",
+                        StrBytes::from_static_str("Leader election not needed for topic partition."),
                     ),
-                    Some(Some(_)) if kind == 0 => Failure::new(
+                    Some(_) if kind == 0 => (
                         Code::PreferredLeaderNotAvailable,
-                        "The preferred leader was not available.",
+                        StrBytes::from_static_str("The preferred leader was not available."),
                     ),
-                    Some(Some(_)) => Failure::new(
+                    Some(_) => (
                         Code::EligibleLeadersNotAvailable,
-                        "Eligible topic partition leaders are not available.",
+                        StrBytes::from_static_str("Eligible topic partition leaders are not available."),
                     ),
                 }
             });
             PartitionResult::default()
                 .with_partition_id(partition)
-                .with_error_code(failure.code.code())
-                .with_error_message(failure.words())
+                .with_error_code(code.code())
+                .with_error_message(Some(words))
         });
         result(topic.topic.clone(), partitions.collect())
     });
@@ -84,8 +87,13 @@ fn timed_out(request: ElectLeadersRequest, version: i16) -> ElectLeadersResponse
     ElectLeadersResponse::default().with_error_code(of_all).with_replica_election_results(results.collect())
 }
 
-fn unknown_partition(message: String) -> Failure {
-    Failure::new(Code::UnknownTopicOrPartition, message)
+/// The words are in the answer once for each partition: what can't be a topic's name, however long, is left out.
+fn unknown_topic(name: &str) -> (Code, StrBytes) {
+    let words = match topic_name::check(name) {
+        Ok(()) => format!("No such topic as {name}").into(),
+        Err(_) => StrBytes::from_static_str("No such topic"),
+    };
+    (Code::UnknownTopicOrPartition, words)
 }
 
 fn result(topic: TopicName, partitions: Vec<PartitionResult>) -> ReplicaElectionResult {
@@ -175,5 +183,32 @@ mod tests {
             ask(&backend, 1, Some(vec![of("a", &[0])])),
             told(Code::EligibleLeadersNotAvailable.code())
         );
+    }
+
+    #[tokio::test]
+    async fn the_words_about_a_topic_are_held_once_and_without_a_name_that_none_can_have() {
+        let backend = Memory::default().with("a", 1).await;
+        let long = "n".repeat(32_767);
+        for (kind, name, words) in [
+            (0, "none", "No such topic as none"),
+            (0, "a b", "No such topic"),
+            (0, long.as_str(), "No such topic"),
+            (9, long.as_str(), "Unknown election type 9"),
+            (0, "a", "No such partition as a-7"),
+        ] {
+            let topic = TopicPartitions::default()
+                .with_topic(TopicName(name.to_owned().into()))
+                .with_partitions(vec![7; 3]);
+            let request = ElectLeadersRequest::default()
+                .with_election_type(kind)
+                .with_topic_partitions(Some(vec![topic]))
+                .with_timeout_ms(1_000);
+            let response = handle(&backend, request, 2);
+            let partitions = &response.replica_election_results[0].partition_result;
+            let told: Vec<_> = partitions.iter().map(|one| one.error_message.as_deref().unwrap()).collect();
+            assert_eq!(told, [words; 3]);
+            let shared = told.iter().all(|one| one.as_ptr() == told[0].as_ptr());
+            assert_eq!(shared, name != "a", "one copy for all, but where it names a partition");
+        }
     }
 }

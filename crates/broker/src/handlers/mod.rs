@@ -232,7 +232,7 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
                 Response::message(head, version, &self.records.delete_records(request).await)
             }
             RequestKind::DescribeConfigs(request) => {
-                Response::message(head, version, &describe_configs::handle(backend, request))
+                Response::message(head, version, &describe_configs::handle(backend, request).await)
             }
             RequestKind::AlterConfigs(request) => {
                 let _turn = self.altering.lock().await;

@@ -20,7 +20,6 @@ use bytes::{BufMut, Bytes, BytesMut};
 use levee_base::{BrokerEpoch, ClusterId, Epoch, LogPosition, NodeId, Offset, Slot, StreamId, WriterId};
 use prost::Message;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 const WHAT: &str = "metadata snapshot";
 const MAGIC: &[u8; 4] = b"LVSN";
@@ -126,7 +125,7 @@ fn state_to(state: &State, fences: &BTreeMap<Epoch, Slot>) -> wire::Snapshot {
         data_garbage: Some(garbage_to(&state.garbage, is_data)),
         windows: state.answers.by_sender.iter().map(|(sender, window)| window_to(*sender, window)).collect(),
         fences: fences.iter().map(|(epoch, slot)| (epoch.0, slot.0)).collect(),
-        resources: state.configs.iter().map(resource_to).collect(),
+        resources: state.configs.by_resource().iter().map(resource_to).collect(),
     }
 }
 
@@ -164,7 +163,7 @@ fn state_from(body: wire::Snapshot) -> Result<State, CodecError> {
         let wire::ResourceConfigs { kind, name, configs } = resource;
         (Resource { kind, name }, configs)
     });
-    state.configs = Arc::new(resources.collect());
+    state.configs = resources.collect();
     for window in body.windows {
         let sender = sender_from(window.broker, window.process)?;
         rows([window.numbers.len(), window.answers.len()])?;

@@ -12,7 +12,43 @@ use std::sync::Arc;
 pub(crate) const RESOURCE_BYTES: u64 = 64;
 
 /// Settings by resource. A clone shares them.
-pub(crate) type Configs = Arc<BTreeMap<Resource, BTreeMap<String, String>>>;
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Configs {
+    by_resource: Arc<BTreeMap<Resource, BTreeMap<String, String>>>,
+    /// What all of them take. Follows from `by_resource`: each command is checked against it, and they may be many.
+    bytes: u64,
+}
+
+impl Configs {
+    /// By resource, and in the order of these.
+    pub(crate) fn by_resource(&self) -> &BTreeMap<Resource, BTreeMap<String, String>> {
+        &self.by_resource
+    }
+
+    /// What all of them take, in bytes.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Gives a resource other settings; none are forgotten with it.
+    fn put(&mut self, resource: &Resource, configs: BTreeMap<String, String>) {
+        let by_resource = Arc::make_mut(&mut self.by_resource);
+        let before = if configs.is_empty() {
+            by_resource.remove(resource)
+        } else {
+            self.bytes += bytes(resource, &configs);
+            by_resource.insert(resource.clone(), configs)
+        };
+        self.bytes -= before.map_or(0, |before| bytes(resource, &before));
+    }
+}
+
+impl FromIterator<(Resource, BTreeMap<String, String>)> for Configs {
+    fn from_iter<I: IntoIterator<Item = (Resource, BTreeMap<String, String>)>>(all: I) -> Self {
+        let by_resource = all.into_iter().collect();
+        Self { bytes: all_bytes(&by_resource), by_resource: Arc::new(by_resource) }
+    }
+}
 
 /// What settings take, in bytes.
 pub(crate) fn config_bytes(configs: &BTreeMap<String, String>) -> u64 {
@@ -25,7 +61,7 @@ fn bytes(resource: &Resource, configs: &BTreeMap<String, String>) -> u64 {
 }
 
 /// What all of them take, in bytes.
-pub(crate) fn all_bytes(configs: &Configs) -> u64 {
+pub(crate) fn all_bytes(configs: &BTreeMap<Resource, BTreeMap<String, String>>) -> u64 {
     configs.iter().map(|(resource, configs)| bytes(resource, configs)).sum()
 }
 
@@ -45,13 +81,14 @@ impl State {
     /// The settings of a resource that is no topic; `None` if it has none.
     #[must_use]
     pub fn configs(&self, resource: &Resource) -> Option<&BTreeMap<String, String>> {
-        self.configs.get(resource)
+        self.configs.by_resource.get(resource)
     }
 
     /// All resources of a kind that have settings, by name.
     pub fn resources(&self, kind: u32) -> impl Iterator<Item = (&str, &BTreeMap<String, String>)> {
         let first = Resource { kind, name: String::new() };
-        let of_kind = self.configs.range(first..).take_while(move |(resource, _)| resource.kind == kind);
+        let of_kind = self.configs.by_resource.range(first..);
+        let of_kind = of_kind.take_while(move |(resource, _)| resource.kind == kind);
         of_kind.map(|(resource, configs)| (resource.name.as_str(), configs))
     }
 
@@ -63,23 +100,18 @@ impl State {
         unset: &BTreeSet<String>,
     ) -> Result<Answer, Refusal> {
         let none = BTreeMap::new();
-        let before = self.configs.get(resource);
+        let before = self.configs.by_resource.get(resource);
         let changed = changed(before.unwrap_or(&none), set, unset);
         if config_bytes(&changed) > rules.topic_config_bytes {
             return Err(Refusal::ConfigsTooLong { most_bytes: rules.topic_config_bytes });
         }
-        let others = all_bytes(&self.configs) - before.map_or(0, |before| bytes(resource, before));
+        let others = self.configs.bytes - before.map_or(0, |before| bytes(resource, before));
         // What becomes less is let through whatever the others take.
         let grows = bytes(resource, &changed) > before.map_or(0, |before| bytes(resource, before));
         if grows && others + bytes(resource, &changed) > rules.config_bytes {
             return Err(Refusal::TooManyConfigs { most_bytes: rules.config_bytes });
         }
-        let configs = Arc::make_mut(&mut self.configs);
-        if changed.is_empty() {
-            configs.remove(resource);
-        } else {
-            configs.insert(resource.clone(), changed);
-        }
+        self.configs.put(resource, changed);
         Ok(Answer::Done)
     }
 }
@@ -129,6 +161,23 @@ mod tests {
             Ok(Answer::Done),
             "what was never set can be unset"
         );
+    }
+
+    #[test]
+    fn what_all_take_follows_from_them() {
+        let (mut state, group) = (State::default(), resource(32, "g"));
+        let of = |bytes: u64| RESOURCE_BYTES + bytes;
+        assert_eq!(alter(&mut state, &group, &[("a", "123")], &[]), Ok(Answer::Done));
+        assert_eq!(state.configs.bytes(), of(1 + 4));
+        assert_eq!(alter(&mut state, &resource(4, ""), &[("c", "")], &[]), Ok(Answer::Done));
+        assert_eq!(alter(&mut state, &group, &[("a", "1"), ("b", "")], &[]), Ok(Answer::Done));
+        assert_eq!(state.configs.bytes(), of(1 + 3) + of(1));
+        let read: Configs = state.configs.by_resource().clone().into_iter().collect();
+        assert_eq!(read, state.configs, "as a snapshot has it");
+        assert_eq!(alter(&mut state, &group, &[], &["a", "b"]), Ok(Answer::Done));
+        assert_eq!(state.configs.bytes(), of(1));
+        assert_eq!(alter(&mut state, &resource(4, ""), &[], &["c"]), Ok(Answer::Done));
+        assert_eq!(state.configs, Configs::default());
     }
 
     #[test]

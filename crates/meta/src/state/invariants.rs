@@ -247,9 +247,11 @@ fn garbage_is_not_listed(state: &State) -> Check {
 }
 
 fn configs_are_bounded(state: &State) -> Check {
-    let empty = state.configs.iter().find(|(_, configs)| configs.is_empty());
+    let empty = state.configs.by_resource().iter().find(|(_, configs)| configs.is_empty());
     ensure!("a_resource_has_settings", empty.is_none(), "{empty:?}");
-    let bytes = configs::all_bytes(&state.configs);
+    let bytes = configs::all_bytes(state.configs.by_resource());
+    let kept = state.configs.bytes();
+    ensure!("settings_are_counted", kept == bytes, "they take {bytes} bytes, not {kept}");
     ensure!("settings_are_bounded", bytes <= Rules::V2.config_bytes, "they take {bytes} bytes");
     Ok(())
 }

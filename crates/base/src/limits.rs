@@ -451,7 +451,7 @@ pub const COORDINATOR_FILTERS: usize = 1_000;
 /// described in full each time. Kafka has no bound.
 pub const NAMED_IN_A_REQUEST: usize = 16;
 /// Configurations that one answer to DescribeConfigs lists, of all its resources together. Kafka has no bound.
-pub const DESCRIBED_CONFIGS: usize = 500_000;
+pub const DESCRIBED_CONFIGS: usize = 1_000_000;
 /// The least time between two looks at a shard's timers.
 pub const COORDINATOR_TIMER_PACE: Duration = Duration::from_millis(1);
 /// How long a marker waits before it is tried again.

@@ -7,7 +7,7 @@
 use super::log::PartitionLog;
 use super::note::Note;
 use super::read::{FetchError, Isolation};
-use crate::batch::{BatchView, TimestampType, records};
+use crate::batch::{BatchView, records};
 use crate::seeded_bugs::{Bug, seeded};
 use levee_base::Offset;
 use levee_base::limits::LOOK_UP_BATCHES;
@@ -148,11 +148,6 @@ impl PartitionLog {
             // What is left of a producer's last batch still has the timestamp of what was in it. Kafka comes to it, too,
             // and finds no record there.
             return Ok(None);
-        }
-        if view.attributes().timestamp_type() == TimestampType::LogAppendTime {
-            // All records have it; Kafka names the last.
-            let last = view.base_offset().saturating_add(i64::from(view.last_offset_delta()));
-            return Ok(Some(located(&view, last, most)));
         }
         Ok(self.first_record(base, true, |record| record.timestamp == most).await?.0)
     }

@@ -5,7 +5,8 @@
 //! requests out of order. It is bound to names or to ids of topics by the request that made it (KIP-516). Sessions
 //! are bounded in number, as Kafka's, and by all the partitions that they remember. A new one may take the place
 //! of one that has not been used for a while, or of a smaller one that has existed for a while; if there is none,
-//! the client simply gets no session and keeps sending full requests.
+//! the client simply gets no session and keeps sending full requests. Room for partitions is made by those that have
+//! not been used for a while.
 //!
 //! Partitions that were answered with something go to the end of their session's order, so that one with much
 //! data doesn't starve those behind it when answers are cut at their limit.
@@ -281,7 +282,8 @@ impl FetchSessions {
         session.epoch = next_epoch(session.epoch);
         let epoch = session.epoch;
         let partitions = session.ordered();
-        if self.touch(session_id, now) > self.partitions_limit {
+        self.touch(session_id, now);
+        if !self.make_room(now, 0) {
             // It has grown beyond what there is room for: the client begins anew.
             self.remove(session_id);
             return Err(SessionError::NotFound);
@@ -321,7 +323,7 @@ impl FetchSessions {
 
     fn create(&mut self, now: Instant, by_id: bool, context: &Context, told: &[Told]) -> i32 {
         let size = context.partitions.len();
-        if self.partitions + size > self.partitions_limit {
+        if !self.make_room(now, size) {
             return NO_SESSION;
         }
         if self.sessions.len() >= self.limit && !self.evict(now, size) {
@@ -355,17 +357,35 @@ impl FetchSessions {
 
     /// Makes place for a session of `size` partitions.
     fn evict(&mut self, now: Instant, size: usize) -> bool {
-        let stale =
-            self.by_use.first().filter(|(used, _)| now.duration_since(*used) > FETCH_SESSION_EVICTION);
-        let smaller = self.by_size.first().filter(|(least, _)| *least < size);
-        let Some(id) = stale.map(|(_, id)| *id).or(smaller.map(|(_, id)| *id)) else { return false };
+        let smaller = self.by_size.first().filter(|(least, _)| *least < size).map(|(_, id)| *id);
+        let Some(id) = self.stale(now).or(smaller) else { return false };
         self.remove(id);
         self.evictions += 1;
         true
     }
 
-    /// Enters a session anew in the orders, and returns how many partitions all sessions have.
-    fn touch(&mut self, id: i32, now: Instant) -> usize {
+    /// Makes room for `more` partitions. Clients that died leave their sessions behind, which may be few and large: they
+    /// make room here long before there are too many.
+    fn make_room(&mut self, now: Instant, more: usize) -> bool {
+        if more > self.partitions_limit {
+            return false;
+        }
+        while self.partitions + more > self.partitions_limit {
+            let Some(id) = self.stale(now) else { return false };
+            self.remove(id);
+            self.evictions += 1;
+        }
+        true
+    }
+
+    /// The one that was used least recently, if that is so long ago that any other may take its place.
+    fn stale(&self, now: Instant) -> Option<i32> {
+        let (used, id) = self.by_use.first()?;
+        (now.duration_since(*used) > FETCH_SESSION_EVICTION).then_some(*id)
+    }
+
+    /// Enters a session anew in the orders.
+    fn touch(&mut self, id: i32, now: Instant) {
         if let Some(session) = self.sessions.get_mut(&id) {
             self.by_use.remove(&(session.used, id));
             self.by_size.remove(&(session.size, id));
@@ -377,7 +397,6 @@ impl FetchSessions {
                 self.by_size.insert((session.size, id));
             }
         }
-        self.partitions
     }
 
     fn remove(&mut self, id: i32) {

@@ -172,3 +172,30 @@ fn partitions_of_all_sessions_are_bounded() {
     assert_eq!(f.sessions.begin(f.now, asked(id, 1), more, &[]), Err(SessionError::NotFound));
     assert_eq!((f.sessions.len(), f.sessions.partitions()), (1, 4));
 }
+
+#[test]
+fn sessions_that_nobody_uses_make_room_for_partitions() {
+    let mut f = Fixture::new(10, 10);
+    let dead = [f.create("a", 4), f.create("b", 2)];
+    f.later(1);
+    let live = f.create("c", 4);
+    f.later(120);
+    assert_eq!(f.create("d", 11), NO_SESSION, "no room would be enough");
+    assert_eq!(f.sessions.evictions(), 0);
+    // As many go as are needed, those that were used least recently first, and none that is in use.
+    let new = f.create("d", 5);
+    assert_ne!(new, NO_SESSION);
+    assert_eq!((f.sessions.len(), f.sessions.partitions(), f.sessions.evictions()), (2, 9, 2));
+    for id in dead {
+        assert_eq!(f.next(id, 1, &[]), Err(SessionError::NotFound));
+    }
+    assert_eq!(f.create("e", 2), NO_SESSION);
+    assert_eq!(f.next(live, 1, &[IDLE; 4]), Ok(vec![false; 4]));
+    // One that grows is worth more than one that is not used.
+    f.later(121);
+    f.next(live, 2, &[IDLE; 4]).unwrap();
+    let more = vec![(key("f", 0), wanted(0)), (key("f", 1), wanted(0))];
+    let context = f.sessions.begin(f.now, asked(live, 3), more, &[]).unwrap();
+    assert_eq!((context.partitions.len(), f.sessions.len(), f.sessions.partitions()), (6, 1, 6));
+    assert_eq!(f.next(new, 1, &[]), Err(SessionError::NotFound));
+}

@@ -6,6 +6,7 @@
 //! comes between looking and waiting.
 
 use levee_base::{HashMap, StreamId};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
@@ -16,7 +17,8 @@ pub(crate) struct Watchers(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    streams: HashMap<StreamId, Vec<(u64, Arc<Notify>)>>,
+    /// Of each stream by their ids: thousands may wait for one, and each of them comes and goes alone.
+    streams: HashMap<StreamId, BTreeMap<u64, Arc<Notify>>>,
 }
 
 impl Watchers {
@@ -29,7 +31,7 @@ impl Watchers {
         let id = waiting.next;
         waiting.next += 1;
         for stream in streams {
-            waiting.streams.entry(*stream).or_default().push((id, notify.clone()));
+            waiting.streams.entry(*stream).or_default().insert(id, notify.clone());
         }
         WatchGuard { id, streams: streams.into(), watchers: self.clone() }
     }
@@ -41,7 +43,7 @@ impl Watchers {
             return;
         }
         for stream in streams {
-            for (_, notify) in waiting.streams.get(&stream).into_iter().flatten() {
+            for notify in waiting.streams.get(&stream).into_iter().flat_map(BTreeMap::values) {
                 notify.notify_one();
             }
         }
@@ -49,7 +51,7 @@ impl Watchers {
 
     /// Nothing will ever grow again.
     pub(crate) fn wake_all(&self) {
-        for (_, notify) in self.lock().streams.values().flatten() {
+        for notify in self.lock().streams.values().flat_map(BTreeMap::values) {
             notify.notify_one();
         }
     }
@@ -69,7 +71,7 @@ impl Drop for WatchGuard {
         let mut waiting = self.watchers.lock();
         for stream in &self.streams {
             if let Some(waiters) = waiting.streams.get_mut(stream) {
-                waiters.retain(|(id, _)| *id != self.id);
+                waiters.remove(&self.id);
                 if waiters.is_empty() {
                     waiting.streams.remove(stream);
                 }
@@ -99,6 +101,25 @@ mod tests {
         watchers.wake_all();
         assert!(one.notified().now_or_never().is_none() && two.notified().now_or_never().is_some());
         drop(second);
+        assert!(watchers.lock().streams.is_empty());
+    }
+
+    #[test]
+    fn those_who_wait_for_the_same_stream_leave_in_any_order() {
+        let watchers = Arc::new(Watchers::default());
+        let notifies: Vec<_> = (0..5).map(|_| Arc::new(Notify::new())).collect();
+        // A stream that is named twice is left once.
+        let watch = |notify| Some(watchers.watch(&[StreamId(1), StreamId(1)], notify));
+        let mut guards: Vec<_> = notifies.iter().map(watch).collect();
+        for (at, left) in
+            [(3, vec![0, 1, 2, 4]), (0, vec![1, 2, 4]), (4, vec![1, 2]), (1, vec![2]), (2, vec![])]
+        {
+            guards[at] = None;
+            watchers.wake([StreamId(1)]);
+            let woken =
+                notifies.iter().enumerate().filter(|(_, notify)| notify.notified().now_or_never().is_some());
+            assert_eq!(woken.map(|(at, _)| at).collect::<Vec<_>>(), left);
+        }
         assert!(watchers.lock().streams.is_empty());
     }
 }

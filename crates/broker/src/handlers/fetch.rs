@@ -11,8 +11,8 @@
 //! batch does.
 //!
 //! Memory: the records of all answers that are being made or written share `FETCH_ANSWERS_BYTES`. A request gets
-//! half of what is free at most, so clients that take no answers make those of others smaller, down to one batch
-//! each, and never keep them waiting.
+//! half of what is free at most, and no more than its partitions may give, so clients that take no answers make those
+//! of others smaller, down to one batch each, and never keep them waiting.
 
 mod pass;
 
@@ -189,13 +189,19 @@ impl Fetcher {
         let deadline = self.clock.now() + wait;
         // What is not known here can't come while the request waits, so as in Kafka it doesn't end the waiting.
         let nothing_to_wait_for = !found.iter().any(Found::is_known);
-        // The least that ends the waiting is never more than there was memory for.
+        // What its partitions can't give is not kept from others.
+        let wanted = max_bytes.min(all_may_give(found));
         let read = || async {
-            let (most, memory) = self.memory_for(max_bytes);
+            let (granted, memory) = self.memory_for(wanted);
+            // With all that is wanted the partitions' bounds are enough: a long first batch takes none of their room.
+            let most = if granted < wanted { granted } else { max_bytes };
             let mut pass = Pass::default();
             pass.read(found, request, answerer, most).await;
-            pass.enough = pass.bytes >= min_bytes.min(most) || pass.more && pass.bytes > 0;
-            pass.memory = memory.and_then(|mut memory| memory.split(pass.bytes.min(most)));
+            // The least that ends the waiting is never more than there was memory for. But nothing at all is not enough
+            // for who waits for something: its next request would come at once.
+            let least = if min_bytes == 0 { 0 } else { min_bytes.min(most).max(1) };
+            pass.enough = pass.bytes >= least || pass.more && pass.bytes > 0;
+            pass.memory = memory.and_then(|mut memory| memory.split(pass.bytes.min(granted)));
             pass
         };
 
@@ -243,6 +249,13 @@ pub(super) fn read_code(stream: StreamId, error: &FetchError) -> Code {
             Code::KafkaStorageError
         }
     }
+}
+
+/// The most bytes that the partitions which are read here give together, but for a first batch.
+fn all_may_give(found: &[Found]) -> usize {
+    let here = found.iter().filter(|found| matches!(found.place, Place::Here(_)));
+    let each = here.map(|found| usize::try_from(found.wanted.max_bytes).unwrap_or(0));
+    each.fold(0, usize::saturating_add)
 }
 
 /// Has `grown` notified when any of the partitions grows. They lie in one store, but for moments in which this

@@ -221,6 +221,53 @@ async fn answers_that_nobody_takes_make_others_smaller_and_keep_none_waiting() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reader_at_the_end_waits_also_while_memory_is_short() {
+    let f = Fixture::new().await;
+    let all = u32::try_from(FETCH_ANSWERS_BYTES).unwrap();
+    let held = f.fetcher.memory.clone().try_acquire_many_owned(all).unwrap();
+    let began = f.clock.now();
+    let idle = f.fetcher.fetch(request(vec![partition(0, 0)]), NAMES).await;
+    assert_eq!((one(&idle).error_code, bytes(one(&idle))), (0, 0));
+    assert_eq!(f.clock.now() - began, Duration::from_millis(500));
+    let ask = request(vec![partition(0, 0)]).with_min_bytes(1_000_000);
+    let length = f.append(0, 2);
+    let (response, ()) = tokio::join!(f.fetcher.fetch(ask, NAMES), async {
+        f.clock.sleep(Duration::from_millis(100)).await;
+        f.streams.flush_all();
+    });
+    assert_eq!(
+        f.clock.now() - began,
+        Duration::from_millis(600),
+        "what comes is given as soon as it is there"
+    );
+    assert_eq!(bytes(one(&response)), length);
+    // Who wants no waiting is not kept.
+    let ask = request(vec![partition(0, 2)]).with_min_bytes(0);
+    assert!(f.fetcher.fetch(ask, NAMES).now_or_never().is_some());
+    drop(held);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_reserves_no_more_than_its_partitions_may_give() {
+    let f = Fixture::new().await;
+    let long = f.append(0, 200);
+    let short = f.append(1, 1);
+    f.streams.flush_all();
+    // One of them is not known here, and a first batch is given whatever is said.
+    let limited = |index: i32, bytes: usize| {
+        partition(index, 0).with_partition_max_bytes(i32::try_from(bytes).unwrap())
+    };
+    let asked = || request(vec![limited(0, 1), limited(1, short), partition(9, 0)]);
+    f.streams.set_held(true);
+    let mut fetch = std::pin::pin!(f.fetcher.fetch(asked(), NAMES));
+    assert!(fetch.as_mut().now_or_never().is_none());
+    assert_eq!(FETCH_ANSWERS_BYTES - f.fetcher.memory.available_permits(), 1 + short);
+    f.streams.set_held(false);
+    let given: Vec<_> = fetch.await.topics[0].partitions.iter().map(bytes).collect();
+    assert_eq!(given, [long, short, 0], "a long first batch takes none of the room that is not scarce");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_request_waits_for_longer_than_the_bound() {
     let f = Fixture::new().await;
     let began = f.clock.now();

@@ -7,7 +7,7 @@
 use super::log::PartitionLog;
 use super::note::Note;
 use super::read::{FetchError, Isolation};
-use crate::batch::{BatchView, TimestampType, records};
+use crate::batch::{BatchView, records};
 use crate::seeded_bugs::{Bug, seeded};
 use levee_base::Offset;
 use levee_base::limits::LOOK_UP_BATCHES;
@@ -130,24 +130,24 @@ impl PartitionLog {
             state.settle(ends.durable);
             state.known.times.largest()
         };
-        let (most, base) = match largest {
-            Some((most, base)) if base >= ends.start => (most, base),
-            // The batch that had it is gone. Among those that are left, look for theirs.
-            Some(_) => match self.largest_left(ends.start).await? {
-                Some(found) => found,
-                None => return Ok(None),
-            },
-            None => return Ok(None),
+        let Some((most, base)) = largest.filter(|(most, _)| *most >= 0) else { return Ok(None) };
+        let same = match base >= ends.start {
+            true => self.batch_with(base, most).await?,
+            false => None,
         };
-        if most < 0 {
-            return Ok(None);
-        }
-        let (batch, _) = self.batch_at(base).await?;
+        let (most, base, batch) = match same {
+            Some(batch) => (most, base, batch),
+            // Retention or keyed compaction has removed the batch that had it, or the record. Look for that of what is left.
+            None => match self.largest_left(ends.start).await? {
+                Some((most, base)) if most >= 0 => (most, base, self.batch_at(base).await?.0),
+                _ => return Ok(None),
+            },
+        };
         let Some(view) = BatchView::first(&batch) else { return Ok(None) };
-        if view.attributes().timestamp_type() == TimestampType::LogAppendTime {
-            // All records have it; Kafka names the last.
-            let last = view.base_offset().saturating_add(i64::from(view.last_offset_delta()));
-            return Ok(Some(located(&view, last, most)));
+        if view.count() == 0 {
+            // What is left of a producer's last batch still has the timestamp of what was in it. Kafka comes to it, too,
+            // and finds no record there.
+            return Ok(None);
         }
         Ok(self.first_record(base, true, |record| record.timestamp == most).await?.0)
     }
@@ -190,6 +190,14 @@ impl PartitionLog {
         };
         self.streams.replay(self.stream, from, Purpose::CatchUp, &mut each).await?;
         Ok(largest)
+    }
+
+    /// The durable batch at `base`, if it is still there and its largest timestamp still is `most`.
+    async fn batch_with(&self, base: Offset, most: i64) -> Result<Option<bytes::Bytes>, FetchError> {
+        let (batch, _) = self.batch_at(base).await?;
+        let same = BatchView::first(&batch)
+            .is_some_and(|view| view.base_offset() == base.0.cast_signed() && view.max_timestamp() == most);
+        Ok(same.then_some(batch))
     }
 
     /// The durable batch at `base`, and its end. The partition may begin within it.

@@ -300,6 +300,15 @@ pub const PIPELINE_SMALL_BYTES: usize = RECEIVE_BUFFER_BYTES;
 pub const RECEIVE_BUFFER_BYTES: usize = 16 * KIB;
 /// What the decoded requests of all connections may take in memory together.
 pub const DECODED_BYTES: usize = 256 * MIB;
+/// What a Produce request counts for in memory, of [`DECODED_REQUEST_BYTES`], for each topic that it names, beside the name,
+pub const PRODUCED_TOPIC_BYTES: usize = 256;
+/// and for each partition: what was read, what became of it, and the answer. Six bytes of a frame suffice to name one.
+pub const PRODUCED_PARTITION_BYTES: usize = 384;
+/// What the large ones among all Produce requests that have not been answered may take in memory together. Not of
+/// [`DECODED_BYTES`]: they may wait long, for durability or for clients that take no answers, and others must not.
+pub const PRODUCED_BYTES: usize = 256 * MIB;
+/// How long a large Produce request waits for some of that, holding its frame, before its connection is closed.
+pub const PRODUCED_WAIT: Duration = Duration::from_secs(30);
 /// How fast a frame that has begun must arrive on average, in bytes a second, once [`FRAME_GRACE`] has passed, at any time
 /// and not only in the end: it holds memory that other connections wait for.
 pub const FRAME_BYTES_PER_SECOND: usize = 64 * KIB;
@@ -345,6 +354,9 @@ pub const FETCH_SESSION_EVICTION: Duration = Duration::from_secs(120);
 pub const DECOMPRESSION_RATIO: usize = 64;
 /// Record errors reported for one refused batch. A batch may hold hundreds of thousands of records.
 pub const RECORD_ERRORS: usize = 100;
+/// Record errors reported for all batches of one request: further batches are refused without. A batch that was
+/// compressed well may have many in few bytes.
+pub const RECORD_ERRORS_REQUEST: usize = 10_000;
 /// Idempotent producers remembered a partition. Beyond it those silent for longest are forgotten, never one
 /// with a batch that waits for durability.
 pub const PARTITION_PRODUCERS: usize = 100_000;
@@ -531,5 +543,7 @@ const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());
 const _: () = assert!(FRAME_BYTES + PAGE <= REQUEST_BYTES);
 const _: () = assert!(DECODED_REQUEST_BYTES <= DECODED_BYTES);
+const _: () = assert!(DECODED_REQUEST_BYTES <= PRODUCED_BYTES);
+const _: () = assert!(RECORD_ERRORS <= RECORD_ERRORS_REQUEST);
 const _: () = assert!(WRITE_PARTS <= 1_024);
 const _: () = assert!(FETCH_BYTES <= FETCH_ANSWERS_BYTES / 2);

@@ -290,17 +290,29 @@ pub const STOP_HTTP: Duration = Duration::from_secs(1);
 pub const FRAME_BYTES: usize = 100 * MIB;
 /// What the arrays of one decoded request may take in memory.
 pub const DECODED_REQUEST_BYTES: usize = 64 * MIB;
-/// Bytes of one connection's requests that wait to be served, but for one that is larger.
+/// Bytes of one connection's requests that wait to be served, but for one that is larger. Small ones are not among them.
 pub const PIPELINE_BYTES: usize = MIB;
+/// Bytes of one connection's requests that wait to be served and fit into [`RECEIVE_BUFFER_BYTES`] each. They are bounded by
+/// the number of connections and wait for no other connection's: heartbeats come through whatever large requests do.
+pub const PIPELINE_SMALL_BYTES: usize = RECEIVE_BUFFER_BYTES;
 /// The receive buffer that a connection may keep for itself, in bytes. What a frame needs beyond it counts
 /// against [`REQUEST_BYTES`].
 pub const RECEIVE_BUFFER_BYTES: usize = 16 * KIB;
 /// What the decoded requests of all connections may take in memory together.
 pub const DECODED_BYTES: usize = 256 * MIB;
-/// How fast a frame that has begun must arrive on average, in bytes a second, once [`FRAME_GRACE`] has passed:
-/// it holds memory that other connections wait for.
+/// What a Produce request counts for in memory, of [`DECODED_REQUEST_BYTES`], for each topic that it names, beside the name,
+pub const PRODUCED_TOPIC_BYTES: usize = 256;
+/// and for each partition: what was read, what became of it, and the answer. Six bytes of a frame suffice to name one.
+pub const PRODUCED_PARTITION_BYTES: usize = 384;
+/// What the large ones among all Produce requests that have not been answered may take in memory together. Not of
+/// [`DECODED_BYTES`]: they may wait long, for durability or for clients that take no answers, and others must not.
+pub const PRODUCED_BYTES: usize = 256 * MIB;
+/// How long a large Produce request waits for some of that, holding its frame, before its connection is closed.
+pub const PRODUCED_WAIT: Duration = Duration::from_secs(30);
+/// How fast a frame that has begun must arrive on average, in bytes a second, once [`FRAME_GRACE`] has passed, at any time
+/// and not only in the end: it holds memory that other connections wait for.
 pub const FRAME_BYTES_PER_SECOND: usize = 64 * KIB;
-/// The time that any frame may take.
+/// The time that any frame may take, whatever has arrived of it. Waiting for memory does not count.
 pub const FRAME_GRACE: Duration = Duration::from_secs(30);
 /// A connection without requests is closed after this long (Kafka's `connections.max.idle.ms`).
 pub const CONNECTION_IDLE: Duration = Duration::from_secs(600);
@@ -318,7 +330,7 @@ pub const CONNECTIONS: usize = 10_000;
 pub const DESCRIPTORS_RESERVED: usize = 256;
 /// Requests of one connection that wait for their answers.
 pub const PIPELINE_REQUESTS: usize = 128;
-/// Request bytes held by all connections together.
+/// Request bytes held by all connections together, beyond [`RECEIVE_BUFFER_BYTES`] and [`PIPELINE_SMALL_BYTES`] of each.
 pub const REQUEST_BYTES: usize = 256 * MIB;
 /// The most that one Fetch answers with, whatever it asks for (Kafka's `fetch.max.bytes` of the broker).
 pub const FETCH_BYTES: usize = 55 * MIB;
@@ -342,6 +354,9 @@ pub const FETCH_SESSION_EVICTION: Duration = Duration::from_secs(120);
 pub const DECOMPRESSION_RATIO: usize = 64;
 /// Record errors reported for one refused batch. A batch may hold hundreds of thousands of records.
 pub const RECORD_ERRORS: usize = 100;
+/// Record errors reported for all batches of one request: further batches are refused without. A batch that was
+/// compressed well may have many in few bytes.
+pub const RECORD_ERRORS_REQUEST: usize = 10_000;
 /// Idempotent producers remembered a partition. Beyond it those silent for longest are forgotten, never one
 /// with a batch that waits for durability.
 pub const PARTITION_PRODUCERS: usize = 100_000;
@@ -526,9 +541,13 @@ const _: () = assert!(IDENTITY_TIMEOUT.as_millis() < SESSION_TIMEOUT.as_millis()
 // Kubernetes kills after 30 s.
 const _: () = assert!(STOP_CONNECTIONS.as_secs() + STOP_STORE.as_secs() + STOP_HTTP.as_secs() < 30);
 const _: () = assert!(FRAME_BYTES * 2 <= REQUEST_BYTES);
+const _: () = assert!(PIPELINE_SMALL_BYTES >= RECEIVE_BUFFER_BYTES);
+const _: () = assert!(CONNECTIONS * PIPELINE_SMALL_BYTES <= REQUEST_BYTES);
 const _: () = assert!(STORE_CONNECT_TIMEOUT.as_millis() < STORE_HTTP_TIMEOUT.as_millis());
 const _: () = assert!(STORE_HTTP_TIMEOUT.as_millis() < STORE_DEADLINE.as_millis());
 const _: () = assert!(FRAME_BYTES + PAGE <= REQUEST_BYTES);
 const _: () = assert!(DECODED_REQUEST_BYTES <= DECODED_BYTES);
+const _: () = assert!(DECODED_REQUEST_BYTES <= PRODUCED_BYTES);
+const _: () = assert!(RECORD_ERRORS <= RECORD_ERRORS_REQUEST);
 const _: () = assert!(WRITE_PARTS <= 1_024);
 const _: () = assert!(FETCH_BYTES <= FETCH_ANSWERS_BYTES / 2);

@@ -81,6 +81,7 @@ pub struct Handlers<B, R, C> {
     altering: Mutex<()>,
     /// Memory that decoded requests may yet take.
     decoded: Semaphore,
+    produced: produce::Room,
     observer: Option<Observer>,
 }
 
@@ -94,6 +95,7 @@ impl<B: Backend, R: Records, C: Coordination> Handlers<B, R, C> {
             clock,
             altering: Mutex::default(),
             decoded: Semaphore::new(DECODED_BYTES),
+            produced: produce::Room::new(clock),
             observer: None,
         }
     }
@@ -143,9 +145,12 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
         let body = frame.get_mut(head.body..).unwrap_or_default();
         let request = ProduceRequest { internal_topics, ..ProduceRequest::parse(head.version, body)? };
         let acks = request.acks;
+        let memory = self.produced.take(request.memory()).await?;
         let response = self.records.produce(request, head.version).await;
         let head = head.clone();
         Ok(Box::pin(async move {
+            // Held for as long as the answer is awaited.
+            let _memory = memory;
             let response = response.await;
             if acks != 0 {
                 return Ok(Some(response.encode(&head)));

@@ -11,6 +11,9 @@
 
 mod enrolling;
 mod preparing;
+mod room;
+
+pub use room::Room;
 
 use self::preparing::{Prepared, Ready, is_transactional, several_producers};
 use super::transactions::Transactions;
@@ -23,10 +26,12 @@ use crate::wire::produce::{
     PartitionResponse, ProduceRequest, ProduceResponse, Topic, TopicRef, TopicResponse,
 };
 use futures::future::BoxFuture;
+use levee_base::limits::{PRODUCED_PARTITION_BYTES, RECORD_ERRORS_REQUEST};
 use levee_base::{Clock, Slot};
 use levee_store::StoreStatus;
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::consume_budget;
 use tokio::time::Instant;
 
 /// The client id of those who may write to internal topics, as in Kafka: what a coordinator would not expect there is
@@ -55,6 +60,7 @@ pub async fn enter(
     let transactional_id = request.transactional_id;
     let anonymous = transactional_id.is_none() && request.topics.iter().any(|topic| is_transactional(topic));
     let mut topics = Vec::with_capacity(request.topics.len());
+    let mut errors_left = RECORD_ERRORS_REQUEST;
     for topic in request.topics {
         let (known, unknown) = match topic.topic {
             TopicRef::Name(name) => (table.by_name(name), Code::UnknownTopicOrPartition),
@@ -62,10 +68,14 @@ pub async fn enter(
         };
         let mut partitions = Vec::with_capacity(topic.partitions.len());
         for partition in topic.partitions {
-            partitions.push(match &known {
+            // There may be very many, and others are to be served meanwhile.
+            consume_budget().await;
+            let mut prepared = match &known {
                 Some(known) => entering.prepare(known, partition),
                 None => Prepared::Done(Entered::failed(partition.index, unknown, None)),
-            });
+            };
+            prepared.bound_errors(&mut errors_left);
+            partitions.push(prepared);
         }
         topics.push((Topic::from(topic.topic), partitions));
     }
@@ -90,6 +100,7 @@ pub async fn enter(
     for (topic, prepared) in topics {
         let mut partitions = Vec::with_capacity(prepared.len());
         for one in prepared {
+            consume_budget().await;
             partitions.push(match one {
                 Prepared::Done(entered) => entered,
                 Prepared::Ready(ready) => entering.append(ready).await,
@@ -111,6 +122,9 @@ struct Pending {
     slot: Slot,
     status: watch::Receiver<StoreStatus>,
 }
+
+// Both exist at once when batches are appended. What is left is for a message.
+const _: () = assert!(size_of::<Prepared<'static>>() + size_of::<Entered>() + 64 <= PRODUCED_PARTITION_BYTES);
 
 impl Entered {
     fn failed(index: i32, code: Code, message: Option<String>) -> Self {

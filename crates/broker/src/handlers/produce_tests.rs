@@ -11,6 +11,7 @@ use crate::topic_config::TopicConfig;
 use crate::wire::produce::ProducePartition;
 use crate::wire::writer::Leader;
 use futures::FutureExt;
+use levee_base::limits::RECORD_ERRORS;
 use levee_base::{Offset, StreamId};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -290,4 +291,18 @@ async fn only_administrators_write_to_internal_topics() {
         let answer = enter(&f.table, &NoCoordinator, f.clock, request, VERSION).await;
         assert_eq!(only(answer.now_or_never().unwrap()).error_code, code);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn not_every_wrong_record_of_very_many_is_told() {
+    let rules = Rules { timestamp_after_max_ms: 1_000, ..Rules::default() };
+    let f = Fixture::new(TopicConfig { rules, ..TopicConfig::default() }.into()).await;
+    let future = Build::records(RECORD_ERRORS, NOW + 1_001).compressed(Compression::Snappy).bytes();
+    let told = RECORD_ERRORS_REQUEST / RECORD_ERRORS;
+    let mut records = vec![(0, future); told + 3];
+    let answer = f.enter(-1, 1_000, TopicRef::Name("t"), &mut records).await;
+    let answer = answer.now_or_never().expect("an answer at once");
+    let (first, rest) = answer.topics[0].partitions.split_at(told);
+    assert!(first.iter().all(|one| one.error_code == 32 && one.record_errors.len() == RECORD_ERRORS));
+    assert!(rest.iter().all(|one| one.error_code == 32 && one.record_errors.is_empty()));
 }

@@ -6,6 +6,10 @@
 //! - the bytes of its next request don't fit in what all connections may hold together (`REQUEST_BYTES`);
 //! - a request waits to enter (the write-ahead log is full).
 //!
+//! A request that fits into the receive buffer that every connection has takes nothing of what is shared, so no large
+//! request of anybody keeps heartbeats waiting. A larger one does once it has filled that buffer: a length alone holds
+//! nothing, and what has begun must go on arriving.
+//!
 //! It never waits for memory while it holds some that only it can free, so connections can't wait for each other.
 //! The writer makes one answer at a time: a client that doesn't take its answers holds one, and stalls nobody else.
 //!
@@ -19,7 +23,7 @@ use bytes::{Buf, Bytes};
 use levee_base::clock::Instant;
 use levee_base::limits::{
     CONNECTION_IDLE, FRAME_BYTES_PER_SECOND, FRAME_GRACE, PIPELINE_BYTES, PIPELINE_REQUESTS,
-    RECEIVE_BUFFER_BYTES, RECEIVE_BUFFER_IDLE, REQUEST_BYTES, WRITE_PARTS, WRITE_STALL,
+    PIPELINE_SMALL_BYTES, RECEIVE_BUFFER_BYTES, RECEIVE_BUFFER_IDLE, REQUEST_BYTES, WRITE_PARTS, WRITE_STALL,
 };
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -64,7 +68,14 @@ struct Pending {
 
 enum Work {
     Entered(Answer),
-    Waiting { frame: Bytes, held: [OwnedSemaphorePermit; 2] },
+    Waiting { frame: Bytes, held: Held },
+}
+
+/// What a request that waits to be served counts for.
+struct Held {
+    _queued: OwnedSemaphorePermit,
+    /// Of what all connections share; nothing for a small request.
+    _memory: Option<OwnedSemaphorePermit>,
 }
 
 /// Serves one connection until it ends, and logs why.
@@ -81,6 +92,7 @@ pub async fn run<S: Service>(socket: TcpStream, peer: SocketAddr, service: Arc<S
         kept: None,
         places: Arc::new(Semaphore::new(PIPELINE_REQUESTS)),
         queued_bytes: Arc::new(Semaphore::new(PIPELINE_BYTES)),
+        queued_small_bytes: Arc::new(Semaphore::new(PIPELINE_SMALL_BYTES)),
     };
     let mut writer = Writer { socket: write, peer, service, shared };
     // The reader owns the queue's sender: once it has ended, the writer answers what is left and ends too.
@@ -115,6 +127,7 @@ struct Reader<S> {
     kept: Option<OwnedSemaphorePermit>,
     places: Arc<Semaphore>,
     queued_bytes: Arc<Semaphore>,
+    queued_small_bytes: Arc<Semaphore>,
 }
 
 impl<S: Service> Reader<S> {
@@ -131,7 +144,6 @@ impl<S: Service> Reader<S> {
     async fn next(&mut self, queue: &mpsc::Sender<Pending>) -> Result<(), End> {
         let length = self.length().await?;
         let place = self.until_stopped(acquire(&self.places, 1)).await?;
-        self.make_room(length).await?;
         self.fill(length).await?;
         let arrived = self.shared.clock.now();
         let Some(frame) = self.buffer.frame(length) else { return Err(End::Closed) };
@@ -171,10 +183,58 @@ impl<S: Service> Reader<S> {
         }
     }
 
-    /// Makes room for a frame of this length, and accounts for it.
+    /// Reads until the frame is whole.
+    async fn fill(&mut self, length: usize) -> Result<(), End> {
+        let mut began = self.shared.clock.now();
+        self.begin(length, began).await?;
+        if is_small(length) {
+            return Ok(());
+        }
+        let asked = self.shared.clock.now();
+        self.make_room(length).await?;
+        // Nothing was read while it waited, so that this is not the client's time.
+        began += self.shared.clock.now() - asked;
+        while self.buffer.frame(length).is_none() {
+            let left = self.left(began);
+            if !self.receive(length, left).await? {
+                return Err(End::Slow(length));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads as much of the frame as the receive buffer of every connection has room for.
+    async fn begin(&mut self, length: usize, began: Instant) -> Result<(), End> {
+        let first = length.min(RECEIVE_BUFFER_BYTES - LENGTH_BYTES);
+        while self.buffer.frame(first).is_none() {
+            let mut limit = self.left(began);
+            if self.kept.is_some() {
+                let kept_until = began + RECEIVE_BUFFER_IDLE;
+                limit = limit.min(kept_until.saturating_duration_since(self.shared.clock.now()));
+            }
+            if self.receive(first, limit).await? {
+                continue;
+            }
+            if self.kept.is_none() {
+                return Err(End::Slow(length));
+            }
+            // It doesn't need the large buffer yet, and others may.
+            self.give_back();
+        }
+        Ok(())
+    }
+
+    /// How long a frame that began then may take to send anything more, by what has arrived of it.
+    fn left(&self, began: Instant) -> Duration {
+        let arrived = self.buffer.received().len().saturating_sub(LENGTH_BYTES);
+        let earned = Duration::from_secs(arrived as u64) / FRAME_BYTES_PER_SECOND as u32;
+        (began + FRAME_GRACE + earned).saturating_duration_since(self.shared.clock.now())
+    }
+
+    /// Makes room for a frame of this length, which is not small, and accounts for it.
     async fn make_room(&mut self, length: usize) -> Result<(), End> {
         let wanted = LENGTH_BYTES + length;
-        if wanted <= RECEIVE_BUFFER_BYTES || self.kept.is_some() && wanted <= self.buffer.allocated() {
+        if self.kept.is_some() && wanted <= self.buffer.allocated() {
             return Ok(());
         }
         self.give_back();
@@ -183,38 +243,23 @@ impl<S: Service> Reader<S> {
         Ok(())
     }
 
-    /// Reads until the frame is whole.
-    async fn fill(&mut self, length: usize) -> Result<(), End> {
-        let seconds = (length / FRAME_BYTES_PER_SECOND) as u64;
-        let deadline = self.shared.clock.now() + FRAME_GRACE + Duration::from_secs(seconds);
-        while self.buffer.frame(length).is_none() {
-            let left = deadline.saturating_duration_since(self.shared.clock.now());
-            if !self.receive(length, left).await? {
-                return Err(End::Slow(length));
-            }
-        }
-        Ok(())
-    }
-
     /// Takes a frame out of the buffer, to be served at its turn.
     async fn take(&mut self, length: usize) -> Result<Work, End> {
-        let queued = self.until_stopped(acquire(&self.queued_bytes, length.min(PIPELINE_BYTES))).await?;
-        let large = LENGTH_BYTES + length > RECEIVE_BUFFER_BYTES;
-        let memory = if let (true, Some(memory)) = (large, self.kept.take()) {
-            memory
-        } else {
-            match Arc::clone(&self.shared.request_bytes).try_acquire_many_owned(permits(length)) {
-                Ok(memory) => memory,
+        let held = if is_small(length) {
+            let queued = match Arc::clone(&self.queued_small_bytes).try_acquire_many_owned(permits(length)) {
+                Ok(queued) => queued,
                 Err(_) => {
                     // What is kept is given back first, so that nobody waits for us while we wait.
-                    let frame = self.buffer.take(length);
                     self.give_back();
-                    let memory = self.until_stopped(acquire(&self.shared.request_bytes, length)).await?;
-                    return Ok(Work::Waiting { frame, held: [memory, queued] });
+                    self.until_stopped(acquire(&self.queued_small_bytes, length)).await?
                 }
-            }
+            };
+            Held { _queued: queued, _memory: None }
+        } else {
+            let queued = acquire(&self.queued_bytes, length.min(PIPELINE_BYTES));
+            Held { _queued: self.until_stopped(queued).await?, _memory: self.kept.take() }
         };
-        Ok(Work::Waiting { frame: self.buffer.take(length), held: [memory, queued] })
+        Ok(Work::Waiting { frame: self.buffer.take(length), held })
     }
 
     /// Receives something, with room for a frame of `length`; false when nothing came within `limit`.
@@ -257,6 +302,11 @@ impl<S: Service> Reader<S> {
             self.give_back();
         }
     }
+}
+
+/// Whether a frame of this length fits into the receive buffer that every connection has.
+const fn is_small(length: usize) -> bool {
+    LENGTH_BYTES + length <= RECEIVE_BUFFER_BYTES
 }
 
 /// Waits for `count` permits. Those asked for never exceed what there is in all.

@@ -17,6 +17,9 @@ pub enum Refused {
     /// The request can be read and is not served.
     #[error("{0}")]
     NotServed(String),
+    /// A large request found no room in time.
+    #[error("no memory for a Produce that takes {0} bytes: others wait for their answers, try again")]
+    Busy(usize),
     /// An answer could not be encoded: a defect of ours.
     #[error("{0}")]
     Encode(#[from] EncodeError),

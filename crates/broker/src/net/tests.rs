@@ -7,7 +7,10 @@ use crate::wire::test_support::head as header;
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
 use levee_base::Clock;
-use levee_base::limits::{CONNECTION_IDLE, FRAME_BYTES, FRAME_GRACE, PIPELINE_REQUESTS};
+use levee_base::limits::{
+    CONNECTION_IDLE, FRAME_BYTES, FRAME_BYTES_PER_SECOND, FRAME_GRACE, PIPELINE_REQUESTS,
+    PIPELINE_SMALL_BYTES, RECEIVE_BUFFER_BYTES, REQUEST_BYTES,
+};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -314,4 +317,111 @@ async fn a_frame_that_does_not_arrive_closes_its_connection() {
     client.write_all(&frame(ApiKey::Produce, 3, 1, b"body")[..10]).await.unwrap();
     assert!(is_closed(&mut client).await);
     assert!((FRAME_GRACE..FRAME_GRACE * 2).contains(&(clock.now() - from)));
+}
+
+/// Connections that have begun the largest request there may be, after `sent` bytes of it, each after a request that was
+/// answered: what was sent with that has been read by then.
+async fn begin_large(running: &Running, count: usize, sent: usize) -> Vec<TcpStream> {
+    let mut clients = Vec::new();
+    for _ in 0..count {
+        let mut client = TcpStream::connect(running.address).await.unwrap();
+        let length = (FRAME_BYTES as u32).to_be_bytes();
+        let first = frame(ApiKey::Metadata, 1, 1, b"");
+        client.write_all(&[&first[..], &length, &vec![0; sent]].concat()).await.unwrap();
+        assert_eq!(next(&mut client).await.0, 1);
+        clients.push(client);
+    }
+    clients
+}
+
+/// As many of the largest requests as don't fit.
+const TOO_MANY: usize = REQUEST_BYTES / FRAME_BYTES + 1;
+
+#[tokio::test(start_paused = true)]
+async fn a_length_alone_holds_no_memory_that_others_wait_for() {
+    let clock = Clock::system();
+    let running = start(10).await;
+    let _large = begin_large(&running, TOO_MANY, 0).await;
+    let from = clock.now();
+    let mut other = TcpStream::connect(running.address).await.unwrap();
+    other.write_all(&frame(ApiKey::Metadata, 1, 7, &[0; 10 * RECEIVE_BUFFER_BYTES])).await.unwrap();
+    assert_eq!(next(&mut other).await.0, 7);
+    assert!(clock.now() - from < FRAME_GRACE, "it waited for what others have only announced");
+}
+
+#[tokio::test(start_paused = true)]
+async fn small_requests_wait_for_no_large_ones() {
+    let clock = Clock::system();
+    let running = start(10).await;
+    let _large = begin_large(&running, TOO_MANY, 2 * RECEIVE_BUFFER_BYTES).await;
+    let from = clock.now();
+    let mut other = TcpStream::connect(running.address).await.unwrap();
+    other.write_all(&frame(ApiKey::Metadata, 1, 7, b"")).await.unwrap();
+    assert_eq!(next(&mut other).await.0, 7);
+    assert!(clock.now() - from < FRAME_GRACE, "it waited in one line with large requests");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_frame_that_stops_arriving_closes_its_connection() {
+    let clock = Clock::system();
+    let running = start(10).await;
+    for sent in [0, 100, 3 * RECEIVE_BUFFER_BYTES] {
+        let from = clock.now();
+        let mut client = begin_large(&running, 1, sent).await.remove(0);
+        assert!(is_closed(&mut client).await);
+        let took = clock.now() - from;
+        assert!((FRAME_GRACE..FRAME_GRACE * 2).contains(&took), "{sent} bytes: {took:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_frame_may_arrive_slowly_and_is_not_charged_for_waiting() {
+    let clock = Clock::system();
+    let running = start(10).await;
+    let blocking = begin_large(&running, TOO_MANY - 1, 2 * RECEIVE_BUFFER_BYTES).await;
+    // It fills what there is beside those, so it waits until they are given up.
+    let request = frame(ApiKey::Metadata, 1, 7, &vec![1; REQUEST_BYTES - (TOO_MANY - 1) * FRAME_BYTES]);
+    let mut client = TcpStream::connect(running.address).await.unwrap();
+    let (mut read, mut write) = client.split();
+    let from = clock.now();
+    let writing = async {
+        write.write_all(&request[..2 * RECEIVE_BUFFER_BYTES]).await.unwrap();
+        clock.sleep(FRAME_GRACE * 3 / 2).await;
+        for piece in request[2 * RECEIVE_BUFFER_BYTES..].chunks(FRAME_BYTES_PER_SECOND * 2) {
+            write.write_all(piece).await.unwrap();
+            clock.sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let reading = async {
+        read.read_u32().await.unwrap();
+        assert_eq!(read.read_i32().await.unwrap(), 7);
+    };
+    tokio::join!(writing, reading);
+    assert!(clock.now() - from > FRAME_GRACE * 3);
+    drop(blocking);
+}
+
+#[tokio::test]
+async fn small_requests_that_wait_are_bounded_and_all_answered() {
+    let running = start(10).await;
+    let mut client = TcpStream::connect(running.address).await.unwrap();
+    let metadata = frame(ApiKey::Metadata, 1, 2, &[0; PIPELINE_SMALL_BYTES / 4]);
+    let mut requests = frame(ApiKey::Produce, 3, 1, b"");
+    for _ in 0..20 {
+        requests.extend(&metadata);
+    }
+    requests.extend(frame(ApiKey::Produce, 3, 3, b""));
+    client.write_all(&requests).await.unwrap();
+    running.service.entered(1).await;
+    // What can be read is read before another connection's request is answered: it arrived at once.
+    let mut other = TcpStream::connect(running.address).await.unwrap();
+    other.write_all(&frame(ApiKey::Metadata, 1, 9, b"")).await.unwrap();
+    assert_eq!(next(&mut other).await.0, 9);
+    assert_eq!(running.service.entered.load(Ordering::SeqCst), 1, "the second is behind more than may wait");
+    running.service.gate.add_permits(2);
+    assert_eq!(next(&mut client).await.0, 1);
+    for _ in 0..20 {
+        assert_eq!(next(&mut client).await.0, 2);
+    }
+    assert_eq!(next(&mut client).await.0, 3);
 }

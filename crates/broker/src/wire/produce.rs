@@ -7,7 +7,7 @@ use super::frame::RequestHead;
 use super::response::Response;
 use super::topics::{write_endpoints, write_topics};
 use super::writer::{Endpoint, Leader};
-use levee_base::limits::DECODED_REQUEST_BYTES;
+use levee_base::limits::{DECODED_REQUEST_BYTES, PRODUCED_PARTITION_BYTES, PRODUCED_TOPIC_BYTES};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -57,7 +57,8 @@ pub struct ProducePartition<'a> {
 }
 
 impl<'a> ProduceRequest<'a> {
-    /// Parses the body of a request. Allocates for its topics and partitions, at most [`DECODED_REQUEST_BYTES`].
+    /// Parses the body of a request, and bounds its topics and partitions so that they, and what serving them makes of
+    /// them, take at most [`DECODED_REQUEST_BYTES`]. No client comes near that.
     ///
     /// # Errors
     /// Any: the connection is to be closed.
@@ -70,14 +71,17 @@ impl<'a> ProduceRequest<'a> {
         let transactional_id = parser.text()?;
         let acks = parser.cursor.int16()?;
         let timeout_ms = parser.cursor.int32()?;
-        let mut topics = parser.vec()?;
+        let mut topics = parser.vec(PRODUCED_TOPIC_BYTES)?;
         for _ in 0..topics.capacity() {
             let topic = if version >= 13 {
                 TopicRef::Id(parser.cursor.uuid()?)
             } else {
-                TopicRef::Name(parser.text()?.ok_or(Malformed::Null)?)
+                let name = parser.text()?.ok_or(Malformed::Null)?;
+                // It is copied, and waits for the answer.
+                parser.charge(1, name.len())?;
+                TopicRef::Name(name)
             };
-            let mut partitions = parser.vec()?;
+            let mut partitions = parser.vec(PRODUCED_PARTITION_BYTES)?;
             for _ in 0..partitions.capacity() {
                 let index = parser.cursor.int32()?;
                 let records = match parser.cursor.long_length(flexible)? {
@@ -93,6 +97,16 @@ impl<'a> ProduceRequest<'a> {
         parser.end_of_struct()?;
         Ok(Self { transactional_id, acks, timeout_ms, topics, internal_topics: false })
     }
+
+    /// From above, what it and its answer take in memory until it has been answered, in bytes.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let topics = self.topics.iter().map(|topic| {
+            let name = if let TopicRef::Name(name) = topic.topic { name.len() } else { 0 };
+            PRODUCED_TOPIC_BYTES + name + topic.partitions.len() * PRODUCED_PARTITION_BYTES
+        });
+        topics.sum()
+    }
 }
 
 struct Parser<'a> {
@@ -107,18 +121,23 @@ impl<'a> Parser<'a> {
         std::str::from_utf8(self.cursor.take(length)?).map(Some).map_err(|_| Malformed::Utf8)
     }
 
-    /// A vector of exactly the announced capacity, after a check against the budget and what is left: no element
-    /// is shorter than two bytes.
-    fn vec<T>(&mut self) -> Result<Vec<T>, Malformed> {
+    fn charge(&mut self, count: usize, each: usize) -> Result<(), Malformed> {
+        self.budget = count
+            .checked_mul(each)
+            .and_then(|bytes| self.budget.checked_sub(bytes))
+            .ok_or(Malformed::TooMuchMemory { limit: DECODED_REQUEST_BYTES })?;
+        Ok(())
+    }
+
+    /// A vector of exactly the announced capacity, after a check against the budget, of which an element takes `each`,
+    /// and what is left: no element is shorter than two bytes.
+    fn vec<T>(&mut self, each: usize) -> Result<Vec<T>, Malformed> {
         const { assert!(size_of::<T>() > 0) };
         let count = self.cursor.long_length(self.flexible)?.ok_or(Malformed::Null)?;
         if count > self.cursor.left() / 2 {
             return Err(Malformed::Truncated { wanted: count.saturating_mul(2), left: self.cursor.left() });
         }
-        self.budget = count
-            .checked_mul(size_of::<T>())
-            .and_then(|bytes| self.budget.checked_sub(bytes))
-            .ok_or(Malformed::TooMuchMemory { limit: DECODED_REQUEST_BYTES })?;
+        self.charge(count, each.max(size_of::<T>()))?;
         let mut elements = Vec::new();
         elements.reserve_exact(count);
         Ok(elements)

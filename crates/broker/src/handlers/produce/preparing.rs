@@ -78,6 +78,16 @@ impl Prepared<'_> {
         *self = Self::Done(failed(index));
     }
 
+    /// Forgets which records were wrong, but for their code, when more than `left` were told of in this request.
+    pub(super) fn bound_errors(&mut self, left: &mut usize) {
+        if let Self::Ready(Ready { checked: Err(entered), .. }) = self {
+            match left.checked_sub(entered.response.record_errors.len()) {
+                Some(rest) => *left = rest,
+                None => entered.response.record_errors = Vec::new(),
+            }
+        }
+    }
+
     /// Its transaction includes the partition, if nothing comes in between.
     pub(super) fn allow(&mut self, guard: Guard) {
         if let Self::Ready(ready) = self {

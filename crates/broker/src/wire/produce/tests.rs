@@ -6,6 +6,7 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response as theirs;
 use kafka_protocol::messages::{ApiKey, BrokerId, ProduceRequest as Theirs, TopicName, TransactionalId};
 use kafka_protocol::protocol::{Encodable, StrBytes};
+use levee_base::limits::{PRODUCED_PARTITION_BYTES, PRODUCED_TOPIC_BYTES};
 
 fn request(version: i16) -> BytesMut {
     let partition = |index, records: Option<&'static [u8]>| {
@@ -89,6 +90,51 @@ fn arrays_that_lie_are_refused_before_anything_is_allocated() {
         ProduceRequest::parse(9, &mut padded).unwrap_err(),
         Malformed::TooMuchMemory { limit: DECODED_REQUEST_BYTES }
     );
+}
+
+/// The body of a request of version 9 that names topics, each with so many partitions in as few bytes as possible.
+fn naming(topics: &[(&str, usize)]) -> Vec<u8> {
+    let length = |count: usize| {
+        let mut bytes = Vec::new();
+        let mut rest = count + 1;
+        while rest >= 128 {
+            bytes.push(rest as u8 | 128);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    };
+    let mut body = vec![0, 0xff, 0xff, 0, 0, 0, 1];
+    body.extend(length(topics.len()));
+    for (name, partitions) in topics {
+        body.extend(length(name.len()));
+        body.extend(name.as_bytes());
+        body.extend(length(*partitions));
+        body.extend([0; 6].repeat(*partitions));
+        body.push(0);
+    }
+    body.push(0);
+    body
+}
+
+#[test]
+fn what_is_made_of_topics_and_partitions_is_bounded_before_it_is_made() {
+    let too_much = Malformed::TooMuchMemory { limit: DECODED_REQUEST_BYTES };
+    let most = (DECODED_REQUEST_BYTES - PRODUCED_TOPIC_BYTES - 1) / PRODUCED_PARTITION_BYTES;
+    assert!(most > 150_000, "no client names as many");
+    let mut body = naming(&[("t", most)]);
+    let parsed = ProduceRequest::parse(9, &mut body).unwrap();
+    assert_eq!(parsed.topics[0].partitions.len(), most);
+    assert_eq!(parsed.memory(), PRODUCED_TOPIC_BYTES + 1 + most * PRODUCED_PARTITION_BYTES);
+    assert_eq!(ProduceRequest::parse(9, &mut naming(&[("t", most + 1)])).unwrap_err(), too_much);
+    let halves = [("t", most / 2), ("t", most / 2 + 2)];
+    assert_eq!(ProduceRequest::parse(9, &mut naming(&halves)).unwrap_err(), too_much);
+    let topics = DECODED_REQUEST_BYTES / PRODUCED_TOPIC_BYTES;
+    assert_eq!(ProduceRequest::parse(9, &mut naming(&vec![("", 0); topics + 1])).unwrap_err(), too_much);
+    // Names are copied, and outlive the frame.
+    let long = "x".repeat(30_000);
+    let names = DECODED_REQUEST_BYTES / long.len();
+    assert_eq!(ProduceRequest::parse(9, &mut naming(&vec![(&*long, 0); names])).unwrap_err(), too_much);
 }
 
 fn topic_pair(version: i16, id: u128) -> (Topic, theirs::TopicProduceResponse) {

@@ -2,7 +2,9 @@
 //!
 //! A checkpoint is made from the one before and the indexes since, as opening the partition would: what is in memory is
 //! ahead of what is registered. It is due when a replay would read so many objects, and more of them where a checkpoint
-//! is large, so that checkpoints are a small part of what is written.
+//! is large, so that checkpoints are a small part of what is written. It is also due when keyed compaction has come
+//! further: that waits with markers until a checkpoint has seen them (`cleaner`), so that none is missing from the
+//! indexes since the one before.
 
 use crate::led_topics::LedTopics;
 use crate::partition::checkpoint::{Resumed, encode};
@@ -77,7 +79,7 @@ impl LedTopics {
         let before: Vec<(StreamId, Checkpoint)> =
             due.iter().filter_map(|(stream, checkpoint)| Some((*stream, checkpoint.clone()?))).collect();
         let mut found = self.store.checkpoints(&before).await?;
-        let (mut new, mut bytes) = (Vec::new(), 0);
+        let (mut new, mut made, mut bytes) = (Vec::new(), Vec::new(), 0);
         for (stream, checkpoint) in due {
             let Some(log) = logs.get(stream) else { continue };
             let offset = checkpoint.as_ref().map_or(Offset::ZERO, |checkpoint| checkpoint.offset);
@@ -85,7 +87,7 @@ impl LedTopics {
             match log.checkpoint(before).await {
                 Ok(Some((checkpoint, cleaned_until))) => {
                     bytes += checkpoint.bytes.len();
-                    lasts.insert(*stream, Last { bytes: checkpoint.bytes.len(), cleaned_until });
+                    made.push((*stream, Last { bytes: checkpoint.bytes.len(), cleaned_until }));
                     new.push(checkpoint);
                 }
                 Ok(None) => {}
@@ -94,10 +96,14 @@ impl LedTopics {
             }
             if bytes >= CHECKPOINT_OBJECT_BYTES {
                 self.store.write_checkpoints(&std::mem::take(&mut new)).await?;
+                lasts.extend(made.drain(..));
                 bytes = 0;
             }
         }
-        Ok(self.store.write_checkpoints(&new).await?)
+        self.store.write_checkpoints(&new).await?;
+        // What was not written is due again.
+        lasts.extend(made);
+        Ok(())
     }
 }
 
@@ -134,6 +140,8 @@ impl PartitionLog {
         &self,
         before: Option<(Offset, bytes::Bytes)>,
     ) -> Result<Option<(NewCheckpoint, Offset)>, ReadError> {
+        // Looked at first: a pass that ends meanwhile makes the next one due, which has seen all that it went through.
+        let cleaned_until = self.cleaned_until();
         let Some(ends) = self.ends().filter(|ends| ends.registered > Offset::ZERO) else { return Ok(None) };
         let stream = self.stream();
         let Resumed { mut known, offset, .. } = Resumed::from(stream, before, ends.start);
@@ -152,7 +160,6 @@ impl PartitionLog {
         }
         known.forget(ends.start, self.producers_expire_before(), ends.registered);
         known.forget_aborted(&self.aborted());
-        let cleaned_until = self.cleaned_until();
         let bytes = encode(&known, cleaned_until).into();
         Ok(Some((NewCheckpoint { stream, offset: ends.registered, bytes }, cleaned_until)))
     }

@@ -5,6 +5,8 @@
 //!
 //! Crash: each stretch of a pass is committed by itself, and any number of them leaves a log that a pass may begin on
 //! again. Where the last pass ended is kept with the partition's checkpoint; without it all of the log counts as dirty.
+//! What a pass drops, an opening from the checkpoint in effect does without: markers wait until it has seen them. When a
+//! pass has come further a checkpoint is due, so they go in the first pass after that.
 
 use crate::batch::BatchView;
 use crate::cleaner::{
@@ -208,6 +210,7 @@ impl LedTopics {
             now_ms: self.clock.wall_ms(),
             delete_retention_ms: config.delete_retention_ms,
             unpacked_bytes,
+            checkpoint: self.checkpoint_of(stream).0.cast_signed(),
         };
         let mut pass = Pass { cleaner: Cleaner::new(map, aborted.clone(), producers, settings) };
         let until = offset(pass.cleaner.end());
@@ -215,6 +218,18 @@ impl LedTopics {
         let summary = pass.cleaner.finish();
         log.set_aborted(&aborted, &summary.aborted);
         Ok(Passed { until: offset(summary.cleaned_until), counts: summary.counts })
+    }
+}
+
+impl LedTopics {
+    /// As of which offset a partition's checkpoint is; 0 if it has none, and then the first may be in the making.
+    ///
+    /// It is the store's word and not the metadata's, which may have a newer one already, for from this one the next is
+    /// made. Either only ever goes on.
+    fn checkpoint_of(&self, stream: StreamId) -> Offset {
+        let replay = self.store.replays().into_iter().find(|replay| replay.stream == stream);
+        let checkpoint = replay.and_then(|replay| replay.checkpoint);
+        checkpoint.map_or(Offset::ZERO, |checkpoint| checkpoint.offset)
     }
 }
 

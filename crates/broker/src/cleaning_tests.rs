@@ -2,8 +2,10 @@
 
 use super::*;
 use crate::batch::build::Build;
-use crate::led_topics::tests::{led, until};
-use levee_base::limits::CLEANER_BACKOFF;
+use crate::checkpointer::Lasts;
+use crate::led_topics::tests::{led, led_with, until};
+use levee_base::limits::{CHECKPOINT_EXTENTS, CLEANER_BACKOFF};
+use levee_store::{PlanOptions, WalOptions};
 
 async fn create(led: &LedTopics, configs: &[(&str, &str)]) -> Arc<PartitionLog> {
     let configs = configs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -177,4 +179,98 @@ async fn what_is_undecided_stays_and_what_was_aborted_goes_before_its_marker() {
     assert_eq!(stale.aborted().len(), 1);
     assert_eq!(seen(&stale).await.1, []);
     maintaining.abort();
+}
+
+/// Waits until all that was appended is registered.
+async fn registered(led: &LedTopics, log: &PartitionLog) {
+    until(led, || log.ends().is_some_and(|ends| ends.registered == ends.appended)).await;
+}
+
+/// Makes one pass over all but a record that it appends.
+async fn pass(led: &LedTopics, log: &PartitionLog, at: i64) {
+    append(log, Build::new().record(led.clock.wall_ms() + at * 10_000, "c", "1")).await;
+    registered(led, log).await;
+    let mut dirty = Dirty::default();
+    let job = led.dirtiest(&mut dirty).await.unwrap();
+    assert!(led.clean_one(&job, &mut dirty).await);
+    let ends = log.ends().unwrap();
+    assert_eq!(log.cleaned_until(), Offset(ends.registered.0 - 1));
+}
+
+/// Opens a partition from the checkpoint that it has, and finds it as it is. As of which offset that is.
+async fn same_when_opened(led: &LedTopics, log: &PartitionLog) -> u64 {
+    let replay = led.store.replays().into_iter().find(|replay| replay.stream == log.stream()).unwrap();
+    let checkpoint = replay.checkpoint.unwrap();
+    let found = led.store.checkpoints(&[(log.stream(), checkpoint.clone())]).await.unwrap();
+    let bytes = found[&log.stream()].clone();
+    let opened = PartitionLog::open(
+        log.streams().clone(),
+        log.stream(),
+        log.leader_epoch(),
+        log.config(),
+        led.clock,
+        Some((checkpoint.offset, bytes)),
+    );
+    let opened = opened.await.unwrap();
+    assert_eq!(opened.last_stable_offset(), log.last_stable_offset());
+    assert_eq!(opened.active_producers(), log.active_producers());
+    checkpoint.offset.0
+}
+
+/// A transaction is open in a checkpoint, and is cleaned away before there is another. Its marker has an epoch of its own
+/// or the next transaction follows in the same one: in either case nothing keeps what the producer wrote in this one.
+async fn open_in_a_checkpoint(own_epoch: bool, commit: bool) {
+    // Where nothing is compacted, so that there are many extents.
+    let compaction = PlanOptions { pieces: 1_000, fan_in: 1_000, ..PlanOptions::SUITABLE };
+    let led = led_with(WalOptions { compaction, ..WalOptions::folder() }).await;
+    let configs = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "1000"),
+        ("min.cleanable.dirty.ratio", "0"),
+        ("delete.retention.ms", "0"),
+    ];
+    let log = create(&led, &configs).await;
+    within(&log, 7, "b").await;
+    for _ in 0..CHECKPOINT_EXTENTS {
+        append(&log, Build::new().record(led.clock.wall_ms(), "b", "2")).await;
+        registered(&led, &log).await;
+    }
+    let mut lasts = Lasts::default();
+    led.checkpoint_once(&mut lasts).await;
+    let marker = log.ends().unwrap().appended.0;
+    assert_eq!(same_when_opened(&led, &log).await, marker);
+    if own_epoch {
+        durable(&log, log.append_marker(7, 1, 3, commit, 2).unwrap()).await;
+    } else {
+        durable(&log, log.append_marker(7, 0, 3, commit, 1).unwrap()).await;
+        within(&log, 7, "d").await;
+        durable(&log, log.append_marker(7, 0, 3, true, 1).unwrap()).await;
+    }
+    assert_eq!(log.last_stable_offset(), log.ends().map(|ends| ends.durable));
+    let records_of_marker = async || {
+        let batches = left(&log).await;
+        assert_ne!(batches[0].0, 0, "the transaction's record is gone");
+        batches.iter().find(|batch| batch.0 == marker.cast_signed()).map(|batch| batch.2)
+    };
+    for at in 1..6 {
+        pass(&led, &log, at).await;
+        assert_eq!(same_when_opened(&led, &log).await, marker, "the transaction is open in it");
+        assert_eq!(records_of_marker().await, Some(1), "it must be found by who opens the partition");
+    }
+    // The passes are reason enough for another checkpoint, and what has seen the marker can do without it.
+    led.checkpoint_once(&mut lasts).await;
+    let seen = same_when_opened(&led, &log).await;
+    assert!(seen > marker);
+    pass(&led, &log, 6).await;
+    assert_eq!(records_of_marker().await, own_epoch.then_some(0), "its epoch stays");
+    assert_eq!(same_when_opened(&led, &log).await, seen);
+    led.checkpoint_once(&mut lasts).await;
+    assert!(same_when_opened(&led, &log).await > seen);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_marker_stays_until_a_checkpoint_has_seen_it() {
+    for (own_epoch, commit) in [(false, false), (false, true), (true, false), (true, true)] {
+        open_in_a_checkpoint(own_epoch, commit).await;
+    }
 }

@@ -7,6 +7,9 @@
 //! - The first pass that leaves a tombstone, or a marker of whose transaction nothing is left, gives its batch a delete
 //!   horizon: the time of the pass and `delete.retention.ms`.
 //! - Records of aborted transactions go. Their batches aren't opened for that.
+//! - A marker that the partition's checkpoint has not seen stays, whatever its horizon. (Kafka's snapshots of producers
+//!   are taken when a segment is rolled, so they know what it cleans.) In that checkpoint the transaction may be open:
+//!   who opens the partition from it must find the marker, or it is open for good.
 //! - A batch of which nothing stays goes itself, unless its producer is active and it is the last one that it sent:
 //!   then an empty batch stays, for the producer's sequence number is in it, or, in a marker, its epoch.
 
@@ -28,6 +31,9 @@ pub struct Settings {
     pub delete_retention_ms: i64,
     /// What one batch may unpack to ([`crate::batch::Rules::unpacked_bytes`]).
     pub unpacked_bytes: usize,
+    /// The partition's checkpoint has seen what lies below, and 0 if there is none. It must have been in effect when the
+    /// pass began, and none that is older may be used from then on.
+    pub checkpoint: i64,
 }
 
 /// The last that an active producer wrote to the partition.
@@ -147,8 +153,8 @@ impl Cleaner {
         } else {
             self.transactions.batch(batch)
         };
-        // An obsolete marker waits for its horizon, obsolete records don't.
-        if obsolete && (!control || self.horizon_passed(batch)) {
+        // An obsolete marker waits for its horizon and for a checkpoint, obsolete records don't.
+        if obsolete && (!control || (self.horizon_passed(batch) && self.in_checkpoint(batch))) {
             sound(batch)?;
             return Ok(self.without_records(batch));
         }
@@ -189,6 +195,10 @@ impl Cleaner {
 
     fn horizon_passed(&self, batch: &BatchView<'_>) -> bool {
         batch.delete_horizon_ms().is_some_and(|horizon| horizon <= self.settings.now_ms)
+    }
+
+    fn in_checkpoint(&self, batch: &BatchView<'_>) -> bool {
+        batch.last_offset() < self.settings.checkpoint
     }
 
     /// No record of the batch stays.

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 
 const LIMIT: usize = 1 << 20;
-const SETTINGS: Settings = Settings { now_ms: 50_000, delete_retention_ms: 1_000, unpacked_bytes: LIMIT };
+const SETTINGS: Settings =
+    Settings { now_ms: 50_000, delete_retention_ms: 1_000, unpacked_bytes: LIMIT, checkpoint: i64::MAX };
 
 fn view(bytes: &[u8]) -> BatchView<'_> {
     BatchView::first(bytes).unwrap()
@@ -180,6 +181,29 @@ fn a_marker_outlives_its_transaction_by_the_retention() {
     assert!(empty.attributes().control() && empty.count() == 0 && empty.bytes().len() == HEADER_BYTES);
     assert_eq!(pass(&[empty.bytes(), &other], 9_000, &[], &by_marker(2)).0[0], Verdict::Keep);
     assert_eq!(pass(&[empty.bytes(), &other], 9_000, &[], &by_marker(3)).0[0], Verdict::Drop);
+}
+
+#[test]
+fn a_marker_waits_for_a_checkpoint_that_has_seen_it() {
+    let marker = Build::marker(2, 5, 2, true).at(7, 0).bytes();
+    let pass = |bytes: &[u8], checkpoint, producers: &BTreeMap<i64, LastRecord>| {
+        let mapping = Mapping::new(10, 0, Vec::new(), LIMIT);
+        let settings = Settings { delete_retention_ms: 0, checkpoint, ..SETTINGS };
+        let mut cleaner = Cleaner::new(mapping.finish(Some(9)), Vec::new(), producers.clone(), settings);
+        cleaner.batch(&view(bytes)).unwrap()
+    };
+    let nobody = BTreeMap::new();
+    let verdict = pass(&marker, 0, &nobody);
+    let waiting = rewritten(&verdict);
+    assert_eq!(view(waiting).delete_horizon_ms(), Some(50_000), "its horizon doesn't wait");
+    // Nor is it emptied for its epoch: without its record it ends nothing when it is replayed.
+    let by_marker = BTreeMap::from([(5, LastRecord { last_data_offset: None, producer_epoch: 2 })]);
+    for checkpoint in [0, 6, 7] {
+        assert_eq!(pass(waiting, checkpoint, &nobody), Verdict::Keep);
+        assert_eq!(pass(waiting, checkpoint, &by_marker), Verdict::Keep);
+    }
+    assert_eq!(pass(waiting, 8, &nobody), Verdict::Drop);
+    assert_eq!(view(rewritten(&pass(waiting, 8, &by_marker))).count(), 0);
 }
 
 #[test]

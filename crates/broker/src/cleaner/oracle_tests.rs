@@ -118,7 +118,12 @@ impl Log {
             .filter(|batch| batch.last_offset() >= from && batch.base_offset() < until)
             .any(|batch| mapping.batch(&batch).unwrap() == Room::Full);
         let map = mapping.finish((!full).then_some(until));
-        let settings = Settings { now_ms, delete_retention_ms: RETENTION_MS, unpacked_bytes: LIMIT };
+        let settings = Settings {
+            now_ms,
+            delete_retention_ms: RETENTION_MS,
+            unpacked_bytes: LIMIT,
+            checkpoint: i64::MAX,
+        };
         let mut cleaner = Cleaner::new(map, self.aborted.clone(), self.producers.clone(), settings);
         let end = cleaner.end();
         let mut after = Vec::new();

@@ -103,9 +103,8 @@ fn begin(head: &RequestHead) -> BytesMut {
 
 /// Writes the length over the room that was left for it; `more` bytes follow that are not in `buffer`.
 pub(super) fn patch_length(buffer: &mut [u8], more: usize) {
-    // Fetch is bounded by itself. The others are bounded by what one request may name times what is told of each, and that
-    // is much where descriptions are asked for: DescribeConfigs tells kilobytes of a topic as often as it is named. Real
-    // clients stay far below; of 2 GiB and more the length is negative as clients read it, and they close.
+    // Fetch and DescribeConfigs are bounded by themselves, the others by what one request may name times what is told of
+    // each. Of 2 GiB and more the length is negative as clients read it, and they close.
     let length = u32::try_from(buffer.len() - LENGTH_BYTES + more).unwrap_or(u32::MAX);
     buffer[..LENGTH_BYTES].copy_from_slice(&length.to_be_bytes());
 }

@@ -431,7 +431,7 @@ pub const PARTITIONS_OPENING: usize = 64;
 pub const TOPICS_OPENING: usize = 4;
 /// Partitions of one topic.
 pub const TOPIC_PARTITIONS: usize = 10_000;
-/// How long Metadata waits for the topics that it creates. They are made all the same, and clients ask again.
+/// How long Metadata waits for the topics that it creates, and begins to create more. Clients ask again.
 pub const AUTO_CREATE_WAIT: Duration = Duration::from_secs(5);
 /// Partitions of one answer to DescribeTopicPartitions (Kafka's `max.request.partition.size.limit`).
 pub const DESCRIBED_PARTITIONS: usize = 2_000;

@@ -106,7 +106,9 @@ async fn named<B: Backend>(
         }
         if let Some(name) = name.filter(|name| !by_id && names.insert(name.clone())) {
             let left = deadline.saturating_duration_since(clock.now());
-            // What takes longer is yet made. Those topics that there are must not wait for it.
+            // Those topics that there are must not wait for one that is made. It is made all the same, but none is begun
+            // for which nobody would wait.
+            let may_create = may_create && !left.is_zero();
             let answer = clock.timeout(left, by_name(backend, name.clone(), may_create)).await;
             answers.push(answer.unwrap_or_else(|| failed(Some(name), Uuid::nil(), Code::LeaderNotAvailable)));
         }

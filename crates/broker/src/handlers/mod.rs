@@ -143,9 +143,14 @@ impl<B: Backend, R: Records, C: Coordination> Service for Handlers<B, R, C> {
         check_served(head)?;
         let internal_topics = head.client_id(frame) == Some(produce::ADMIN_CLIENT);
         let body = frame.get_mut(head.body..).unwrap_or_default();
-        let request = ProduceRequest { internal_topics, ..ProduceRequest::parse(head.version, body)? };
+        let mut request = ProduceRequest { internal_topics, ..ProduceRequest::parse(head.version, body)? };
         let acks = request.acks;
+        let arrived = self.clock.now();
         let memory = self.produced.take(request.memory()).await?;
+        // Its client counts from when it sent it, and may send it again after that.
+        let waited = self.clock.now().saturating_duration_since(arrived).as_millis();
+        let waited = i32::try_from(waited).unwrap_or(i32::MAX);
+        request.timeout_ms = request.timeout_ms.saturating_sub(waited);
         let response = self.records.produce(request, head.version).await;
         let head = head.clone();
         Ok(Box::pin(async move {

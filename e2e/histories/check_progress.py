@@ -50,7 +50,8 @@ def progress(history):
 def judged(history):
     """Clients, and from when until when each has to make progress: after each fault that has healed for so long, unless
     the client ends first. A group whose member has died waits for the end of its session, which begins anew with the
-    broker; that is a fault of its own. Who comes into a consumer group is given what others have by two heartbeats,
+    broker; that is a fault of its own. So it is where the session was to end while the store misbehaved: what the broker
+    made of it then it may have to do again. Who comes into a consumer group is given what others have by two heartbeats,
     theirs and its own, which are 5 s apart each: one that has not been given anything yet is not judged."""
     faults = [event["t"] for event in history.by["kill"] + history.by["storm"]] + [ending(history)]
     ends, deaths, given = {}, collections.defaultdict(list), {}
@@ -66,6 +67,8 @@ def judged(history):
         began, deadline = healed["t"], healed["t"] + PROGRESS_S
         if deadline > faults[-1]:
             continue
+        of_it = [event["t"] for event in history.by["kill"] + history.by["storm"] if event["n"] == healed["n"]]
+        broke = min(of_it, default=began)
         for who, start in history.starts.items():
             if start["role"] not in DOES or start["t"] > began or ends.get(who, deadline) < deadline:
                 continue
@@ -73,7 +76,7 @@ def judged(history):
                 continue
             died = deaths[start["group"]] if start.get("group") else []
             if not (any(began < fault < deadline for fault in faults)
-                    or any(began - SESSION_S < death < deadline for death in died)):
+                    or any(broke - SESSION_S < death < deadline for death in died)):
                 yield who, deadline, began
 
 

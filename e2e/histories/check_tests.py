@@ -588,6 +588,25 @@ class Progress(CheckTest):
         self.h.add("m", "end")
         self.found()
 
+    def died_before(self, before_s):
+        for who in ("i", "p", "t"):
+            self.h.add(who, "end", left=0)
+        self.h.start("m", "member", group="g", isolation="read_committed")
+        self.h.start("n", "member", group="g", isolation="read_committed")
+        self.h.add("harness", "client-killed", client="n")
+        self.later(before_s)
+        self.heal(8)
+        self.later(20)
+        self.h.add("m", "end")
+
+    def test_a_member_died_whose_session_was_to_end_in_the_fault(self):
+        self.died_before(3)
+        self.found()
+
+    def test_a_member_died_long_before_the_fault(self):
+        self.died_before(8)
+        self.found("no progress")
+
     def shown(self, after_s):
         for who in ("p", "t"):
             self.h.add(who, "end", left=0)

@@ -8,7 +8,7 @@ use crate::coordinators::{CoordinatorConfig, Coordinators};
 use crate::handlers::backend::BackendError;
 use crate::handlers::dynamic::Dynamic;
 use crate::handlers::led::LedPartitions;
-use crate::handlers::{resource, uuid_text};
+use crate::handlers::resource;
 use crate::keeper::Keeper;
 use crate::partition::starts::Starts;
 use crate::partition::{LogConfig, Partition, PartitionLog, PartitionTable, Topic};
@@ -22,6 +22,7 @@ use levee_base::limits::{
     TOPICS_OPENING,
 };
 use levee_base::{BrokerEpoch, Clock, HashMap, NodeId, Random, StreamId};
+use levee_coordinator::uuid_text;
 use levee_meta::{Answer, Command, Metadata, Resource, State, TopicId};
 use levee_store::{Checkpoint, Registered, StreamStore};
 use std::borrow::Cow;
@@ -431,11 +432,7 @@ impl LedTopics {
         partitions: u32,
         configs: BTreeMap<String, String>,
     ) -> Result<TopicId, BackendError> {
-        let mut topic = TopicId(self.random.uuid());
-        while uuid_text::text(topic.0).starts_with('-') {
-            // Tools would take it for an option.
-            topic = TopicId(self.random.uuid());
-        }
+        let topic = TopicId(uuid_text::random(&self.random));
         let leader = self.epoch;
         self.commit(Command::CreateTopic { name, topic, partitions, configs, leader }).await?;
         self.open(topic).await;

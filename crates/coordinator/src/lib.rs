@@ -17,6 +17,7 @@ mod re2;
 pub mod refusal;
 pub mod schema;
 pub mod transaction;
+pub mod uuid_text;
 
 pub use context::{Client, Cluster, Context, Request, Time, TopicView};
 pub use effects::{Answer, Append, Effects, Markers, Producer, Record, Token, When};

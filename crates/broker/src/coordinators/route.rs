@@ -4,6 +4,7 @@
 use super::shard::{Call, Handle};
 use super::{Coordinators, Marker, Shared, Unwritten, committing, markers};
 use crate::errors::Code;
+use crate::handlers::named::Named;
 use crate::handlers::operations::GROUP_OPERATIONS;
 use crate::partition::PartitionLog;
 use crate::partition::verifications::Guard;
@@ -18,11 +19,11 @@ use levee_base::Slot;
 use levee_base::clock::Instant;
 use levee_base::limits::{
     COORDINATOR_FILTERS, COORDINATOR_PARTS_AT_ONCE, COORDINATOR_SHARDS_AT_ONCE, GROUP_ANSWER,
-    NAMED_IN_A_REQUEST, TRANSACTION_ANSWER,
+    TRANSACTION_ANSWER,
 };
 use levee_coordinator::refusal::refusal;
 use levee_coordinator::{Client, Request};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::mem::take;
 use std::pin::pin;
 use std::sync::Arc;
@@ -182,12 +183,10 @@ impl Asking<'_> {
 /// until the last is there.
 macro_rules! apart {
     ($asking:ident.$coordinator:ident, $kind:ident.$list:ident, $parts:expr, |$part:ident| $id:expr, $request:expr) => {{
-        let mut named = BTreeMap::new();
+        let mut named = Named::new();
         let asked = $parts.into_iter().map(|$part| {
             let id = $id.clone();
-            let times = named.entry(id.clone()).or_insert(0_usize);
-            *times += 1;
-            let too_often = *times > NAMED_IN_A_REQUEST;
+            let too_often = named.too_often(id.clone());
             let request = RequestKind::$kind($request);
             async move {
                 // Many are answered without waiting for anybody.

@@ -9,6 +9,8 @@ use kafka_protocol::messages::{
     OffsetFetchRequest, TransactionalId,
 };
 use kafka_protocol::protocol::StrBytes;
+use levee_base::limits::NAMED_IN_A_REQUEST;
+use std::collections::BTreeMap;
 
 const OFTEN: usize = NAMED_IN_A_REQUEST;
 

@@ -2,6 +2,7 @@
 
 use super::dynamic::Dynamic;
 use super::resource::{BROKER, GROUP};
+use levee_meta::state::collision_key;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use uuid::Uuid;
@@ -119,8 +120,8 @@ pub trait Backend: Send + Sync + 'static {
 
     /// The name of the topic that has this name, or one that Kafka's metrics don't tell from it: there '.' becomes '_'.
     fn topic_colliding(&self, name: &str) -> Option<Arc<str>> {
-        let told = |name: &str| name.replace('.', "_");
-        self.topics().into_iter().map(|topic| topic.name).find(|other| told(other) == told(name))
+        let key = collision_key(name);
+        self.topics().into_iter().map(|topic| topic.name).find(|other| collision_key(other) == key)
     }
 
     /// What is taken where a request does not say.

@@ -2,10 +2,10 @@
 
 use super::backend::Backend;
 use super::operations::CLUSTER_OPERATIONS;
-use super::uuid_text;
 use crate::errors::Code;
 use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
 use kafka_protocol::messages::{BrokerId, DescribeClusterRequest, DescribeClusterResponse};
+use levee_coordinator::uuid_text;
 
 /// What is asked for, from version 1 on: brokers,
 const BROKERS: i8 = 1;

@@ -4,6 +4,7 @@
 
 use super::backend::Backend;
 use super::dynamic::Dynamic;
+use super::named::Named;
 use super::resource::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC};
 use super::topic_configs::SOURCE_DEFAULT;
 use super::{broker_configs, client_metrics_configs, group_configs, topic_configs, topic_name};
@@ -15,7 +16,7 @@ use kafka_protocol::messages::describe_configs_response::{
 use kafka_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use kafka_protocol::protocol::StrBytes;
 use levee_base::limits::{DESCRIBED_CONFIGS, NAMED_IN_A_REQUEST};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 /// Where a configuration comes from: a subscription to clients' metrics.
 const SOURCE_CLIENT_METRICS: i8 = 7;
@@ -76,8 +77,7 @@ struct Room {
     most: usize,
     listed: usize,
     full: bool,
-    /// How often each resource was named.
-    named: BTreeMap<(i8, StrBytes), usize>,
+    named: Named<(i8, StrBytes)>,
     too_many: StrBytes,
     too_often: StrBytes,
 }
@@ -92,7 +92,7 @@ impl Room {
             most,
             listed: 0,
             full: false,
-            named: BTreeMap::new(),
+            named: Named::new(),
             too_many: too_many.into(),
             too_often: too_often.into(),
         }
@@ -115,9 +115,7 @@ impl Room {
             _ => None,
         };
         let name = number.map_or_else(|| resource.resource_name.clone(), |number| number.to_string().into());
-        let times = self.named.entry((resource.resource_type, name)).or_default();
-        *times += 1;
-        if *times > NAMED_IN_A_REQUEST {
+        if self.named.too_often((resource.resource_type, name)) {
             return Err((Code::InvalidRequest, self.too_often.clone()));
         }
         let configs = describe().map_err(|failure| (failure.code, failure.message.into()))?;

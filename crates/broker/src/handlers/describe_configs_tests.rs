@@ -5,6 +5,7 @@ use crate::handlers::backend::NewTopic;
 use crate::handlers::memory::Memory;
 use bytes::BytesMut;
 use kafka_protocol::protocol::Encodable;
+use std::collections::BTreeMap;
 
 async fn backend() -> Memory {
     let backend = Memory::default();

@@ -1,6 +1,7 @@
 //! DescribeProducers: who writes to a partition, and which transactions are open in it. By this administrators find
 //! those that hang (KIP-664).
 
+use super::named::Named;
 use super::topic_name;
 use crate::errors::Code;
 use crate::partition::claim::ActiveProducer;
@@ -11,8 +12,6 @@ use kafka_protocol::messages::describe_producers_response::{
 use kafka_protocol::messages::{DescribeProducersRequest, DescribeProducersResponse, ProducerId};
 use kafka_protocol::protocol::StrBytes;
 use levee_base::StreamId;
-use levee_base::limits::NAMED_IN_A_REQUEST;
-use std::collections::BTreeMap;
 
 /// Answers a request.
 #[must_use]
@@ -20,7 +19,7 @@ pub fn describe_producers(
     table: &PartitionTable,
     request: DescribeProducersRequest,
 ) -> DescribeProducersResponse {
-    let mut named = BTreeMap::new();
+    let mut named = Named::new();
     let topics = request.topics.into_iter().map(|topic| {
         let known = find(table, &topic.name);
         let partitions = topic.partition_indexes.iter().map(|&index| {
@@ -43,12 +42,12 @@ fn find(table: &PartitionTable, name: &str) -> Result<std::sync::Arc<Topic>, (Co
     table.by_name(name).ok_or_else(|| (Code::UnknownTopicOrPartition, unknown()))
 }
 
-/// With how often each partition has been `named` before.
+/// With which partitions have been `named` before.
 fn describe(
     topic: &Topic,
     index: i32,
     answer: PartitionResponse,
-    named: &mut BTreeMap<StreamId, usize>,
+    named: &mut Named<StreamId>,
 ) -> PartitionResponse {
     // Kafka has words for what is wrong with a topic, and none for a partition.
     match topic.partition(index) {
@@ -57,10 +56,8 @@ fn describe(
             answer.with_error_code(Code::NotLeaderOrFollower.code())
         }
         Some(Partition::Here(log)) => {
-            let times = named.entry(log.stream()).or_default();
-            *times += 1;
             // All its producers are told each time.
-            if *times > NAMED_IN_A_REQUEST {
+            if named.too_often(log.stream()) {
                 return answer.with_error_code(Code::InvalidRequest.code());
             }
             answer.with_active_producers(log.active_producers().iter().map(state).collect())
@@ -88,6 +85,7 @@ mod tests {
     use kafka_protocol::messages::TopicName;
     use kafka_protocol::messages::describe_producers_request::TopicRequest;
     use levee_base::{Clock, Offset};
+    use std::collections::BTreeMap;
     use std::sync::Arc;
     use uuid::Uuid;
 

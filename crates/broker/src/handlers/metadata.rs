@@ -3,7 +3,7 @@
 
 use super::backend::{Backend, NewTopic, Topic, create_or_find};
 use super::operations::{CLUSTER_OPERATIONS, TOPIC_OPERATIONS};
-use super::{topic_name, uuid_text};
+use super::topic_name;
 use crate::errors::{Code, NONE};
 use crate::internal_topics::{InternalTopic, internal_topic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -13,6 +13,7 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use levee_base::Clock;
 use levee_base::limits::AUTO_CREATE_WAIT;
+use levee_coordinator::uuid_text;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use tracing::warn;
@@ -191,13 +192,17 @@ mod tests {
         MetadataRequestTopic::default().with_name(None).with_topic_id(Uuid::from_u128(id))
     }
 
+    async fn handle(backend: &Memory, request: MetadataRequest, version: i16) -> MetadataResponse {
+        super::handle(backend, &Clock::system(), request, version).await
+    }
+
     async fn ask(
         backend: &Memory,
         topics: Option<Vec<MetadataRequestTopic>>,
         version: i16,
     ) -> Vec<(String, i16)> {
         let request = MetadataRequest::default().with_topics(topics);
-        let response = handle(backend, &Clock::system(), request, version).await;
+        let response = handle(backend, request, version).await;
         assert_eq!((response.brokers.len(), response.controller_id), (1, BrokerId(1)));
         assert_eq!(response.cluster_id.as_deref(), Some("AAAAAAAAAAAAAAAAAAAABw"));
         response.encode(&mut BytesMut::new(), version).unwrap();
@@ -227,13 +232,8 @@ mod tests {
                 assert_eq!(unknown, [(String::new(), Code::UnknownTopicId.code())]);
             }
         }
-        let by_id_too_early = handle(
-            &backend,
-            &Clock::system(),
-            MetadataRequest::default().with_topics(Some(vec![id(101)])),
-            10,
-        )
-        .await;
+        let by_id_too_early =
+            handle(&backend, MetadataRequest::default().with_topics(Some(vec![id(101)])), 10).await;
         assert_eq!(by_id_too_early.topics[0].error_code, Code::InvalidRequest.code());
         assert_eq!(by_id_too_early.topics[0].name.as_deref().map(|name| &**name), Some(""));
     }
@@ -250,7 +250,7 @@ mod tests {
         // With neither, and with no other id, Kafka fails.
         for (other, named) in [(name("a"), "a"), (null(), "")] {
             let request = MetadataRequest::default().with_topics(Some(vec![other, null()]));
-            let response = handle(&backend, &Clock::system(), request, 12).await;
+            let response = handle(&backend, request, 12).await;
             let told: Vec<_> = response
                 .topics
                 .iter()
@@ -274,7 +274,7 @@ mod tests {
         let request = MetadataRequest::default()
             .with_topics(Some(vec![name("other")]))
             .with_allow_auto_topic_creation(false);
-        let response = handle(&backend, &Clock::system(), request, 4).await;
+        let response = handle(&backend, request, 4).await;
         assert_eq!(response.topics[0].error_code, Code::UnknownTopicOrPartition.code());
         for bad in ["no/name", "", "..", "a_b"] {
             let refused = ask(&backend, Some(vec![name(bad)]), 4).await;
@@ -289,12 +289,9 @@ mod tests {
         let backend = Memory::default();
         let internal = internal_topic("__transaction_state").unwrap();
         let request = MetadataRequest::default().with_topics(Some(vec![name(internal.name)]));
-        let unknown =
-            handle(&backend, &Clock::system(), request.clone().with_allow_auto_topic_creation(false), 9)
-                .await;
+        let unknown = handle(&backend, request.clone().with_allow_auto_topic_creation(false), 9).await;
         assert_eq!((unknown.topics[0].error_code, unknown.topics[0].is_internal), (3, true));
-        let created =
-            handle(&backend, &Clock::system(), request.with_allow_auto_topic_creation(true), 9).await;
+        let created = handle(&backend, request.with_allow_auto_topic_creation(true), 9).await;
         assert!(created.topics[0].is_internal);
         assert_eq!(created.topics[0].partitions.len(), 50);
         assert_eq!(backend.created(internal.name).unwrap().configs, internal.configs());
@@ -314,12 +311,9 @@ mod tests {
             .with_topics(None)
             .with_include_cluster_authorized_operations(true)
             .with_include_topic_authorized_operations(true);
-        let response = handle(&backend, &Clock::system(), request.clone(), 8).await;
+        let response = handle(&backend, request.clone(), 8).await;
         assert_eq!(response.cluster_authorized_operations, 8_096);
         assert_eq!(response.topics[0].topic_authorized_operations, 3_576);
-        assert_eq!(
-            handle(&backend, &Clock::system(), request, 13).await.cluster_authorized_operations,
-            i32::MIN
-        );
+        assert_eq!(handle(&backend, request, 13).await.cluster_authorized_operations, i32::MIN);
     }
 }

@@ -33,6 +33,7 @@ pub mod led;
 pub mod list_config_resources;
 pub mod list_offsets;
 pub mod metadata;
+pub(crate) mod named;
 pub mod offset_for_leader_epoch;
 pub mod operations;
 pub mod produce;
@@ -42,7 +43,6 @@ pub mod topic_configs;
 pub mod topic_name;
 pub mod transactions;
 pub mod update_features;
-pub mod uuid_text;
 pub mod write_txn_markers;
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ mod tests;
 pub use brokers::Broker;
 pub use objects::{Garbage, Object};
 pub use streams::{Stream, StreamExtent};
-pub use topics::{Topic, is_topic_name};
+pub use topics::{Topic, collision_key, is_topic_name};
 pub use wals::Wal;
 
 use crate::answer::{Answer, Refusal};

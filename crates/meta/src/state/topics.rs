@@ -36,7 +36,9 @@ pub fn is_topic_name(name: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-pub(crate) fn collision_key(name: &str) -> String {
+/// The name as Kafka's metrics have it, where `.` becomes `_`: no two topics may have the same.
+#[must_use]
+pub fn collision_key(name: &str) -> String {
     name.replace('.', "_")
 }
 

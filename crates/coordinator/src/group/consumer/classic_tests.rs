@@ -76,6 +76,16 @@ impl World {
         result.map(|((), _)| ()).map_err(|refusal| refusal.error)
     }
 
+    /// Puts a classic group, as a consumer group, in the place of the group.
+    fn upgrade(&mut self, classic: Upgrade) -> Result<(), ResponseError> {
+        let upgraded = self.call(|group, call| {
+            let (new, records) = ConsumerGroup::upgrade(call, "grp", classic)?;
+            *group = new;
+            Ok(((), Outcome { batches: vec![records], downgrade: None }))
+        });
+        upgraded.map(|_| ()).map_err(|refusal| refusal.error)
+    }
+
     pub(super) fn classic_leave(&mut self, members: Vec<MemberIdentity>) -> (Vec<i16>, Outcome) {
         let request = LeaveGroupRequest::default().with_members(members);
         let (response, outcome) = self.call(|group, call| group.classic_leave(call, &request)).unwrap();
@@ -206,12 +216,7 @@ fn upgrade() -> World {
         generation: 7,
         members: vec![upgraded("b", &["foo"], &[0, 1]), upgraded("c", &["foo"], &[2])],
     };
-    let upgraded = world.call(|group, call| {
-        let (new, records) = ConsumerGroup::upgrade(call, "grp", classic)?;
-        *group = new;
-        Ok(((), Outcome { batches: vec![records], downgrade: None }))
-    });
-    upgraded.unwrap();
+    world.upgrade(classic).unwrap();
     world
 }
 
@@ -257,8 +262,7 @@ fn a_classic_group_goes_on_as_a_consumer_group_and_back() {
 fn a_static_member_that_comes_back_by_the_classic_protocol_takes_the_group_along() {
     let mut world = World::new(&[("foo", 2)]);
     world.send(&join("a", &["foo"]).with_instance_id(Some(text("i")))).unwrap();
-    let mut request = classic_join("", &["foo"], &[]);
-    request.group_instance_id = Some(text("i"));
+    let request = classic_join("", &["foo"], &[]).with_group_instance_id(Some(text("i")));
     let (response, outcome) = world.classic_join(&request).unwrap();
     assert_eq!((response.error_code, response.member_id.as_str(), response.generation_id), (0, "new", 2));
     let downgrade = outcome.downgrade.unwrap();
@@ -298,11 +302,7 @@ fn groups_change_their_protocol_only_where_that_is_allowed() {
     malformed.subscription = Bytes::from_static(&[0]);
     for member in [custom, malformed] {
         let classic = Upgrade { generation: 1, members: vec![member] };
-        let refused = world.call(|_, call| {
-            let (_, records) = ConsumerGroup::upgrade(call, "grp", classic)?;
-            Ok(((), Outcome { batches: vec![records], downgrade: None }))
-        });
-        assert_eq!(refused.err().map(|refusal| refusal.error), Some(ResponseError::GroupIdNotFound));
+        assert_eq!(world.upgrade(classic), Err(ResponseError::GroupIdNotFound));
     }
     // Without leave to go back the group stays what it is, whoever is in it.
     world.options =
@@ -349,12 +349,7 @@ fn a_group_of_many_topics_goes_back_as_it_came() {
         generation: 7,
         members: (0..40).map(|number| upgraded(&format!("m-{number:02}"), &all, &[])).collect(),
     };
-    let upgraded = world.call(|group, call| {
-        let (new, records) = ConsumerGroup::upgrade(call, "grp", classic)?;
-        *group = new;
-        Ok(((), Outcome { batches: vec![records], downgrade: None }))
-    });
-    upgraded.unwrap();
+    world.upgrade(classic).unwrap();
     world.send(&join("a", &all)).unwrap();
     let (_, outcome) = world.classic_leave(vec![MemberIdentity::default().with_member_id(text("a"))]);
     assert_eq!(outcome.downgrade.map(|downgrade| downgrade.members.len()), Some(40));
@@ -364,8 +359,7 @@ fn a_group_of_many_topics_goes_back_as_it_came() {
 fn a_static_member_takes_no_group_along_that_would_not_fit_into_a_batch() {
     let mut world = World::new(&[("foo", 2)]);
     world.send(&join("a", &["foo"]).with_instance_id(Some(text("i")))).unwrap();
-    let mut request = classic_join("", &["foo"], &[]);
-    request.group_instance_id = Some(text("i"));
+    let mut request = classic_join("", &["foo"], &[]).with_group_instance_id(Some(text("i")));
     let large = JoinGroupRequestProtocol::default()
         .with_name(text("large"))
         .with_metadata(Bytes::from(vec![0; levee_base::limits::MESSAGE_BYTES]));

@@ -11,6 +11,7 @@ use crate::group::timers::Timer;
 use crate::group::turn::{Turn, fit, text};
 use crate::schema::consumer::Change;
 use crate::schema::wire::SchemaError;
+use crate::uuid_text;
 use bytes::Bytes;
 use kafka_protocol::ResponseError;
 use kafka_protocol::messages::consumer_group_describe_response::DescribedGroup;
@@ -66,22 +67,9 @@ impl<'a> Turn<'a> {
     }
 }
 
-/// A new member id, as Kafka makes them: a random UUID in base 64, for URLs.
+/// A new member id, as Kafka makes them.
 fn member_id(random: &Random) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    loop {
-        // Two bits beyond the 128, so that there are 22 digits.
-        let bits = random.uuid().as_u128();
-        let digit = |at: u32| {
-            let six = if at == 21 { bits << 4 } else { bits >> (122 - 6 * at) };
-            char::from(DIGITS[(six & 0x3f) as usize])
-        };
-        let id: String = (0..22).map(digit).collect();
-        // Tools would take it for an option.
-        if !id.starts_with('-') {
-            return id;
-        }
-    }
+    uuid_text::text(uuid_text::random(random))
 }
 
 fn not_found(message: String) -> Refusal {
@@ -352,22 +340,4 @@ pub(in crate::group) fn loaded(group: &mut ConsumerGroup, turn: &mut Turn<'_>) {
 /// The records of a group's deletion.
 pub(in crate::group) fn tombstones(group: &ConsumerGroup) -> Vec<Record> {
     group.tombstones().iter().map(|change| change.record(group.id())).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn member_ids_are_uuids_in_base_64() {
-        let random = Random::seeded(1);
-        for _ in 0..200 {
-            let id = member_id(&random);
-            assert_eq!(id.len(), 22);
-            assert!(!id.starts_with('-'));
-            assert!(id.chars().all(|digit| digit.is_ascii_alphanumeric() || "-_".contains(digit)));
-            // The last digit holds two bits.
-            assert!("AQgw".contains(&id[21..]), "{id}");
-        }
-    }
 }

@@ -1,5 +1,6 @@
 //! Ids as Kafka writes them for people and in the cluster id: 22 characters of URL-safe base64, without padding.
 
+use levee_base::Random;
 use uuid::Uuid;
 
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -17,9 +18,33 @@ pub fn text(id: Uuid) -> String {
         .collect()
 }
 
+/// A random id as Kafka draws them: none of which tools would take the text for an option.
+#[must_use]
+pub fn random(random: &Random) -> Uuid {
+    loop {
+        let id = random.uuid();
+        if !text(id).starts_with('-') {
+            return id;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn random_ids_are_no_options() {
+        let drawn = Random::seeded(1);
+        for _ in 0..200 {
+            let id = text(random(&drawn));
+            assert_eq!(id.len(), 22);
+            assert!(!id.starts_with('-'));
+            assert!(id.chars().all(|digit| digit.is_ascii_alphanumeric() || "-_".contains(digit)));
+            // The last digit holds two bits.
+            assert!("AQgw".contains(&id[21..]), "{id}");
+        }
+    }
 
     #[test]
     fn ids_are_written_as_kafka_does() {

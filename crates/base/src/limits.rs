@@ -345,7 +345,7 @@ pub const FETCH_WAIT: Duration = Duration::from_secs(300);
 /// Fetch sessions kept (Kafka's `max.incremental.fetch.session.cache.slots`).
 pub const FETCH_SESSIONS: usize = 1_000;
 /// Partitions that all fetch sessions together may remember. Kafka bounds the sessions only; a session that
-/// would pass this is not made, and the client goes on with full requests.
+/// would pass this is not made, unless one that was not used for long makes room, and the client goes on with full requests.
 pub const FETCH_SESSION_PARTITIONS: usize = 200_000;
 /// A fetch session not used for as long may be evicted by any other, and one that exists for as long by a
 /// larger one (Kafka's `MIN_INCREMENTAL_FETCH_SESSION_EVICTION_MS`).

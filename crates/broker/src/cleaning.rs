@@ -219,9 +219,7 @@ impl LedTopics {
         log.set_aborted(&aborted, &summary.aborted);
         Ok(Passed { until: offset(summary.cleaned_until), counts: summary.counts })
     }
-}
 
-impl LedTopics {
     /// As of which offset a partition's checkpoint is; 0 if it has none, and then the first may be in the making.
     ///
     /// It is the store's word and not the metadata's, which may have a newer one already, for from this one the next is

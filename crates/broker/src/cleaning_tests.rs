@@ -38,6 +38,14 @@ async fn left(log: &PartitionLog) -> Vec<(i64, i64, i32)> {
     batches
 }
 
+/// A topic whose segments are compacted as soon as they are rolled, and whose tombstones and markers last for no time.
+const AT_ONCE: [(&str, &str); 4] = [
+    ("cleanup.policy", "compact"),
+    ("segment.ms", "1000"),
+    ("min.cleanable.dirty.ratio", "0"),
+    ("delete.retention.ms", "0"),
+];
+
 #[tokio::test(start_paused = true)]
 async fn old_values_go_once_their_segment_is_rolled_and_registered() {
     let led = led().await;
@@ -120,13 +128,7 @@ async fn seen(log: &PartitionLog) -> (Vec<i64>, Vec<(i64, i64)>) {
 #[tokio::test(start_paused = true)]
 async fn what_is_undecided_stays_and_what_was_aborted_goes_before_its_marker() {
     let led = led().await;
-    let configs = [
-        ("cleanup.policy", "compact"),
-        ("segment.ms", "1000"),
-        ("min.cleanable.dirty.ratio", "0"),
-        ("delete.retention.ms", "0"),
-    ];
-    let log = create(&led, &configs).await;
+    let log = create(&led, &AT_ONCE).await;
     let now = led.clock.wall_ms();
     append(&log, Build::new().record(now, "a", "1")).await;
     within(&log, 7, "a").await;
@@ -223,13 +225,7 @@ async fn open_in_a_checkpoint(own_epoch: bool, commit: bool) {
     // Where nothing is compacted, so that there are many extents.
     let compaction = PlanOptions { pieces: 1_000, fan_in: 1_000, ..PlanOptions::SUITABLE };
     let led = led_with(WalOptions { compaction, ..WalOptions::folder() }).await;
-    let configs = [
-        ("cleanup.policy", "compact"),
-        ("segment.ms", "1000"),
-        ("min.cleanable.dirty.ratio", "0"),
-        ("delete.retention.ms", "0"),
-    ];
-    let log = create(&led, &configs).await;
+    let log = create(&led, &AT_ONCE).await;
     within(&log, 7, "b").await;
     for _ in 0..CHECKPOINT_EXTENTS {
         append(&log, Build::new().record(led.clock.wall_ms(), "b", "2")).await;

@@ -334,31 +334,34 @@ async fn begin_large(running: &Running, count: usize, sent: usize) -> Vec<TcpStr
     clients
 }
 
+/// How long a request of another client waits for its answer.
+async fn answered_after(running: &Running, body: &[u8]) -> Duration {
+    let clock = Clock::system();
+    let from = clock.now();
+    let mut client = TcpStream::connect(running.address).await.unwrap();
+    client.write_all(&frame(ApiKey::Metadata, 1, 7, body)).await.unwrap();
+    assert_eq!(next(&mut client).await.0, 7);
+    clock.now() - from
+}
+
 /// As many of the largest requests as don't fit.
 const TOO_MANY: usize = REQUEST_BYTES / FRAME_BYTES + 1;
 
 #[tokio::test(start_paused = true)]
 async fn a_length_alone_holds_no_memory_that_others_wait_for() {
-    let clock = Clock::system();
     let running = start(10).await;
     let _large = begin_large(&running, TOO_MANY, 0).await;
-    let from = clock.now();
-    let mut other = TcpStream::connect(running.address).await.unwrap();
-    other.write_all(&frame(ApiKey::Metadata, 1, 7, &[0; 10 * RECEIVE_BUFFER_BYTES])).await.unwrap();
-    assert_eq!(next(&mut other).await.0, 7);
-    assert!(clock.now() - from < FRAME_GRACE, "it waited for what others have only announced");
+    assert!(
+        answered_after(&running, &[0; 10 * RECEIVE_BUFFER_BYTES]).await < FRAME_GRACE,
+        "it waited for what others have only announced"
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn small_requests_wait_for_no_large_ones() {
-    let clock = Clock::system();
     let running = start(10).await;
     let _large = begin_large(&running, TOO_MANY, 2 * RECEIVE_BUFFER_BYTES).await;
-    let from = clock.now();
-    let mut other = TcpStream::connect(running.address).await.unwrap();
-    other.write_all(&frame(ApiKey::Metadata, 1, 7, b"")).await.unwrap();
-    assert_eq!(next(&mut other).await.0, 7);
-    assert!(clock.now() - from < FRAME_GRACE, "it waited in one line with large requests");
+    assert!(answered_after(&running, b"").await < FRAME_GRACE, "it waited in one line with large requests");
 }
 
 #[tokio::test(start_paused = true)]
